@@ -1,0 +1,1 @@
+"""Checkpoint files: every input format yields a mapping from names to tensor records."""

@@ -1,0 +1,61 @@
+"""Tensor element types by their usual names (``float32``, ``bfloat16``, ``float8_e4m3fn`` ...)."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+
+from remap.errors import UsageError
+
+_EXTENDED = {
+    "bfloat16": ml_dtypes.bfloat16,
+    "float8_e4m3fn": ml_dtypes.float8_e4m3fn,
+    "float8_e5m2": ml_dtypes.float8_e5m2,
+}
+
+FLOATS = ("float16", "float32", "float64", *_EXTENDED)
+
+NAMES = (
+    *FLOATS,
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "bool",
+    "complex64",
+    "complex128",
+)
+
+
+def dtype_of(name: str) -> np.dtype:
+    """The little-endian numpy dtype called ``name``.
+
+    Raises:
+        UsageError: ``name`` is none of :data:`NAMES`.
+
+    >>> dtype_of("bfloat16").itemsize
+    2
+    """
+    if name not in NAMES:
+        raise UsageError(f"unknown dtype {name!r}", expected=", ".join(NAMES))
+    return np.dtype(_EXTENDED.get(name, name))
+
+
+def is_float(dtype: np.dtype) -> bool:
+    """Whether ``dtype`` holds real floating-point numbers, the extended ones included."""
+    return dtype.name in FLOATS
+
+
+def working_dtype(dtype: np.dtype) -> np.dtype:
+    """The dtype in which arithmetic on ``dtype`` is done: float32 for the narrow floats.
+
+    >>> working_dtype(dtype_of("bfloat16")).name
+    'float32'
+    """
+    if is_float(dtype) and dtype.itemsize < 4:
+        return np.dtype("float32")
+    return dtype

@@ -1,0 +1,1 @@
+"""Layout expressions: axes patterns and the strided views that carry them out."""

@@ -1,0 +1,1 @@
+"""Rule files: parsed, validated, with the line of every rule."""

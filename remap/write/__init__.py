@@ -1,0 +1,1 @@
+"""Output formats: a plan streamed into one file, complete or absent."""
