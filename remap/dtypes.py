@@ -47,7 +47,7 @@ def dtype_of(name: str) -> np.dtype:
 
 def is_float(dtype: np.dtype) -> bool:
     """Whether ``dtype`` holds real floating-point numbers, the extended ones included."""
-    return dtype.name in FLOATS
+    return str(dtype.name) in FLOATS
 
 
 def working_dtype(dtype: np.dtype) -> np.dtype:
@@ -56,6 +56,5 @@ def working_dtype(dtype: np.dtype) -> np.dtype:
     >>> working_dtype(dtype_of("bfloat16")).name
     'float32'
     """
-    if is_float(dtype) and dtype.itemsize < 4:
-        return np.dtype("float32")
-    return dtype
+    narrow = is_float(dtype) and dtype.itemsize < 4
+    return np.dtype(np.float32) if narrow else dtype
