@@ -33,6 +33,20 @@ class Layer(msgspec.Struct, frozen=True, omit_defaults=True):
     inputs: tuple[str, ...] = ()
 
 
+class LegacyCopy(msgspec.Struct, frozen=True):
+    """A further place of a variable in the legacy layout: its layer is also part of another top-level layer.
+
+    Args:
+        layer: Top-level layer name.
+        name: Weight name.
+        index: Place among that layer's weights, from 0.
+    """
+
+    layer: str
+    name: str
+    index: int
+
+
 class Variable(msgspec.Struct, frozen=True, omit_defaults=True):
     """One weight of the model.
 
@@ -47,6 +61,7 @@ class Variable(msgspec.Struct, frozen=True, omit_defaults=True):
         weights_h5: Datasets that hold it in ``.weights.h5`` (``layers/conv2d/vars/0``); more than one
             where Keras stores it twice.
         legacy_h5: Top-level layer and weight name in the legacy ``.h5`` layout, None if it has no place there.
+        legacy_copies: Further places in the legacy layout, for what two top-level layers share.
         tf_object: Its key in an object-based TensorFlow checkpoint of the model alone, None if not tracked.
     """
 
@@ -58,6 +73,7 @@ class Variable(msgspec.Struct, frozen=True, omit_defaults=True):
     initial: float | None = None
     weights_h5: tuple[str, ...] = ()
     legacy_h5: tuple[str, str] | None = None
+    legacy_copies: tuple[LegacyCopy, ...] = ()
     tf_object: str | None = None
 
 
@@ -71,6 +87,7 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
         kind: ``functional``, ``sequential`` or ``subclassed``.
         keras_version: Version that the inventory was taken with.
         legacy_layers: Top-level layers in order, the weightless included, as the legacy layout lists them.
+        notes: What its reader should know about how it was taken, one sentence each.
     """
 
     model: str
@@ -79,7 +96,25 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: str
     keras_version: str
     legacy_layers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     format: int = FORMAT
+
+    def legacy_groups(self) -> dict[str, list[tuple[str, Variable]]]:
+        """The legacy ``.h5`` layout: layer name -> its weights by name, all in the order that Keras reads.
+
+        Layers without weights have an empty list. The model's own weights, if any, come last, under
+        ``top_level_model_weights``.
+        """
+        groups: dict[str, list[tuple[str, Variable]]] = {name: [] for name in self.legacy_layers}
+        copies = []
+        for variable in self.variables:
+            if variable.legacy_h5 is not None:
+                layer, name = variable.legacy_h5
+                groups.setdefault(layer, []).append((name, variable))
+            copies += [(copy.index, copy, variable) for copy in variable.legacy_copies]
+        for index, copy, variable in sorted(copies, key=lambda found: found[0]):
+            groups[copy.layer].insert(index, (copy.name, variable))
+        return groups
 
     def save(self, path: Path) -> None:
         """Write it as JSON, compressed when ``path`` ends in ``.gz``."""

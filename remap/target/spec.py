@@ -1,0 +1,298 @@
+"""From the user's MODEL (``package.module:callable``, ``file.py:callable``, ``.keras``, ``.json``) to a builder."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import json
+import sys
+import tomllib
+import traceback
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from remap.errors import RemapError, TargetError, UsageError
+from remap.target.framework import PACKAGE_OF_MODULE, import_keras, import_module, missing_package, prepare_process
+
+FORMS = "package.module:callable, path/to/file.py:callable, a .keras file, or an architecture .json"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A way to get the user's Keras model, as often as needed.
+
+    Args:
+        spec: What the user wrote.
+        build: Returns the model: a new one, or the user's own object where ``spec`` names a ready model.
+    """
+
+    spec: str
+    build: Callable[[], Any]
+
+
+def parse_model_args(pairs: Iterable[str]) -> dict[str, object]:
+    """Arguments of the model callable from ``name=value`` pairs.
+
+    A value is a TOML literal (``50``, ``1e-3``, ``true``, ``[224, 224, 3]``, ``"text"``), ``none``, or else plain text.
+
+    Raises:
+        UsageError: A pair has no ``=``, or no name before it.
+
+    >>> parse_model_args(["classes=10", "include_top=false", "input_shape=[32, 32, 3]", "activation=relu"])
+    {'classes': 10, 'include_top': False, 'input_shape': [32, 32, 3], 'activation': 'relu'}
+    """
+    args = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise UsageError("cannot read a model argument", found=pair, expected="name=value")
+        args[name.strip()] = _literal(text.strip())
+    return args
+
+
+def _literal(text: str) -> object:
+    if text.lower() == "none":
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"] if "\n" not in text else text
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def load_model_builder(spec: str, args: Mapping[str, object] | None = None) -> ModelSource:
+    """Resolve ``spec`` without building the model yet.
+
+    Args:
+        spec: ``package.module:callable`` (a function, a model class or a ready model), ``path/to/file.py:callable``,
+            a ``.keras`` file or an architecture ``.json``. The last two give the architecture alone, not its weights.
+        args: Keyword arguments for the callable. Where the callable has a parameter ``weights`` whose default would
+            download published weights, it gets ``weights=None`` unless given here.
+
+    Raises:
+        TargetError: There is no such file, module or attribute, or the arguments do not fit the callable.
+        MissingPackageError: Keras or a package that the model needs is not installed.
+    """
+    args = dict(args or {})
+    location, colon, attribute = spec.rpartition(":")
+    if colon and location.endswith(".py"):
+        return ModelSource(spec, _builder(spec, _module_from_file(spec, Path(location)), attribute, args))
+    path = Path(spec)
+    if path.suffix in (".keras", ".json"):
+        if args:
+            raise TargetError("an architecture file takes no arguments", where=spec, found=", ".join(args))
+        return ModelSource(spec, _architecture(path))
+    if path.suffix == ".py":
+        raise TargetError(
+            "the model file needs the name of a callable", where=spec, expected=f"{spec}:build_model", fix="append it"
+        )
+    if path.is_dir():
+        raise TargetError("a folder cannot be used as the model", where=spec, found=_kind_of(path), expected=FORMS)
+    if not colon or not attribute:
+        raise TargetError("cannot tell which model is meant", where=spec, expected=FORMS)
+    return ModelSource(spec, _builder(spec, _module(spec, location), attribute, args))
+
+
+def _kind_of(folder: Path) -> str:
+    return "a SavedModel" if (folder / "saved_model.pb").exists() else "a folder"
+
+
+def _module(spec: str, name: str) -> ModuleType:
+    prepare_process()
+    if str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return import_module(name)
+    except RemapError:
+        raise
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing.split(".")[0] != name.split(".")[0]:
+            raise missing_package(missing.split(".")[0], wanted_by=name) from error
+        raise TargetError(
+            "the model's module is not found",
+            where=spec,
+            found=f"no module named {missing!r}",
+            expected="a module that Python can import from here",
+            fix="run from its folder, install its package, or give the file: path/to/file.py:callable",
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise _user_failure("the model's module fails on import", spec, error) from error
+
+
+def _module_from_file(spec: str, path: Path) -> ModuleType:
+    if not path.is_file():
+        raise TargetError("the model's file is not found", where=spec, found=f"no file {path}")
+    prepare_process()
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    found = importlib.util.spec_from_file_location(path.stem, path)
+    assert found is not None and found.loader is not None, path
+    module = importlib.util.module_from_spec(found)
+    previous = sys.modules.get(path.stem)
+    sys.modules[path.stem] = module
+    try:
+        found.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        raise missing_package((error.name or "").split(".")[0], wanted_by=str(path)) from error
+    except (Exception, SystemExit) as error:
+        raise _user_failure("the model's file fails on import", spec, error) from error
+    finally:
+        if previous is not None:
+            sys.modules[path.stem] = previous
+    return module
+
+
+def _builder(spec: str, module: ModuleType, attribute: str, args: dict[str, object]) -> Callable[[], Any]:
+    found: Any = module
+    for part in attribute.split("."):
+        names = [name for name in dir(found) if not name.startswith("_")]
+        found = getattr(found, part, None)
+        if found is None:
+            close = difflib.get_close_matches(part, names, n=3)
+            raise TargetError(
+                f"{module.__name__} has no {attribute!r}",
+                where=spec,
+                fix=f"did you mean {' or '.join(close)}?" if close else "",
+            )
+    if _is_model(found):
+        if args:
+            raise TargetError("a ready model takes no arguments", where=spec, found=", ".join(args))
+        return lambda: found
+    if not callable(found):
+        raise TargetError(
+            "this is neither a model nor a callable", where=spec, found=type(found).__name__, expected="a Keras model"
+        )
+    _check_arguments(spec, found, args)
+
+    def build() -> Any:
+        try:
+            return found(**args)
+        except (Exception, SystemExit) as error:
+            raise _user_failure("the model could not be built", spec, error) from error
+
+    return build
+
+
+def _check_arguments(spec: str, function: Callable[..., Any], args: dict[str, object]) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    weights = signature.parameters.get("weights")
+    if weights is not None and isinstance(weights.default, str):
+        args.setdefault("weights", None)
+    try:
+        signature.bind(**args)
+    except TypeError as error:
+        raise TargetError(
+            "the model's callable takes other arguments",
+            where=spec,
+            found=str(error),
+            expected=f"{getattr(function, '__name__', spec)}{signature}",
+            fix="give them with --model-arg NAME=VALUE, or name a function that takes none",
+        ) from error
+
+
+def _architecture(path: Path) -> Callable[[], Any]:
+    if not path.is_file():
+        raise TargetError("the model's file is not found", where=str(path))
+    config = _config(path)
+
+    def build() -> Any:
+        keras = import_keras()
+        try:
+            return keras.saving.deserialize_keras_object({**config, "compile_config": None})
+        except Exception as error:
+            raise TargetError(
+                "the architecture cannot be rebuilt from its file",
+                where=str(path),
+                found=f"{type(error).__name__}: {_first_lines(str(error))}",
+                fix="with custom layers, give the function that builds the model: path/to/file.py:callable",
+            ) from error
+
+    return build
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                text = archive.read("config.json")
+        else:
+            text = path.read_bytes()
+        config = json.loads(text)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise TargetError(
+            "cannot read the architecture", where=str(path), found=str(error), expected="what Keras 3 saves"
+        ) from error
+    if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
+        raise TargetError(
+            "this JSON is no Keras architecture", where=str(path), expected="what model.to_json() returns"
+        )
+    return config
+
+
+def _is_model(value: object) -> bool:
+    """Whether ``value`` is a Keras (or tf_keras) model, with no import of either."""
+    return any(
+        base.__name__ == "Model" and base.__module__.split(".")[0] in ("keras", "tf_keras")
+        for base in type(value).__mro__
+    )
+
+
+def checked_model(model: Any, spec: str) -> Any:
+    """``model``, if it is a Keras model with weights.
+
+    Raises:
+        TargetError: It is something else, or has not been built.
+    """
+    if not _is_model(model):
+        kind = type(model)
+        torch = any(base.__module__.startswith("torch.nn") for base in kind.__mro__)
+        raise TargetError(
+            "the callable does not return a Keras model",
+            where=spec,
+            found=f"{kind.__module__}.{kind.__qualname__}",
+            expected="a keras.Model",
+            fix="this is the PyTorch side: name the Keras model here" if torch else "return the model itself",
+        )
+    if not model.built or not model.weights:
+        raise TargetError(
+            "the model has no weights yet",
+            where=spec,
+            found=f"an unbuilt {type(model).__name__}" if not model.built else "a model without any weight",
+            fix="build it in the callable: model(keras.Input(shape)) or model.build(shape), then return it",
+        )
+    return model
+
+
+def _user_failure(what: str, spec: str, error: BaseException) -> TargetError | Exception:
+    """``error`` as one problem: its type and message, and the last line of the user's own code that led to it."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in PACKAGE_OF_MODULE:
+        return missing_package((error.name or "").split(".")[0], wanted_by=spec)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not _is_library(frame.filename)]
+    frame = (own or frames)[-1]
+    where = f"{frame.filename}:{frame.lineno} in {frame.name}" if own else ""
+    return TargetError(
+        what,
+        where=f"{spec}, {where}" if where else spec,
+        found=f"{type(error).__name__}: {_first_lines(str(error))}",
+        excerpt=(frame.line or "") if own else "",
+    )
+
+
+def _is_library(filename: str) -> bool:
+    parts = Path(filename).parts
+    return "site-packages" in parts or filename.startswith("<") or filename == __file__ or "importlib" in parts
+
+
+def _first_lines(text: str, count: int = 6) -> str:
+    lines = text.strip().splitlines()
+    return "\n    ".join(lines[:count] + (["..."] if len(lines) > count else []))

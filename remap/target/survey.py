@@ -1,0 +1,117 @@
+"""What a live Keras model holds, in the inventory's order and under the inventory's names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from remap.target import naming
+from remap.target.inventory import LegacyCopy
+from remap.target.layers import is_model, kind_of, sublayers, walk
+
+OWN_WEIGHTS = "top_level_model_weights"
+"""The group of the legacy layout that holds the weights of a subclassed model itself."""
+
+
+@dataclass
+class Legacy:
+    """Where one variable stands in the legacy layout: its first place, and those of layers that share it."""
+
+    first: tuple[str, str] | None = None
+    copies: list[LegacyCopy] = field(default_factory=list)
+
+
+class Survey:
+    """The live variables and layers of a built model, each list in the order of the inventory.
+
+    Attributes:
+        variables: Live variables, in legacy order: per top-level layer trainable before non-trainable; then the
+            model's own; then those that no top-level layer lists. State of random generators is left out.
+        paths: Their paths, without the model's own name, told apart.
+        addresses: Their addresses, told apart.
+        owners: Index in ``layers`` of the layer that made each.
+        legacy: Their places in the legacy layout.
+        layers: Live layers, parents before children; the model itself first if it has weights of its own.
+        layer_paths: Their paths.
+        layer_addresses: Their addresses.
+        parents: The layer that holds each.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        found = list(walk(model))
+        own = _own_weights(model)
+        self.layers = [model] * bool(own) + [layer for layer, _ in found]
+        self.parents = [model] * bool(own) + [parent for _, parent in found]
+        self._order_variables(own)
+        self._find_owners()
+        self._name()
+
+    def _order_variables(self, own: list[Any]) -> None:
+        self.variables: list[Any] = []
+        self.legacy: list[Legacy] = []
+        index_of: dict[int, int] = {}
+        groups = [(layer.name, layer.trainable_weights + layer.non_trainable_weights) for layer in self.model.layers]
+        groups.append((OWN_WEIGHTS, own))
+        for group, weights in groups:
+            names = naming.told_apart(weight.path for weight in weights)
+            for place, (weight, name) in enumerate(zip(weights, names, strict=True)):
+                if id(weight) in index_of:
+                    self.legacy[index_of[id(weight)]].copies.append(LegacyCopy(group, name, place))
+                    continue
+                index_of[id(weight)] = len(self.variables)
+                self.variables.append(weight)
+                self.legacy.append(Legacy((group, name)))
+        rest = [weight for weight in self.model.weights if id(weight) not in index_of]
+        self.variables += rest
+        self.legacy += [Legacy() for _ in rest]
+
+    def _find_owners(self) -> None:
+        owner_of: dict[int, int] = {}
+        for index, layer in enumerate(self.layers):
+            for weight in _own_weights(layer):
+                owner_of.setdefault(id(weight), index)
+        self.owners = [owner_of[id(variable)] for variable in self.variables]
+
+    def _name(self) -> None:
+        prefix = "" if kind_of(self.model) == "functional" else f"{self.model.name}/"
+        layer_ranks = naming.ranks((layer.name, type(layer).__name__) for layer in self.layers)
+        variable_ranks = naming.ranks((variable.name, type(variable).__name__) for variable in self.variables)
+        self.paths = naming.told_apart(variable.path.removeprefix(prefix) for variable in self.variables)
+        self.addresses = naming.told_apart(
+            naming.address(variable.path.removeprefix(prefix), layer_ranks, variable_ranks)
+            for variable in self.variables
+        )
+        self.layer_paths = self._layer_paths(prefix)
+        self.layer_addresses = [naming.address(path, layer_ranks) for path in self.layer_paths]
+
+    def _layer_paths(self, prefix: str) -> list[str]:
+        """Keras's own, or for a layer that has none (nothing to build) the place where its weights would be."""
+        scope_of = {id(self.model): ""}
+        paths = []
+        for layer, parent in zip(self.layers, self.parents, strict=True):
+            if layer is self.model:
+                path = ""
+            elif layer.path is not None:
+                path = layer.path.removeprefix(prefix)
+            else:
+                path = scope_of[id(parent)] + layer.name
+            graph = is_model(layer) and kind_of(layer) == "functional"
+            scope_of[id(layer)] = "" if graph or not path else f"{path}/"
+            paths.append(path)
+        return paths
+
+    def top_level_names(self) -> tuple[str, ...]:
+        """The layers that the legacy layout lists, the weightless included."""
+        return tuple(layer.name for layer in self.model.layers)
+
+    def shared_names(self) -> list[str]:
+        """Names that two top-level layers share: the legacy layout cannot hold both."""
+        return [name for name, count in Counter(self.top_level_names()).items() if count > 1]
+
+
+def _own_weights(layer: Any) -> list[Any]:
+    """The weights that ``layer`` holds itself, in no sublayer."""
+    below = {id(weight) for sub in sublayers(layer) for weight in sub.weights}
+    return [weight for weight in layer.weights if id(weight) not in below]
