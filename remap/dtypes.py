@@ -42,7 +42,8 @@ def dtype_of(name: str) -> np.dtype:
     """
     if name not in NAMES:
         raise UsageError(f"unknown dtype {name!r}", expected=", ".join(NAMES))
-    return np.dtype(_EXTENDED.get(name, name))
+    found: np.dtype = np.dtype(_EXTENDED.get(name, name))
+    return found
 
 
 def is_float(dtype: np.dtype) -> bool:

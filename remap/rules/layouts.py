@@ -1,0 +1,41 @@
+"""The layouts that come with remap, read from ``layouts.toml`` in the language of rule files."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from remap.rules.schema import Expression, Layout
+
+BUILTIN_PATH = Path(__file__).with_name("layouts.toml")
+
+
+@cache
+def builtin_layouts() -> dict[str, dict[str, Expression]]:
+    """Name to layout; a layout maps Keras variables to expressions.
+
+    >>> builtin_layouts()["conv2d"]["kernel"].axes
+    'o i h w -> h w i o'
+    """
+    document = tomllib.loads(BUILTIN_PATH.read_text("utf-8"))
+    return {name: normalise(layout) for name, layout in msgspec.convert(document, dict[str, Layout]).items()}
+
+
+def normalise(layout: Layout) -> dict[str, Expression]:
+    """Write bare strings out as expressions."""
+    return {
+        variable: Expression(sources=entry) if isinstance(entry, str) else entry for variable, entry in layout.items()
+    }
+
+
+def source_patterns(expression: Expression) -> list[str]:
+    """The patterns of the tensors that an expression reads, in order.
+
+    >>> source_patterns(Expression(sources=["a", "b"]))
+    ['a', 'b']
+    """
+    sources = [expression.sources] if isinstance(expression.sources, str) else expression.sources
+    return [source if isinstance(source, str) else source.tensor for source in sources]

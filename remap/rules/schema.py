@@ -1,0 +1,179 @@
+"""The words of a rule file, as types. The JSON Schema that editors use is made from these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+Size = int | str
+"""A number, or the name of a parameter."""
+
+Reduce = Literal["sum"]
+BatchNormRole = Literal["gamma", "variance", "variance_without_gamma"]
+Mismatch = Literal["error", "accept", "fold"]
+Fill = float | Literal["zeros", "ones"]
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of every table: a word that is not known is an error, not a silence."""
+
+
+class About(Table, frozen=True):
+    """What the file converts."""
+
+    source: Annotated[str, Meta(description="The PyTorch side, in words.")] = ""
+    target: Annotated[str, Meta(description="The Keras side, in words.")] = ""
+    models: Annotated[list[str], Meta(description="Keras models it fits, as package.module:callable.")] = []
+    notes: Annotated[str, Meta(description="What to know before trusting the outputs, in a sentence.")] = ""
+
+
+class BatchNorm(Table, frozen=True):
+    """How BatchNorm statistics cross: the two epsilons, and what to do when they differ."""
+
+    source_epsilon: Annotated[float, Meta(ge=0, description="Epsilon of the PyTorch layers.")] = 1e-5
+    target_epsilon: Annotated[
+        float | None, Meta(description="Epsilon of the Keras layers; a model, when given, knows better.")
+    ] = None
+    on_mismatch: Annotated[
+        Mismatch, Meta(description="error: stop; accept: leave the difference; fold: put it into gamma, exactly.")
+    ] = "error"
+
+
+class SourceOptions(Table, frozen=True):
+    """How the checkpoint is unwrapped, where recognising it is not enough."""
+
+    root: Annotated[str | None, Meta(description="Dotted key of the dictionary that is the state_dict.")] = None
+    strip: Annotated[list[str], Meta(description="Regexes of prefixes to take off every key.")] = []
+
+
+class Param(Table, frozen=True):
+    """A named size or number."""
+
+    default: Annotated[int | float | str | None, Meta(description="Used when nothing else gives a value.")] = None
+    help: Annotated[str, Meta(description="What it is.")] = ""
+    source: Annotated[
+        str | None, Meta(description="Where to read it: 'config.json:num_attention_heads' beside the checkpoint.")
+    ] = field(name="from", default=None)
+
+
+class Part(Table, frozen=True):
+    """One source of a list, with its own axes and take, applied before it is combined."""
+
+    tensor: Annotated[str, Meta(description="Regex of the tensor's name, relative to the module.")]
+    axes: str | None = None
+    take: dict[str, int | str] = {}
+
+
+class Expression(Table, frozen=True):
+    """How one Keras variable is made. The steps run in a fixed order: from, axes, take, order, flip,
+    scale, add."""
+
+    sources: Annotated[str | list[str | Part], Meta(description="Tensor or tensors it is made from.")] = field(
+        name="from", default_factory=list
+    )
+    stack: Annotated[str | None, Meta(description="Capture gathered over all its values as a new first axis.")] = None
+    concat: Annotated[str | None, Meta(description="Axis along which a list of tensors is joined.")] = None
+    reduce: Annotated[Reduce | None, Meta(description="How a list of tensors becomes one: sum.")] = None
+    op: Annotated[str | None, Meta(description="A named operation on the sources.")] = None
+    call: Annotated[str | None, Meta(description="A function of yours, module:name; needs --allow-code.")] = None
+    axes: Annotated[str | None, Meta(description="einops pattern: 'o i h w -> h w i o'.")] = None
+    sizes: Annotated[dict[str, Size], Meta(description="Sizes of named axes, or the parameter that has them.")] = {}
+    repeat: Annotated[list[str], Meta(description="Axes that only the Keras side has: repeat along them.")] = []
+    take: Annotated[dict[str, int | str], Meta(description="An index or a slice 'start:stop:step' of an axis.")] = {}
+    order: Annotated[dict[str, list[int]], Meta(description="A permutation along an axis.")] = {}
+    flip: Annotated[list[str], Meta(description="Axes to reverse.")] = []
+    scale: Annotated[float, Meta(description="Factor.")] = 1.0
+    add: Annotated[float, Meta(description="Addend, after the factor.")] = 0.0
+    fill: Annotated[Fill | None, Meta(description="The value a rule's 'fill' gives when the source is absent.")] = None
+    like: Annotated[str | None, Meta(description="Where a fill takes its shape: 'weight' or 'weight: o'.")] = None
+    batchnorm: Annotated[BatchNormRole | None, Meta(description="Its part in folding a BatchNorm epsilon.")] = None
+    verify: Annotated[
+        bool, Meta(description="Set to false where two axes may be exchanged without harm: nothing to warn of.")
+    ] = True
+
+
+Layout = dict[str, str | Expression]
+"""Keras variable (below the layer) to expression; a bare string is ``{ from = "..." }``."""
+
+
+class Rename(Table, frozen=True):
+    """Where a module, or one tensor, goes."""
+
+    match: Annotated[str, Meta(description="Regex for the whole module path; <name> captures an index.")]
+    to: Annotated[str | list[str], Meta(description="Keras layer or variable, a template; several for tied weights.")]
+    layout: Annotated[str | None, Meta(description="Layout of the module; without one the rule moves one tensor.")] = (
+        None
+    )
+    fill: Annotated[list[str], Meta(description="Variables that Keras has and PyTorch lacks: filled as declared.")] = []
+    sizes: Annotated[dict[str, Size], Meta(description="Sizes of the layout's axes.")] = {}
+    axes: Annotated[str | None, Meta(description="einops pattern, for a rule without a layout.")] = None
+    take: Annotated[dict[str, int | str], Meta(description="Index or slice, for a rule without a layout.")] = {}
+    optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
+    epsilon: Annotated[float | None, Meta(description="Epsilon of these BatchNorm layers, where not the file's.")] = (
+        None
+    )
+
+
+class Ignore(Table, frozen=True):
+    """Source tensors that are left behind."""
+
+    match: Annotated[str, Meta(description="Regex for whole state_dict keys.")]
+    reason: Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]
+    optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
+
+
+class Keep(Table, frozen=True):
+    """Target variables that stay at their initial value."""
+
+    match: Annotated[str, Meta(description="Regex for whole Keras variable paths.")]
+    reason: Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]
+    optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
+
+
+class FillRule(Table, frozen=True):
+    """Target variables that are set to a constant."""
+
+    match: Annotated[str, Meta(description="Regex for whole Keras variable paths.")]
+    value: Annotated[Fill, Meta(description="The constant.")]
+    reason: Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]
+    optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
+
+
+class Derive(Table, frozen=True):
+    """A tensor computed from others before any rule sees it."""
+
+    op: Annotated[str, Meta(description="A named operation: weight_norm, spectral_norm, fold_batchnorm_kernel ...")]
+    sources: Annotated[dict[str, str], Meta(description="The operation's inputs: name to regex of a whole key.")] = (
+        field(name="from")
+    )
+    to: Annotated[str, Meta(description="Key of the new tensor, a template over the captures.")]
+    options: Annotated[dict[str, float | int | str | bool], Meta(description="The operation's own settings.")] = {}
+    optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
+
+
+class Include(Table, frozen=True):
+    """Another rule file whose rules are taken in."""
+
+    file: Annotated[str, Meta(description="Path, relative to this file, or the bare name of a shipped one.")]
+    prefix: Annotated[str, Meta(description="Regex put in front of every match.")] = ""
+    to_prefix: Annotated[str, Meta(description="Put in front of every 'to'.")] = ""
+
+
+class Document(Table, frozen=True):
+    """A whole rule file."""
+
+    format: Annotated[Literal[1], Meta(description="Version of the rule language.")]
+    about: About = About()
+    batchnorm: BatchNorm = BatchNorm()
+    source: SourceOptions = SourceOptions()
+    params: dict[str, int | float | str | Param] = {}
+    tables: Annotated[dict[str, dict[str, int | str]], Meta(description="Look-ups for templates: {roles[role]}.")] = {}
+    include: list[str | Include] = []
+    layouts: dict[str, Layout] = {}
+    rename: list[Rename] = []
+    ignore: list[Ignore] = []
+    keep: list[Keep] = []
+    fill: list[FillRule] = []
+    derive: list[Derive] = []
