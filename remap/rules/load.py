@@ -138,6 +138,10 @@ class _Reader:
                 )
             )
 
+    def _section(self, document: dict[str, Any], kind: type[S], name: str, places: Places) -> S:
+        found: S | None = self._convert(document.get(name, {}), kind, places, (name,))
+        return kind() if found is None else found
+
     def _rules(self, entries: Any, kind: type[Any], places: Places, name: str, batchnorm: Any) -> tuple[Rule[Any], ...]:
         if not isinstance(entries, list):
             place = places.find(name)
