@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from remap.target.framework import import_keras
 from remap.target.h5_paths import datasets_of
 from remap.target.inventory import Inventory, Layer, Variable
 from remap.target.layers import graph_inputs, is_model, kind_of, settings_of
+from remap.target.lazy import is_lazy, without_weights
 from remap.target.spec import ModelSource, checked_model
 from remap.target.survey import Survey
 
@@ -36,7 +37,7 @@ def inventory_of(source: ModelSource | Callable[[], Any] | Any, name: str = "") 
         return _inventory_by_building(keras, source, name or source.spec)
     if is_model(source):
         return _inventory(keras, checked_model(source, name), name)
-    return _inventory_by_building(keras, ModelSource(name, source), name)
+    return _inventory_by_building(keras, ModelSource(name or getattr(source, "__name__", "the model"), source), name)
 
 
 def build_model(source: ModelSource) -> Any:
@@ -47,8 +48,8 @@ def build_model(source: ModelSource) -> Any:
     """
     keras = import_keras()
     keras.backend.clear_session()
-    model = checked_model(source.build(), source.spec)
-    if any(_is_lazy(variable) for variable in model.weights):
+    model = source.model()
+    if any(is_lazy(variable) for variable in model.weights):
         raise TargetError(
             "the callable returns the same model again",
             where=source.spec,
@@ -97,8 +98,8 @@ def _inventory_by_building(keras: Any, source: ModelSource, name: str) -> Invent
     keras.backend.clear_session()
     notes: tuple[str, ...] = ()
     try:
-        with keras.StatelessScope(initialize_variables=False):
-            return _inventory(keras, checked_model(source.build(), source.spec), name)
+        with without_weights(keras):
+            return _inventory(keras, source.model(), name)
     except RemapError as error:
         notes = (f"Built with its weights in memory, since it does not build without them: {_cause(error)}",)
     finally:
@@ -109,10 +110,6 @@ def _inventory_by_building(keras: Any, source: ModelSource, name: str) -> Invent
 def _cause(error: RemapError) -> str:
     problem = error.problems[0]
     return (problem.found or problem.what).splitlines()[0]
-
-
-def _is_lazy(variable: Any) -> bool:
-    return getattr(variable, "_value", variable) is None
 
 
 def _inventory(keras: Any, model: Any, name: str, notes: tuple[str, ...] = ()) -> Inventory:
@@ -141,8 +138,16 @@ def _inventory(keras: Any, model: Any, name: str, notes: tuple[str, ...] = ()) -
         kind=kind_of(model),
         keras_version=keras.__version__,
         legacy_layers=survey.top_level_names(),
-        notes=notes,
+        notes=(*notes, *_doubts(survey)),
     )
+
+
+def _doubts(survey: Survey) -> Iterator[str]:
+    unbuilt = [path for layer, path in zip(survey.layers, survey.layer_paths, strict=True) if not layer.built]
+    if unbuilt:
+        yield f"Not built, so without weights here and in any file: {', '.join(unbuilt)}"
+    if survey.shared_names:
+        yield f"No place in the legacy .h5 layout, as several layers have one name: {', '.join(survey.shared_names)}"
 
 
 def _layers(survey: Survey) -> tuple[Layer, ...]:
@@ -186,7 +191,7 @@ def _h5_places(keras: Any, survey: Survey, name: str) -> dict[int, list[str]]:
 
 def _initial(keras: Any, variable: Any, layer: Any) -> float | None:
     """The constant that a variable starts with; for one with a value, only if it still holds it."""
-    if _is_lazy(variable):
+    if is_lazy(variable):
         return _constant(keras, variable._initializer)
     declared = _constant(keras, getattr(layer, f"{variable.name}_initializer", None))
     if declared is None:

@@ -8,28 +8,26 @@ from typing import Any
 
 MAX_ITEMS = 16
 UNTOLD = frozenset(
-    ("name", "trainable", "dtype", "built", "momentum", "synchronized", "seed", "noise_shape", "batch_input_shape")
+    "name trainable dtype built momentum synchronized seed noise_shape batch_input_shape sparse ragged optional".split()
 )
-UNTOLD_ENDINGS = ("_initializer", "_regularizer", "_constraint")
+UNTOLD_ENDINGS = ("initializer", "regularizer", "constraint")
+
+
+def is_model(value: object) -> bool:
+    """Whether ``value`` is a Keras (or tf_keras) model, told without importing either."""
+    return "Model" in _keras_bases(value)
 
 
 def kind_of(model: Any) -> str:
-    """``sequential``, ``functional`` or ``subclassed``: a subclass of a functional model is functional.
-
-    Sequential models are functional inside, once built; their paths and layers follow rules of their own.
-    """
-    bases = {base.__name__ for base in type(model).__mro__ if base.__module__.split(".")[0] in ("keras", "tf_keras")}
+    """``sequential``, ``functional`` (subclasses of functional models too) or ``subclassed``."""
+    bases = _keras_bases(model)
     if "Sequential" in bases:
         return "sequential"
     return "functional" if "Functional" in bases else "subclassed"
 
 
-def is_model(layer: Any) -> bool:
-    """Whether a layer is a model itself, with ``layers`` of its own."""
-    return any(
-        base.__name__ == "Model" and base.__module__.split(".")[0] in ("keras", "tf_keras")
-        for base in type(layer).__mro__
-    )
+def _keras_bases(value: object) -> set[str]:
+    return {base.__name__ for base in type(value).__mro__ if base.__module__.split(".")[0] in ("keras", "tf_keras")}
 
 
 def sublayers(layer: Any) -> list[Any]:
@@ -37,7 +35,7 @@ def sublayers(layer: Any) -> list[Any]:
 
     A functional model lists the layers of its graph first, then those that it only holds as attributes.
     """
-    if is_model(layer) and kind_of(layer) == "sequential":
+    if kind_of(layer) == "sequential":
         return list(layer.layers)
     held = layer._flatten_layers(include_self=False, recursive=False)
     first = layer.layers if is_model(layer) else []
@@ -103,7 +101,7 @@ def graph_inputs(container: Any) -> dict[int, tuple[str, ...]]:
 
     Operations that are no layers are looked through. A model that is no graph gives nothing.
     """
-    kind = kind_of(container) if is_model(container) else ""
+    kind = kind_of(container)
     if kind == "sequential":
         layers = list(container.layers)
         return {id(layer): (before.name,) for before, layer in pairwise(layers)}

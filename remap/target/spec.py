@@ -12,12 +12,14 @@ import traceback
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from remap.errors import RemapError, TargetError, UsageError
 from remap.target.framework import PACKAGE_OF_MODULE, import_keras, import_module, missing_package, prepare_process
+from remap.target.layers import is_model
 
 FORMS = "package.module:callable, path/to/file.py:callable, a .keras file, or an architecture .json"
 
@@ -33,6 +35,20 @@ class ModelSource:
 
     spec: str
     build: Callable[[], Any]
+
+    def model(self) -> Any:
+        """Build the model and make sure that it is one.
+
+        Raises:
+            TargetError: The callable fails, returns something else than a Keras model, or leaves it unbuilt.
+        """
+        try:
+            model = self.build()
+        except RemapError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise _user_failure("the model could not be built", self.spec, error) from error
+        return checked_model(model, self.spec)
 
 
 def parse_model_args(pairs: Iterable[str]) -> dict[str, object]:
@@ -160,7 +176,7 @@ def _builder(spec: str, module: ModuleType, attribute: str, args: dict[str, obje
                 where=spec,
                 fix=f"did you mean {' or '.join(close)}?" if close else "",
             )
-    if _is_model(found):
+    if is_model(found):
         if args:
             raise TargetError("a ready model takes no arguments", where=spec, found=", ".join(args))
         return lambda: found
@@ -169,14 +185,7 @@ def _builder(spec: str, module: ModuleType, attribute: str, args: dict[str, obje
             "this is neither a model nor a callable", where=spec, found=type(found).__name__, expected="a Keras model"
         )
     _check_arguments(spec, found, args)
-
-    def build() -> Any:
-        try:
-            return found(**args)
-        except (Exception, SystemExit) as error:
-            raise _user_failure("the model could not be built", spec, error) from error
-
-    return build
+    return partial(found, **args)
 
 
 def _check_arguments(spec: str, function: Callable[..., Any], args: dict[str, object]) -> None:
@@ -238,21 +247,13 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _is_model(value: object) -> bool:
-    """Whether ``value`` is a Keras (or tf_keras) model, with no import of either."""
-    return any(
-        base.__name__ == "Model" and base.__module__.split(".")[0] in ("keras", "tf_keras")
-        for base in type(value).__mro__
-    )
-
-
 def checked_model(model: Any, spec: str) -> Any:
     """``model``, if it is a Keras model with weights.
 
     Raises:
         TargetError: It is something else, or has not been built.
     """
-    if not _is_model(model):
+    if not is_model(model):
         kind = type(model)
         torch = any(base.__module__.startswith("torch.nn") for base in kind.__mro__)
         raise TargetError(

@@ -36,12 +36,15 @@ class Survey:
         layer_paths: Their paths.
         layer_addresses: Their addresses.
         parents: The layer that holds each.
+        shared_names: Names of several top-level layers each, which the legacy layout cannot hold.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
         found = list(walk(model))
         own = _own_weights(model)
+        counts = Counter(layer.name for layer in model.layers)
+        self.shared_names = [name for name, count in counts.items() if count > 1]
         self.layers = [model] * bool(own) + [layer for layer, _ in found]
         self.parents = [model] * bool(own) + [parent for _, parent in found]
         self._order_variables(own)
@@ -56,13 +59,14 @@ class Survey:
         groups.append((OWN_WEIGHTS, own))
         for group, weights in groups:
             names = naming.told_apart(weight.path for weight in weights)
-            for place, (weight, name) in enumerate(zip(weights, names, strict=True)):
-                if id(weight) in index_of:
-                    self.legacy[index_of[id(weight)]].copies.append(LegacyCopy(group, name, place))
-                    continue
-                index_of[id(weight)] = len(self.variables)
-                self.variables.append(weight)
-                self.legacy.append(Legacy((group, name)))
+            possible = group not in self.shared_names
+            for index, (weight, name) in enumerate(zip(weights, names, strict=True)):
+                if id(weight) not in index_of:
+                    index_of[id(weight)] = len(self.variables)
+                    self.variables.append(weight)
+                    self.legacy.append(Legacy((group, name) if possible else None))
+                elif possible:
+                    self.legacy[index_of[id(weight)]].copies.append(LegacyCopy(group, name, index))
         rest = [weight for weight in self.model.weights if id(weight) not in index_of]
         self.variables += rest
         self.legacy += [Legacy() for _ in rest]
@@ -105,10 +109,6 @@ class Survey:
     def top_level_names(self) -> tuple[str, ...]:
         """The layers that the legacy layout lists, the weightless included."""
         return tuple(layer.name for layer in self.model.layers)
-
-    def shared_names(self) -> list[str]:
-        """Names that two top-level layers share: the legacy layout cannot hold both."""
-        return [name for name, count in Counter(self.top_level_names()).items() if count > 1]
 
 
 def _own_weights(layer: Any) -> list[Any]:
