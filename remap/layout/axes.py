@@ -131,6 +131,19 @@ def parse_axes(text: str) -> Axes:
     return axes
 
 
+@lru_cache(maxsize=512)
+def parse_groups(text: str) -> tuple[Group, ...]:
+    """Parse one side of a pattern.
+
+    Raises:
+        AxesError: Malformed.
+
+    >>> parse_groups("(c m) k")
+    (('c', 'm'), ('k',))
+    """
+    return _Parser(f"{text} -> {text}").parse()[0]
+
+
 class _Parser:
     """Recursive descent over the tokens of one pattern."""
 

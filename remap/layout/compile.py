@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from math import prod
 
 import numpy as np
@@ -63,14 +62,17 @@ def compile_recipe(
     combined = _combine(expression, forms, parts, sizes, steps)
     if expression.axes is None:
         shape = axes = combined.shape
-        terms = combined.terms
+        terms, blind = combined.terms, ""
     else:
-        shape, axes, terms = _arrange(expression, parse_axes(expression.axes), combined, sizes, target, steps)
+        pattern = parse_axes(expression.axes)
+        known = pattern.solve(combined.shape, sizes, _target_groups(pattern, expression, target))
+        shape, axes, terms = _arrange(expression, pattern, combined, known, steps)
+        blind = _blindness(pattern, known) if expression.verify else ""
     for word, value, neutral in (("scale", expression.scale, 1.0), ("add", expression.add, 0.0)):
         if value != neutral:
             steps.append((f"{word} {value:g}", shape))
     dtype = _result_dtype(forms, expression, len(terms) > 1)
-    return Recipe(shape, axes, dtype, terms, expression.scale, expression.add, tuple(steps))
+    return Recipe(shape, axes, dtype, terms, expression.scale, expression.add, tuple(steps), blind)
 
 
 def _result_dtype(forms: tuple[Form, ...], expression: Expression, summed: bool) -> np.dtype:
@@ -204,12 +206,10 @@ def _arrange(
     expression: Expression,
     axes: Axes,
     combined: Combined,
-    sizes: Mapping[str, int],
-    target: Shape | None,
+    known: Mapping[str, int],
     steps: Steps,
 ) -> tuple[Shape, Shape, tuple[Term, ...]]:
     """Shape, elementary axes and terms after axes, take, order and flip."""
-    known = axes.solve(combined.shape, sizes, _target_groups(axes, expression, target))
     names = tuple(name for group in axes.right for name in group)
     terms = tuple(tuple(_split_piece(piece, axes, known) for piece in term) for term in combined.terms)
     extents = [known[name] for name in names]
@@ -327,15 +327,11 @@ def _drop(groups: tuple[Group, ...], name: str) -> tuple[Group, ...]:
     return tuple(_without(group, name) for group in groups if group != (name,))
 
 
-def distinct_layouts(axes: Axes, sizes: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Pairs of named axes of equal size that the pattern moves past one another: exchanging them keeps
-    every shape, so that no shape check can see it.
-
-    >>> pattern = parse_axes("o i -> i o")
-    >>> distinct_layouts(pattern, {"o": 4, "i": 4}), distinct_layouts(pattern, {"o": 4, "i": 5})
-    ([('o', 'i')], [])
-    """
+def _blindness(axes: Axes, sizes: Mapping[str, int]) -> str:
+    """Why another layout would give the same shape: axes of one size, or an axis that is split or merged."""
     names = [name for name in axes.names if sizes[name] > 1]
-    by_size = sorted(names, key=lambda name: sizes[name])
-    groups = (list(group) for _, group in groupby(by_size, key=lambda name: sizes[name]))
-    return [(a, b) for group in groups for i, a in enumerate(group) for b in group[i + 1 :]]
+    equal = sorted({name for name in names for other in names if name != other and sizes[name] == sizes[other]})
+    if equal:
+        return f"axes of one size: {', '.join(equal)}"
+    parts = [group for group in (*axes.left, *axes.right) if sum(sizes[name] > 1 for name in group) > 1]
+    return f"split or merged axis: ({' '.join(parts[0])})" if parts else ""

@@ -105,6 +105,7 @@ class Recipe:
         scale: Factor.
         add: Addend; the constant itself where there are no terms.
         steps: What was done, with the shape after it, for people.
+        blind: Why a wrong layout would keep this shape; empty where it would not.
     """
 
     shape: tuple[int, ...]
@@ -114,6 +115,7 @@ class Recipe:
     scale: float = 1.0
     add: float = 0.0
     steps: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    blind: str = ""
 
     @property
     def arithmetic(self) -> bool:

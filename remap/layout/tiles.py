@@ -176,6 +176,13 @@ class Value:
                 copy(into[tuple(place)], window(self.sources[view.source], view))
 
 
+def whole(source: Source) -> Value:
+    """The value of a source as it is."""
+    view = View(0, 0, source.shape, source.strides)
+    term = (Piece(view, (0,) * len(source.shape)),)
+    return Value(Recipe(source.shape, source.shape, source.dtype, (term,)), (source,))
+
+
 def window(source: Source, view: View) -> np.ndarray:
     """The elements that a view names, as a read-only array over the source's own bytes."""
     item = source.dtype.itemsize

@@ -97,6 +97,7 @@ class Plan:
         epsilons: BatchNorm layers whose epsilons differ.
         warnings: What a reader should know though nothing is wrong.
         params: Values of the parameters.
+        derived_from: Source tensors used up by ``[[derive]]``.
     """
 
     rules: RuleFile
@@ -107,6 +108,7 @@ class Plan:
     epsilons: tuple[EpsilonMismatch, ...] = ()
     warnings: tuple[str, ...] = ()
     params: Mapping[str, int | float | str] = field(default_factory=dict)
+    derived_from: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:

@@ -78,6 +78,7 @@ class Expression(Table, frozen=True):
     reduce: Annotated[Reduce | None, Meta(description="How a list of tensors becomes one: sum.")] = None
     op: Annotated[str | None, Meta(description="A named operation on the sources.")] = None
     call: Annotated[str | None, Meta(description="A function of yours, module:name; needs --allow-code.")] = None
+    options: Annotated[dict[str, float | int | str | bool], Meta(description="The operation's own settings.")] = {}
     axes: Annotated[str | None, Meta(description="einops pattern: 'o i h w -> h w i o'.")] = None
     sizes: Annotated[dict[str, Size], Meta(description="Sizes of named axes, or the parameter that has them.")] = {}
     repeat: Annotated[list[str], Meta(description="Axes that only the Keras side has: repeat along them.")] = []

@@ -1,0 +1,143 @@
+"""Closing the account: whatever is left over on either side becomes a problem with its likeliest fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from remap.errors import Problem
+from remap.layout.axes import AxesError
+from remap.layout.compile import Form, compile_recipe
+from remap.layout.tiles import Source
+from remap.plan.match import Claims
+from remap.plan.plan import Assignment
+from remap.plan.suggest import closest, grouped
+from remap.rules.layouts import source_patterns
+from remap.rules.rulefile import RuleFile
+from remap.target.inventory import Variable
+
+
+def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) -> Iterator[Problem]:
+    """What does not close on the PyTorch side.
+
+    Args:
+        claims: The outcome of matching.
+        keys: All keys.
+        unused: Keys that a rule claims but no variable is made from.
+    """
+    claimed = [key for group in claims.groups for found in group.tensors.values() for key in found.values()]
+    for pattern, members in grouped(claims.unclaimed):
+        near = closest(members[0], claimed, 1)
+        yield Problem(
+            "no rule claims a source tensor", where=_several(pattern, members),
+            fix=f"a [[rename]] like the one for '{near[0]}', or an [[ignore]] with a reason" if near
+            else "a [[rename]], or an [[ignore]] with a reason",
+        )  # fmt: skip
+    for key, rules in claims.contested:
+        places = ", ".join(f"{rule.place} ('{rule.spec.match}')" for rule in rules)
+        yield Problem("several rules claim one source tensor", key, places, "one rule", "narrow one of the patterns")
+    for rule in claims.idle:
+        near = closest(_plain(rule.spec.match), keys, 2)
+        yield Problem(
+            "a rule matches nothing", str(rule.place), fix="check the pattern, or say optional = true",
+            found=f"closest keys: {', '.join(near)}" if near else "", excerpt=rule.place.excerpt(rule.spec.match),
+        )  # fmt: skip
+    for pattern, members in grouped(unused):
+        yield Problem(
+            "a rule claims a source tensor and makes nothing of it", where=_several(pattern, members),
+            fix="name it in the layout, or [[ignore]] it with a reason",
+        )  # fmt: skip
+
+
+def target_problems(
+    assignments: Sequence[Assignment], variables: Sequence[Variable], unclaimed: Sequence[str], rules: RuleFile
+) -> Iterator[Problem]:
+    """What does not close on the Keras side.
+
+    Args:
+        assignments: What is written.
+        variables: The target's variables; empty where no target is known.
+        unclaimed: Source tensors that nothing claims, for near misses.
+        rules: The rule file.
+    """
+    by_name: dict[str, Assignment] = {}
+    for assignment in assignments:
+        other = by_name.setdefault(assignment.name, assignment)
+        if other is not assignment:
+            yield Problem(
+                "a variable is written twice", assignment.name,
+                found=f"from {_origin(other)} and from {_origin(assignment)}", expected="one rule for each variable",
+            )  # fmt: skip
+        yield from _shape_problem(assignment, rules)
+    missing = {variable.path: variable for variable in variables if variable.path not in by_name}
+    siblings: dict[str, Assignment] = {}
+    for assignment in assignments:
+        siblings.setdefault(assignment.name.rpartition("/")[0], assignment)
+    for pattern, members in grouped(missing):
+        variable = missing[members[0]]
+        yield Problem(
+            "no rule writes a variable of the model", where=_several(pattern, members),
+            found=f"shape {variable.shape}", fix=_fix_missing(members[0], siblings, unclaimed, rules),
+        )  # fmt: skip
+
+
+def _shape_problem(assignment: Assignment, rules: RuleFile) -> Iterator[Problem]:
+    variable = assignment.variable
+    if variable is None or assignment.shape == variable.shape or assignment.kind == "kept":
+        return
+    others = _fitting_layouts(assignment, variable.shape, rules)
+    sources = [f"{source.name} {source.shape}" for source in assignment.value.sources]
+    yield Problem(
+        "shapes differ", f"{assignment.place} ({assignment.name})",
+        found=f"{assignment.shape} from {', '.join(sources[:3])} by layout '{assignment.layout}'",
+        expected=str(variable.shape),
+        fix=f"layout {' or '.join(repr(name) for name in others)} would give that shape" if others
+        else "check that this module and this layer are the same",
+        excerpt=assignment.place.excerpt(),
+    )  # fmt: skip
+
+
+def _fitting_layouts(assignment: Assignment, shape: tuple[int, ...], rules: RuleFile) -> list[str]:
+    """Layouts that would give a variable of that name and shape from the same single source."""
+    if len(assignment.value.sources) != 1:
+        return []
+    source: Source = assignment.value.sources[0]
+    forms = (Form(source.shape, source.strides, source.dtype),)
+    tensor = source.name.rpartition(".")[2]
+    found = []
+    for name, layout in rules.layouts.items():
+        expression = layout.get(assignment.entry)
+        if expression is None or expression.op or expression.call or source_patterns(expression) != [tensor]:
+            continue
+        try:
+            if compile_recipe(expression, forms, ((0,),), {}, shape).shape == shape:
+                found.append(name)
+        except AxesError:
+            continue
+    return found
+
+
+def _fix_missing(name: str, siblings: Mapping[str, Assignment], unclaimed: Sequence[str], rules: RuleFile) -> str:
+    layer, _, entry = name.rpartition("/")
+    sibling = siblings.get(layer)
+    if sibling is not None and sibling.layout in rules.layouts:
+        expression = rules.layouts[sibling.layout].get(entry)
+        if expression is not None and expression.fill is not None:
+            return f'the layer is written by {sibling.place}: say fill = ["{entry}"] there'
+    near = closest(name.replace("/", "."), unclaimed, 2)
+    hint = f"; unclaimed: {', '.join(near)}" if near else ""
+    return f"a [[rename]] that writes it, or a [[keep]] or [[fill]] with a reason{hint}"
+
+
+def _origin(assignment: Assignment) -> str:
+    return f"{assignment.module or assignment.reason} ({assignment.place})"
+
+
+def _several(pattern: str, members: Sequence[str]) -> str:
+    return pattern if len(members) == 1 else f"{pattern} ({len(members)})"
+
+
+def _plain(pattern: str) -> str:
+    """A regex as the name it is most like, for near misses."""
+    for old, new in (("\\.", "."), ("\\d+", "0"), ("(?:", ""), (".*", ""), (".+", "")):
+        pattern = pattern.replace(old, new)
+    return pattern

@@ -1,0 +1,105 @@
+"""From matched groups of tensors to assignments: names filled in, variables found in the target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from remap.dtypes import dtype_of
+from remap.errors import PlanError, Problem
+from remap.layout.axes import AxesError
+from remap.plan.match import Group
+from remap.plan.params import Scalar
+from remap.plan.plan import Assignment
+from remap.plan.values import Layout, Values, found_sources
+from remap.rules.rulefile import RAW, RuleFile
+from remap.rules.template import TemplateError, parse_template
+from remap.target.inventory import Variable
+from remap.target.match import Names
+
+
+@dataclass(slots=True)
+class Assigner:
+    """Makes the assignments of one plan; collects problems.
+
+    Args:
+        rules: The rule file.
+        values: Makes the values.
+        names: The target's variables by name, where a target is known.
+        params: Values of the parameters.
+        dtype: Element type to write, where the caller asks for one.
+    """
+
+    rules: RuleFile
+    values: Values
+    names: Names | None
+    params: Mapping[str, Scalar]
+    dtype: np.dtype | None
+    problems: list[Problem] = field(default_factory=list)
+    _layouts: dict[int, Layout] = field(default_factory=dict)
+
+    def assign(self, group: Group) -> Iterator[Assignment]:
+        """The assignments of one group: one for each variable of its layout and each ``to``."""
+        rule = group.rule
+        layout = self._layouts.get(id(rule))
+        if layout is None:
+            layout = self._layouts[id(rule)] = self.rules.layout_of(rule.spec)
+        known = {**self.params, **group.captures} if self.params else group.captures
+        captures = {name: str(text) for name, text in known.items()}
+        for to in [rule.spec.to] if isinstance(rule.spec.to, str) else rule.spec.to:
+            try:
+                layer = parse_template(to).fill(captures, self.rules.tables)
+            except TemplateError as error:
+                self._fault("a template cannot be filled", group, f"'{to}': {error}")
+                continue
+            yield from self._layer(group, layout, layer)
+
+    def _layer(self, group: Group, layout: Layout, layer: str) -> Iterator[Assignment]:
+        rule = group.rule
+        for entry, expression in layout.items():
+            if not any(found_sources(group, expression)) and entry not in rule.spec.fill:
+                continue
+            name = f"{layer}/{entry}" if entry else layer
+            try:
+                variable = self._variable(name, group, entry)
+                value = self.values.make(group, layout, entry, layer, variable)
+            except PlanError as error:
+                self.problems += error.problems
+                continue
+            except AxesError as error:
+                self._fault("shapes do not fit the expression", group, f"{name}: {error}")
+                continue
+            yield Assignment(
+                name=variable.path if variable else name,
+                value=value,
+                dtype=self._dtype(variable, value.recipe.dtype),
+                kind="moved" if value.sources else "filled",
+                place=rule.place,
+                layout=rule.spec.layout or RAW,
+                entry=entry,
+                module=group.module,
+                captures=group.captures,
+                variable=variable,
+                reason="" if value.sources else f"'fill' of {rule.place}",
+                blind=value.recipe.blind if value.sources else "",
+            )
+
+    def _variable(self, name: str, group: Group, entry: str) -> Variable | None:
+        if self.names is None:
+            return None
+        found = self.names.candidates(name)
+        if len(found) == 1:
+            return found[0]
+        problem = self.names.problem(name, where=f"{group.rule.place} ({group.module} {entry})")
+        raise PlanError(problem)
+
+    def _dtype(self, variable: Variable | None, source: np.dtype) -> np.dtype:
+        if self.dtype is not None:
+            return self.dtype
+        return dtype_of(variable.dtype) if variable else source
+
+    def _fault(self, what: str, group: Group, found: str) -> None:
+        place = group.rule.place
+        self.problems.append(Problem(what, f"{place} ({group.module})", found, excerpt=place.excerpt()))

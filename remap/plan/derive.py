@@ -1,0 +1,92 @@
+"""``[[derive]]``: tensors computed from others before any other rule sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from remap.checkpoint.tensor import Checkpoint
+from remap.errors import PlanError, Problem
+from remap.layout.ops import OPERATIONS
+from remap.layout.tiles import Source
+from remap.plan.operate import operate
+from remap.plan.params import Scalar
+from remap.rules.pattern import Patterns
+from remap.rules.rulefile import Rule, RuleFile
+from remap.rules.schema import Derive
+from remap.rules.template import TemplateError, parse_template
+
+Instance = dict[str, str]
+"""Input of an operation to the key that it is read from."""
+
+
+def derive_tensors(
+    rules: RuleFile, checkpoint: Checkpoint, params: Mapping[str, Scalar]
+) -> tuple[dict[str, Source], tuple[str, ...], list[Problem]]:
+    """The tensors that the other rules see.
+
+    Returns:
+        Tensors by key: the checkpoint's without those that were used up, and the derived ones; the keys
+        that were used up; problems.
+    """
+    tensors: dict[str, Source] = dict(checkpoint)
+    problems: list[Problem] = []
+    derived: dict[str, Source] = {}
+    consumed: dict[str, None] = {}
+    for rule in rules.derives:
+        instances = _instances(rule, checkpoint)
+        if not instances and not rule.spec.optional:
+            problems.append(
+                Problem("a rule matches nothing", str(rule.place), fix="check the patterns, or say optional = true",
+                        excerpt=rule.place.excerpt())
+            )  # fmt: skip
+        for captures, instance in instances:
+            try:
+                name = parse_template(rule.spec.to).fill({**_texts(params), **captures}, rules.tables)
+                found = _derive(rule, instance, checkpoint, name)
+            except TemplateError as error:
+                problems.append(Problem("a template cannot be filled", str(rule.place), str(error)))
+                continue
+            except PlanError as error:
+                problems += error.problems
+                continue
+            if name in derived:
+                problems.append(Problem("a tensor is derived twice", f"{rule.place} ({name})"))
+            derived[name] = found
+            consumed.update(dict.fromkeys(instance.values()))
+    for key in consumed:
+        del tensors[key]
+    problems += [
+        Problem("a derived tensor takes the name of one that is there", name, fix="change 'to', or use it up too")
+        for name in derived
+        if name in tensors
+    ]
+    return {**tensors, **derived}, tuple(consumed), problems
+
+
+def _instances(rule: Rule[Derive], checkpoint: Checkpoint) -> list[tuple[dict[str, str], Instance]]:
+    """The sets of keys that the rule's patterns match with the same captures."""
+    names = list(rule.spec.sources)
+    patterns = Patterns(rule.spec.sources.values())
+    found: dict[tuple[tuple[str, str], ...], Instance] = {}
+    for key in checkpoint:
+        for hit in patterns.match(key):
+            captures = tuple(sorted(patterns.captures(hit, key).items()))
+            found.setdefault(captures, {})[names[hit]] = key
+    return [(dict(captures), instance) for captures, instance in found.items()]
+
+
+def _derive(rule: Rule[Derive], instance: Instance, checkpoint: Checkpoint, name: str) -> Source:
+    spec = rule.spec
+    if spec.op not in OPERATIONS:
+        close = get_close_matches(spec.op, list(OPERATIONS), n=1)
+        raise PlanError(
+            f"unknown operation '{spec.op}'", where=str(rule.place), expected=f"one of: {', '.join(OPERATIONS)}",
+            fix=f"did you mean '{close[0]}'?" if close else "", excerpt=rule.place.excerpt(spec.op),
+        )  # fmt: skip
+    inputs = {key: checkpoint[instance[key]] for key in spec.sources if key in instance}
+    return operate(spec.op, inputs, spec.options, f"{name} ({rule.place})")
+
+
+def _texts(params: Mapping[str, Scalar]) -> dict[str, str]:
+    return {name: str(value) for name, value in params.items()}

@@ -1,0 +1,81 @@
+"""Tensors that are computed from others, when they are first read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from threading import Lock
+
+import numpy as np
+
+from remap.checkpoint.tensor import dense_strides
+from remap.dtypes import is_float
+from remap.layout.tiles import Source
+
+
+class Derived:
+    """A dense tensor computed from others; it can be read wherever a checkpoint's tensor can.
+
+    Args:
+        name: What it is called in messages.
+        shape: Its shape.
+        dtype: Its dtype; the computation itself sees float64.
+        inputs: What it is computed from.
+        compute: The result from the inputs as arrays, floats widened to float64.
+    """
+
+    offset = 0
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        inputs: Sequence[Source],
+        compute: Callable[[list[np.ndarray]], np.ndarray],
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = dtype
+        self.inputs = tuple(inputs)
+        self.strides = dense_strides(shape)
+        self.nbytes = prod(shape) * dtype.itemsize
+        self.place = f"derived from {', '.join(source.name for source in inputs)}"
+        self._compute = compute
+        self._array: np.ndarray | None = None
+        self._lock = Lock()
+
+    @property
+    def storage(self) -> Derived:
+        """Its own bytes: it is its storage."""
+        return self
+
+    def array(self) -> np.ndarray:
+        """The result, C-ordered."""
+        with self._lock:
+            if self._array is None:
+                arrays = [_wide(source.array()) for source in self.inputs]
+                self._array = np.ascontiguousarray(self._compute(arrays).astype(self.dtype)).reshape(self.shape)
+            return self._array
+
+    def map(self) -> np.ndarray:
+        """The bytes of the result."""
+        return self.array().reshape(-1).view(np.uint8)
+
+    def release(self) -> None:
+        """Forget the result; it is computed again when read again."""
+        with self._lock:
+            self._array = None
+        for source in self.inputs:
+            source.storage.release()
+
+
+def _wide(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64) if is_float(array.dtype) else array
+
+
+def leaves(source: Source) -> list[Source]:
+    """The checkpoint tensors that a source comes from in the end."""
+    if not isinstance(source, Derived):
+        return [source]
+    return [leaf for each in source.inputs for leaf in leaves(each)]

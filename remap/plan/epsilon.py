@@ -1,0 +1,62 @@
+"""BatchNorm epsilons of both sides, layer by layer, and what the rule file says about a difference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from remap.errors import Problem
+from remap.plan.plan import EpsilonMismatch
+from remap.rules.rulefile import Rule
+from remap.rules.schema import Rename
+from remap.target.inventory import Inventory, Variable
+
+
+@dataclass(frozen=True, slots=True)
+class Epsilon:
+    """The two epsilons of one layer; ``target`` None where nobody knows it."""
+
+    source: float
+    target: float | None
+    action: Literal["equal", "accept", "fold", "error"]
+
+
+@dataclass(slots=True)
+class Epsilons:
+    """What was found, layer by layer.
+
+    Args:
+        target: The target's inventory; a model knows its epsilons better than a rule file.
+        problems: Where a mismatch goes that the rule file calls an error.
+    """
+
+    target: Inventory | None
+    problems: list[Problem]
+    mismatches: dict[str, EpsilonMismatch] = field(default_factory=dict)
+    _known: dict[str, Epsilon] = field(default_factory=dict)
+
+    def of(self, rule: Rule[Rename], layer: str, variable: Variable | None) -> Epsilon:
+        """The epsilons of the Keras layer that a rule writes, by the layer's name."""
+        if layer not in self._known:
+            self._known[layer] = self._compare(rule, layer, variable)
+        return self._known[layer]
+
+    def _compare(self, rule: Rule[Rename], layer: str, variable: Variable | None) -> Epsilon:
+        policy = rule.batchnorm
+        source = policy.source_epsilon if rule.spec.epsilon is None else rule.spec.epsilon
+        target = policy.target_epsilon
+        if self.target is not None and variable is not None:
+            target = self.target.layers[variable.layer].settings.get("epsilon", target)
+        if target is None or target == source:
+            return Epsilon(source, target, "equal")
+        if policy.on_mismatch == "error":
+            self.problems.append(
+                Problem(
+                    "BatchNorm epsilons differ", str(rule.place), f"{layer}: source {source:g}, target {target:g}",
+                    fix='[batchnorm] on_mismatch = "fold" makes the outputs equal, "accept" leaves the difference',
+                    excerpt=rule.place.excerpt(),
+                )
+            )  # fmt: skip
+        else:
+            self.mismatches[layer] = EpsilonMismatch(layer, source, target, policy.on_mismatch)
+        return Epsilon(source, target, policy.on_mismatch)

@@ -1,0 +1,165 @@
+"""Making a plan: rules, checkpoint and target joined, both sides of the account closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from remap.checkpoint.tensor import Checkpoint
+from remap.dtypes import dtype_of
+from remap.errors import PlanError, Problem
+from remap.layout.recipe import constant
+from remap.layout.tiles import Source, Value, whole
+from remap.plan.account import source_problems, target_problems
+from remap.plan.assign import Assigner
+from remap.plan.batchnorm import constant_source
+from remap.plan.derive import derive_tensors
+from remap.plan.derived import leaves
+from remap.plan.epsilon import Epsilons
+from remap.plan.match import Claims, match_keys
+from remap.plan.operate import Caller
+from remap.plan.params import Scalar, resolve_params
+from remap.plan.plan import Assignment, Ignored, Kind, Plan
+from remap.plan.values import CONSTANTS, Values
+from remap.plan.warn import plan_warnings
+from remap.rules.pattern import PatternError, Patterns
+from remap.rules.rulefile import Rule, RuleFile
+from remap.rules.schema import FillRule, Keep
+from remap.target.inventory import Inventory, Variable
+from remap.target.match import Names
+
+Initial = Callable[[Variable], np.ndarray]
+"""The value that a variable of a freshly built model starts with."""
+
+
+def make_plan(
+    rules: RuleFile,
+    checkpoint: Checkpoint,
+    target: Inventory | None = None,
+    *,
+    params: Mapping[str, Scalar] | None = None,
+    dtype: str | None = None,
+    initial: Initial | None = None,
+    allow_code: bool = False,
+) -> Plan:
+    """Join rules, checkpoint and target, from headers alone.
+
+    Args:
+        rules: The rule file.
+        checkpoint: The source.
+        target: The Keras model's variables; without it, what is written is what the rules say.
+        params: Values for the rule file's parameters.
+        dtype: Element type of every variable written, instead of the target's or the source's.
+        initial: Where the values of kept variables come from that do not start with a constant.
+        allow_code: Whether the rule file may call functions of the user's.
+
+    Raises:
+        PlanError: The account does not close; every reason that was found, at once.
+    """
+    values = resolve_params(rules, params or {}, checkpoint.path)
+    try:
+        tensors, consumed, problems = derive_tensors(rules, checkpoint, values)
+        claims = match_keys(rules, tensors)
+    except PatternError as error:
+        raise PlanError("a pattern takes too long", where=str(rules.path), found=str(error)) from error
+    epsilons = Epsilons(target, problems)
+    names = Names(target) if target is not None else None
+    element = dtype_of(dtype) if dtype is not None else None
+    made = Values(tensors, values, epsilons, Caller(allow_code))
+    assigner = Assigner(rules, made, names, values, element, problems)
+    moved = [assignment for group in claims.groups for assignment in assigner.assign(group)]
+    problems += source_problems(claims, list(tensors), _unused(claims, moved, problems))
+    if target is not None:
+        rest = _leftover(target.variables, moved)
+        moved += _settled(rules, rest, element, initial, problems)
+        moved = _in_order(target.variables, moved)
+    elif rules.fills:
+        problems.append(
+            Problem("[[fill]] sets variables of a model, and none is given", str(rules.fills[0].place),
+                    fix="give --model or --target")
+        )  # fmt: skip
+    problems += target_problems(moved, target.variables if target else (), claims.unclaimed, rules)
+    if problems:
+        raise PlanError(problems)
+    ignored = tuple(Ignored(key, rule.spec.reason, rule.place) for key, rule in claims.ignored)
+    plan = Plan(
+        rules, checkpoint, target, tuple(moved), ignored, tuple(epsilons.mismatches.values()), (), values, consumed
+    )
+    return plan_warnings(plan)
+
+
+def _unused(claims: Claims, moved: Iterable[Assignment], problems: Sequence[Problem]) -> list[str]:
+    """Keys that rules claim and no variable is made from; not told beside other problems, which explain them."""
+    if problems:
+        return []
+    used = {leaf.name for assignment in moved for source in assignment.value.sources for leaf in leaves(source)}
+    used |= {source.name for assignment in moved for source in assignment.value.sources}
+    claimed = (key for group in claims.groups for found in group.tensors.values() for key in found.values())
+    return [key for key in claimed if key not in used]
+
+
+def _leftover(variables: Iterable[Variable], moved: Iterable[Assignment]) -> list[Variable]:
+    written = {assignment.name for assignment in moved}
+    return [variable for variable in variables if variable.path not in written]
+
+
+def _in_order(variables: Iterable[Variable], moved: list[Assignment]) -> list[Assignment]:
+    position = {variable.path: index for index, variable in enumerate(variables)}
+    return sorted(moved, key=lambda assignment: position[assignment.name])
+
+
+def _settled(
+    rules: RuleFile,
+    variables: Sequence[Variable],
+    dtype: np.dtype | None,
+    initial: Initial | None,
+    problems: list[Problem],
+) -> list[Assignment]:
+    """What ``[[keep]]`` and ``[[fill]]`` make of the variables that nothing moves into."""
+    settling: list[Rule[Keep] | Rule[FillRule]] = [*rules.keeps, *rules.fills]
+    patterns = Patterns(rule.spec.match for rule in settling)
+    fired: set[int] = set()
+    found = []
+    for variable in variables:
+        hits = sorted({*patterns.match(variable.path), *patterns.match(variable.address)})
+        fired.update(hits)
+        if len(hits) > 1:
+            places = ", ".join(str(settling[hit].place) for hit in hits)
+            problems.append(Problem("several rules settle one variable", variable.path, places, "one rule"))
+        elif hits:
+            found.append(_settle(settling[hits[0]], variable, dtype, initial, problems))
+    for index, rule in enumerate(settling):
+        if index not in fired and not rule.spec.optional:
+            problems.append(
+                Problem("a rule matches no variable that is left", str(rule.place),
+                        fix="check the pattern, or say optional = true", excerpt=rule.place.excerpt(rule.spec.match))
+            )  # fmt: skip
+    return [assignment for assignment in found if assignment is not None]
+
+
+def _settle(
+    rule: Rule[Keep] | Rule[FillRule],
+    variable: Variable,
+    dtype: np.dtype | None,
+    initial: Initial | None,
+    problems: list[Problem],
+) -> Assignment | None:
+    own = dtype_of(variable.dtype)
+    spec = rule.spec
+    if isinstance(spec, FillRule):
+        number = CONSTANTS[spec.value] if isinstance(spec.value, str) else float(spec.value)
+        value = Value(constant(variable.shape, number, own), ())
+    elif variable.initial is not None:
+        value = Value(constant(variable.shape, variable.initial, own), ())
+    elif initial is not None:
+        source: Source = constant_source(f"initial {variable.path}", initial(variable), own)
+        value = whole(source)
+    else:
+        problems.append(
+            Problem("a kept variable does not start with a constant", variable.path, expected="the model itself",
+                    fix="give --model, so that its initial value can be read")
+        )  # fmt: skip
+        return None
+    kind: Kind = "filled" if isinstance(spec, FillRule) else "kept"
+    return Assignment(variable.path, value, dtype or own, kind, rule.place, variable=variable, reason=spec.reason)

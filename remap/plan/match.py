@@ -1,0 +1,124 @@
+"""Which rule claims which source tensor: every key to exactly one rule, rules grouped by module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from remap.rules.layouts import source_patterns
+from remap.rules.pattern import Patterns
+from remap.rules.rulefile import Rule, RuleFile
+from remap.rules.schema import Ignore, Rename
+
+_MODULE = "remap_module"
+Stacked = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Group:
+    """The tensors that one rule moves together: those of one module, with one set of captures.
+
+    Args:
+        rule: The rule.
+        module: Path of the module; the whole key for a rule without a layout.
+        captures: What the rule and its layout captured, stacked indices left out.
+        tensors: For each source pattern of the layout, the keys it matched by stacked index
+            (-1 where nothing is stacked).
+    """
+
+    rule: Rule[Rename]
+    module: str
+    captures: Mapping[str, str]
+    tensors: dict[str, dict[int, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The outcome of matching.
+
+    Args:
+        groups: In the order in which the checkpoint first names them.
+        ignored: Key and the rule that ignores it.
+        unclaimed: Keys that no rule claims.
+        contested: Keys that several rules claim, with those rules.
+        idle: Rules that matched nothing and are not optional.
+    """
+
+    groups: list[Group]
+    ignored: list[tuple[str, Rule[Ignore]]]
+    unclaimed: list[str]
+    contested: list[tuple[str, list[Rule[Rename] | Rule[Ignore]]]]
+    idle: list[Rule[Rename] | Rule[Ignore]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """One regex that claims keys: a rule and, with a layout, one of its source patterns."""
+
+    rule: Rule[Rename] | Rule[Ignore]
+    pattern: str
+    source: str = ""
+    stacks: tuple[str, ...] = ()
+
+
+def match_keys(rules: RuleFile, keys: Iterable[str]) -> Claims:
+    r"""Hold every key against every rule, in time linear in the keys.
+
+    A rule with a layout claims ``module.tensor`` where its ``match`` fits the whole of ``module`` and
+    one of the layout's source patterns the whole of ``tensor``.
+
+    Raises:
+        PatternError: A pattern ran out of time.
+    """
+    claims = [claim for rename in rules.renames for claim in _rename_claims(rename, rules)]
+    claims += [_Claim(ignore, ignore.spec.match) for ignore in rules.ignores]
+    patterns = Patterns(claim.pattern for claim in claims)
+    groups: dict[tuple[int, str, tuple[str, ...]], Group] = {}
+    found = Claims([], [], [], [], [])
+    fired: set[int] = set()
+    for key in keys:
+        hits = patterns.match(key)
+        owners = {id(claims[hit].rule): claims[hit].rule for hit in hits}
+        fired.update(owners)
+        if not hits:
+            found.unclaimed.append(key)
+        elif len(owners) > 1:
+            found.contested.append((key, list(owners.values())))
+        else:
+            claim = claims[hits[0]]
+            if isinstance(claim.rule.spec, Ignore):
+                found.ignored.append((key, claim.rule))
+            else:
+                _join(groups, claim, key, patterns.captures(hits[0], key))
+    found.groups.extend(groups.values())
+    every: list[Rule[Rename] | Rule[Ignore]] = [*rules.renames, *rules.ignores]
+    found.idle.extend(rule for rule in every if id(rule) not in fired and not rule.spec.optional)
+    return found
+
+
+def _rename_claims(rule: Rule[Rename], rules: RuleFile) -> list[_Claim]:
+    if rule.spec.layout is None:
+        return [_Claim(rule, rule.spec.match)]
+    layout = rules.layout_of(rule.spec)
+    module = f"(?P<{_MODULE}>{rule.spec.match})\\." if rule.spec.match else ""
+    stacks: dict[str, set[str]] = {}
+    for expression in layout.values():
+        for pattern in source_patterns(expression):
+            stacks.setdefault(pattern, set()).update({expression.stack} if expression.stack else ())
+    return [_Claim(rule, f"{module}(?:{pattern})", pattern, tuple(sorted(names))) for pattern, names in stacks.items()]
+
+
+def _join(
+    groups: dict[tuple[int, str, tuple[str, ...]], Group], claim: _Claim, key: str, captures: dict[str, str]
+) -> None:
+    """Add a key to the group of its module and captures."""
+    rule: Rule[Rename] = claim.rule  # type: ignore[assignment]
+    module = captures.pop(_MODULE, "") if rule.spec.layout is not None else key
+    index = -1
+    for name in claim.stacks:
+        index = int(captures.pop(name) or -1)
+    same = (id(rule), module, tuple(captures.values()))
+    group = groups.get(same)
+    if group is None:
+        group = groups[same] = Group(rule, module, captures)
+    group.tensors.setdefault(claim.source, {})[index] = key

@@ -1,0 +1,195 @@
+"""The value of one variable: its sources collected, its expression compiled, its epsilon folded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+import msgspec
+import numpy as np
+
+from remap.errors import PlanError
+from remap.layout.axes import parse_axes, parse_groups
+from remap.layout.compile import Form, compile_recipe
+from remap.layout.recipe import Recipe, constant
+from remap.layout.tiles import Source, Value
+from remap.plan.batchnorm import absorbed_variance, folded_gamma
+from remap.plan.epsilon import Epsilons
+from remap.plan.match import Group
+from remap.plan.operate import Caller, operate, operation
+from remap.plan.params import Scalar, sizes_of
+from remap.rules.layouts import source_patterns
+from remap.rules.schema import Expression
+from remap.target.inventory import Variable
+
+Layout = Mapping[str, Expression]
+Found = list[dict[int, str]]
+"""For each source pattern of an expression, the keys that it matched, by stacked index."""
+
+CONSTANTS = {"zeros": 0.0, "ones": 1.0}
+
+
+@dataclass(slots=True)
+class Values:
+    """Makes values; equal expressions over equal shapes share one recipe.
+
+    Args:
+        tensors: Source tensors by key, derived ones included.
+        params: Values of the parameters.
+        epsilons: BatchNorm epsilons.
+        caller: Runs functions of the user's.
+    """
+
+    tensors: Mapping[str, Source]
+    params: Mapping[str, Scalar]
+    epsilons: Epsilons
+    caller: Caller
+    _recipes: dict[object, Recipe] = field(default_factory=dict)
+    _singles: dict[int, Expression] = field(default_factory=dict)
+
+    def make(self, group: Group, layout: Layout, entry: str, layer: str, variable: Variable | None) -> Value:
+        """The value of variable ``entry`` of a layout.
+
+        Args:
+            group: The tensors of the module.
+            layout: The layout.
+            entry: The variable.
+            layer: Name of the Keras layer.
+            variable: The target's record, where known.
+
+        Raises:
+            PlanError: Tensors are missing, or a fill or fold cannot be made.
+            AxesError: Shapes do not fit.
+        """
+        expression = layout[entry]
+        found = found_sources(group, expression)
+        stand_in = self._stand_in(group, layout, entry, layer, variable, found)
+        if stand_in is not None:
+            return self._compiled(group, self._alone(expression), [stand_in], ((0,),), variable)
+        if not any(found):
+            shape, dtype = self._fill_form(group, layout, expression)
+            return Value(constant(shape, fill_value(expression), dtype), ())
+        _check_complete(group, entry, expression, found)
+        sources = [self.tensors[key] for keys in found for _, key in sorted(keys.items())]
+        ends = list(accumulate(len(keys) for keys in found))
+        parts = tuple(tuple(range(end - len(keys), end)) for end, keys in zip(ends, found, strict=True))
+        return self._compiled(group, expression, sources, parts, variable)
+
+    def _stand_in(
+        self, group: Group, layout: Layout, entry: str, layer: str, variable: Variable | None, found: Found
+    ) -> Source | None:
+        """The computed source that takes the place of the expression's own, where something is computed."""
+        expression = layout[entry]
+        where = f"{group.rule.place} ({group.module})"
+        if expression.batchnorm is not None:
+            return self._folded(group, layout, entry, layer, variable, found)
+        if expression.call is not None:
+            return self.caller.call(expression.call, self._flat(found), where)
+        if expression.op is not None:
+            named = dict(zip(operation(expression.op).inputs, found, strict=False))
+            inputs = {name: self._flat([keys])[0] for name, keys in named.items() if keys}
+            return operate(expression.op, inputs, expression.options, f"{expression.op} of {group.module}")
+        return None
+
+    def _folded(
+        self, group: Group, layout: Layout, entry: str, layer: str, variable: Variable | None, found: Found
+    ) -> Source | None:
+        role = layout[entry].batchnorm
+        epsilon = self.epsilons.of(group.rule, layer, variable)
+        variance = self._first(group, layout, "variance") or self._first(group, layout, "variance_without_gamma")
+        if role == "variance_without_gamma":
+            if epsilon.target is None or variance is None:
+                raise PlanError("the epsilon of the Keras layer is not known", where=f"{group.rule.place} ({layer})",
+                                fix="give --model, --target, or [batchnorm] target_epsilon")  # fmt: skip
+            gamma = self._flat(found[1:])
+            return absorbed_variance(variance, gamma[0] if gamma else None, epsilon.source, epsilon.target)
+        if epsilon.action != "fold" or epsilon.target is None or variance is None:
+            return None
+        if role == "gamma":
+            own = self._flat(found)
+            return folded_gamma(own[0] if own else None, variance, epsilon.source, epsilon.target)
+        filled = {name for name in group.rule.spec.fill if layout[name].batchnorm == "gamma"}
+        if filled or self._first(group, layout, "gamma") is not None:
+            return None
+        return absorbed_variance(variance, None, epsilon.source, epsilon.target)
+
+    def _compiled(
+        self,
+        group: Group,
+        expression: Expression,
+        sources: list[Source],
+        parts: tuple[tuple[int, ...], ...],
+        variable: Variable | None,
+    ) -> Value:
+        forms = tuple([Form(source.shape, source.strides, source.dtype) for source in sources])
+        shape = variable.shape if variable else None
+        key = (id(expression), id(group.rule), forms, parts, shape)
+        recipe = self._recipes.get(key)
+        if recipe is None:
+            sizes = sizes_of({**expression.sizes, **group.rule.spec.sizes}, self.params)
+            recipe = self._recipes[key] = compile_recipe(expression, forms, parts, sizes, shape)
+        return Value(recipe, tuple(sources))
+
+    def _fill_form(self, group: Group, layout: Layout, expression: Expression) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and dtype of a fill: those of the tensor that ``like`` names, or of some of its axes."""
+        pattern, colon, axes = (part.strip() for part in str(expression.like).partition(":"))
+        keys = group.tensors.get(pattern)
+        if not keys:
+            raise PlanError("cannot tell the shape of a fill", where=f"{group.rule.place} ({group.module})",
+                            expected=f"a tensor '{pattern}', which 'like' names")  # fmt: skip
+        tensor = self.tensors[next(iter(keys.values()))]
+        if not colon:
+            return tensor.shape, tensor.dtype
+        sibling = next(e for e in layout.values() if e.axes is not None and pattern in source_patterns(e))
+        sizes = sizes_of({**sibling.sizes, **group.rule.spec.sizes}, self.params)
+        known = parse_axes(str(sibling.axes)).solve(tensor.shape, sizes)
+        shape = tuple(int(np.prod([known[name] for name in names])) for names in parse_groups(axes))
+        return shape, tensor.dtype
+
+    def _first(self, group: Group, layout: Layout, role: str) -> Source | None:
+        """The first source of the layout's variable that has a part in folding."""
+        for expression in layout.values():
+            if expression.batchnorm == role:
+                keys = group.tensors.get(source_patterns(expression)[0])
+                return self.tensors[next(iter(keys.values()))] if keys else None
+        return None
+
+    def _alone(self, expression: Expression) -> Expression:
+        """The expression for one source that stands for all of its own."""
+        found = self._singles.get(id(expression))
+        if found is None:
+            found = msgspec.structs.replace(expression, sources="", stack=None, concat=None, reduce=None)
+            self._singles[id(expression)] = found
+        return found
+
+    def _flat(self, found: Found) -> list[Source]:
+        return [self.tensors[key] for keys in found for _, key in sorted(keys.items())]
+
+
+def found_sources(group: Group, expression: Expression) -> Found:
+    """The keys that each source pattern of an expression matched, empty where none."""
+    return [group.tensors.get(pattern, {}) for pattern in source_patterns(expression)]
+
+
+def fill_value(expression: Expression) -> float:
+    """The constant that an expression is filled with."""
+    fill = expression.fill
+    return CONSTANTS[fill] if isinstance(fill, str) else float(fill or 0.0)
+
+
+def _check_complete(group: Group, entry: str, expression: Expression, found: Found) -> None:
+    where = f"{group.rule.place} ({group.module}: {entry})"
+    missing = [p for p, keys in zip(source_patterns(expression), found, strict=True) if not keys]
+    if missing:
+        here = [key for keys in found for key in keys.values()]
+        raise PlanError("only some of a variable's tensors are there", where=where, found=", ".join(here[:4]),
+                        expected=f"also {', '.join(missing)}")  # fmt: skip
+    if expression.stack is None:
+        return
+    for keys in found:
+        gaps = sorted(set(range(max(keys) + 1)) - set(keys))
+        if gaps:
+            raise PlanError("a stack has gaps", where=where,
+                            found=f"{expression.stack} = {', '.join(map(str, sorted(keys)[:8]))}",
+                            expected=f"complete from 0; missing {', '.join(map(str, gaps[:8]))}")  # fmt: skip
