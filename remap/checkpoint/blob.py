@@ -1,0 +1,106 @@
+"""Bytes that can be read by range: a file, a part of one, or an object behind a URL."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+from typing import Protocol
+
+from remap.checkpoint.tensor import FileStorage, MappedFile, Storage
+from remap.errors import CheckpointError
+
+
+class Blob(Protocol):
+    """What a reader of one file is given."""
+
+    @property
+    def name(self) -> str:
+        """File name or URL, for messages."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        ...
+
+    def read(self, start: int, length: int) -> bytes:
+        """Exactly ``length`` bytes from ``start``.
+
+        Raises:
+            CheckpointError: They are not all there.
+        """
+        ...
+
+    def buffer(self) -> bytes | mmap.mmap:
+        """Everything, for formats that can only be read from front to back."""
+        ...
+
+    def storage(self, start: int, length: int) -> Storage:
+        """A range as tensor storage, not read yet."""
+        ...
+
+
+def check_range(blob: Blob, start: int, length: int) -> None:
+    """Raise unless ``[start, start + length)`` lies in ``blob``."""
+    if start < 0 or length < 0 or start + length > blob.size:
+        raise CheckpointError(
+            "file ends too early",
+            where=blob.name,
+            found=f"{blob.size} bytes",
+            expected=f"{length} bytes at {start}",
+            fix="the file is truncated or damaged: fetch it again",
+        )
+
+
+class FileBlob:
+    """A local file.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+        self._mapped = MappedFile(path)
+        try:
+            self.size = path.stat().st_size
+            self._file = path.open("rb")
+        except OSError as error:
+            raise CheckpointError("cannot read the checkpoint", where=self.name, found=str(error)) from error
+
+    def read(self, start: int, length: int) -> bytes:
+        check_range(self, start, length)
+        self._file.seek(start)
+        data = self._file.read(length)
+        if len(data) != length:
+            raise CheckpointError("file shrank while it was read", where=self.name)
+        return data
+
+    def buffer(self) -> bytes | mmap.mmap:
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
+
+    def storage(self, start: int, length: int) -> Storage:
+        return FileStorage(self._mapped, start, length)
+
+
+class PartBlob:
+    """A range of another blob, for files inside of files."""
+
+    def __init__(self, whole: Blob, start: int, length: int, name: str) -> None:
+        self._whole = whole
+        self._start = start
+        self.size = length
+        self.name = f"{name} in {whole.name}"
+        check_range(whole, start, length)
+
+    def read(self, start: int, length: int) -> bytes:
+        check_range(self, start, length)
+        return self._whole.read(self._start + start, length)
+
+    def buffer(self) -> bytes | mmap.mmap:
+        return self._whole.read(self._start, self.size)
+
+    def storage(self, start: int, length: int) -> Storage:
+        check_range(self, start, length)
+        return self._whole.storage(self._start + start, length)

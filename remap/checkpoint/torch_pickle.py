@@ -1,0 +1,85 @@
+"""The pickle inside of a torch file: the machine, the allow-list and the storages it speaks of, put together."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+from remap.checkpoint import allowed
+from remap.checkpoint.machine import Machine, PickleError
+from remap.checkpoint.tree import Global, StorageRef, Tree
+from remap.errors import CheckpointError
+
+
+class TorchPickle:
+    """Runs the pickles of one file, which share their storages.
+
+    Args:
+        where: The file, for messages.
+
+    Attributes:
+        storages: Every storage that was spoken of, by key, element type and the range taken of it.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.storages: dict[Any, StorageRef] = {}
+        self._dangerous: dict[str, None] = {}
+
+    def run(self, data: bytes | mmap.mmap, start: int = 0) -> tuple[Tree, int]:
+        """The tree that the pickle at ``start`` describes, and where the pickle ends.
+
+        Raises:
+            CheckpointError: It is damaged or beyond a limit, or it names what no honest checkpoint needs.
+        """
+        machine = Machine(data, self.find, self.persist, start)
+        try:
+            tree = machine.run()
+        except PickleError as error:
+            self._refuse_dangerous()
+            raise CheckpointError(
+                "cannot read the pickle",
+                where=f"{self.where}, near byte {machine.end} of the pickle",
+                found=str(error),
+                fix="the file is truncated, damaged or of another kind: fetch it again",
+            ) from error
+        self._refuse_dangerous()
+        return tree, machine.end
+
+    def find(self, module: str, name: str) -> Any:
+        """What stands for a global; the dangerous ones are noted."""
+        found = allowed.find(module, name)
+        if type(found) is Global and allowed.is_dangerous(found.name):
+            self._dangerous[found.name] = None
+        return found
+
+    def persist(self, pid: Any) -> Any:
+        """The storage, or in old files the module, that a persistent id stands for."""
+        if type(pid) is not tuple or len(pid) < 2:
+            raise TypeError("persistent id is no tuple")
+        if pid[0] == "module":
+            return pid[1]
+        kind, key, _, numel, *view = pid[1:]
+        if pid[0] != "storage" or type(kind) is not allowed.ElementType or type(key) not in (str, int):
+            raise TypeError("persistent id of an unknown kind")
+        start = 0
+        if view and view[0] is not None:
+            _, start, numel = view[0]
+        if type(start) is not int or type(numel) is not int or start < 0 or numel < 0:
+            raise TypeError("storage whose size is no count")
+        key = str(key)
+        found = self.storages.get((key, kind.name, start, numel))
+        if found is None:
+            found = StorageRef(key, kind.dtype, kind.name, numel, start)
+            self.storages[key, kind.name, start, numel] = found
+        return found
+
+    def _refuse_dangerous(self) -> None:
+        if self._dangerous:
+            raise CheckpointError(
+                "hostile checkpoint: its pickle calls for code; nothing was run",
+                where=self.where,
+                found=", ".join(self._dangerous),
+                expected="tensors and plain data",
+                fix="do not load this file by other means; get the weights from a source you trust, as .safetensors",
+            )

@@ -1,0 +1,93 @@
+"""``torch.save`` files: a zip archive of ``data.pkl`` and one stored entry a storage.
+
+Layout: https://docs.pytorch.org/docs/stable/notes/serialization.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from remap.checkpoint.blob import Blob
+from remap.checkpoint.contents import Contents, attach
+from remap.checkpoint.tensor import Storage
+from remap.checkpoint.torch_pickle import TorchPickle
+from remap.checkpoint.tree import Tree
+from remap.checkpoint.zipdir import STORED, Entry, locate, only_root, read_entry
+from remap.errors import CheckpointError
+
+MAX_PICKLE = 1 << 30
+
+
+@dataclass(slots=True, eq=False)
+class EntryStorage:
+    """A stored entry of an archive; where it starts is looked up when it is first read."""
+
+    blob: Blob = field(repr=False)
+    name: str
+    entry: Entry
+    _found: Storage | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return self.entry.nbytes
+
+    @property
+    def place(self) -> str:
+        return f"{self.name} in {self.blob.name}"
+
+    def map(self) -> np.ndarray:
+        if self._found is None:
+            self._found = self.blob.storage(locate(self.blob, self.name, self.entry), self.nbytes)
+        return self._found.map()
+
+    def release(self) -> None:
+        if self._found is not None:
+            self._found.release()
+
+
+def read(blob: Blob, entries: dict[str, Entry]) -> Contents:
+    """The contents of a torch zip file.
+
+    Raises:
+        CheckpointError: It is damaged, hostile, big-endian or compressed.
+    """
+    root = only_root(blob, entries, "data.pkl")
+    check_byte_order(blob, entries, root)
+    return Contents("torch zip", read_pickle(blob, entries, f"{root}data.pkl", f"{root}data/"))
+
+
+def check_byte_order(blob: Blob, entries: dict[str, Entry], root: str) -> None:
+    """Raise for an archive that was written on a big-endian machine."""
+    name = f"{root}byteorder"
+    if name in entries and (order := read_entry(blob, name, entries[name], 16)) != b"little":
+        raise CheckpointError(
+            "checkpoint is not in little-endian byte order",
+            where=blob.name,
+            found=order.decode("utf-8", "replace"),
+            fix="load it with torch on any machine and save it again",
+        )
+
+
+def read_pickle(blob: Blob, entries: dict[str, Entry], pickle: str, folder: str) -> Tree:
+    """The tree of one pickle of an archive, its storages being the entries under ``folder``."""
+    runner = TorchPickle(f"{pickle} in {blob.name}")
+    tree, _ = runner.run(read_entry(blob, pickle, entries[pickle], MAX_PICKLE))
+    storages = {ref.key: _storage(blob, folder + ref.key, entries) for ref in runner.storages.values()}
+    attach(runner.storages.values(), {key: found for key, found in storages.items() if found}, blob.name)
+    return tree
+
+
+def _storage(blob: Blob, name: str, entries: dict[str, Entry]) -> Storage | None:
+    entry = entries.get(name)
+    if entry is None:
+        return None
+    if entry.method != STORED or entry.encrypted or entry.packed != entry.nbytes:
+        raise CheckpointError(
+            "tensor data is compressed, so it cannot be read in place",
+            where=f"{name} in {blob.name}",
+            expected="entries that are stored, as torch.save writes them",
+            fix="unpack the archive and pack it again without compression (zip -0), or load and save it with torch",
+        )
+    return EntryStorage(blob, name, entry)
