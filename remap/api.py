@@ -1,0 +1,305 @@
+"""The Python interface: a handful of verbs over the modules that do the work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remap.checkpoint.open import open_checkpoint as _open
+from remap.checkpoint.tensor import Checkpoint
+from remap.errors import PlanError, UsageError
+from remap.plan.make import Initial, make_plan
+from remap.plan.params import Scalar
+from remap.plan.plan import Plan
+from remap.rules.load import load_rules
+from remap.rules.rulefile import RuleFile
+from remap.target.inventory import Inventory
+from remap.target.shipped import shipped_inventory
+from remap.write.write import Written, output_format, write
+
+if TYPE_CHECKING:
+    from remap.check.compare import Checked
+    from remap.target.spec import ModelSource
+
+Rules = str | Path | RuleFile
+Source = str | Path | Checkpoint | Mapping[str, Any]
+Model = Any
+"""A spec (``"package.module:callable"``, ``"file.py:callable"``, ``"model.keras"``), a callable, or a live model."""
+
+__all__ = ["Result", "apply", "check", "load_into", "load_rules", "open_checkpoint", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What :func:`apply` did.
+
+    Args:
+        plan: What was planned.
+        written: What was written; None after a dry run.
+        checked: The outcome of the check; None where there was none.
+        seconds: Time of it all.
+    """
+
+    plan: Plan
+    written: Written | None
+    checked: Checked | None
+    seconds: float
+
+
+def open_checkpoint(path: str | Path, **options: Any) -> Checkpoint:
+    """Open a checkpoint: a mapping from state_dict keys to tensor records; no data is read.
+
+    Args:
+        path: A file or a folder.
+        **options: ``root`` and ``strip``, as in a rule file's ``[source]``.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or of a kind that cannot be read.
+
+    >>> checkpoint = open_checkpoint("fixtures/linear/linear.safetensors")
+    >>> checkpoint["weight"].shape
+    (5, 10)
+    """
+    return _open(path, **options)
+
+
+def plan(
+    rules: Rules,
+    checkpoint: Source,
+    *,
+    model: Model | None = None,
+    target: str | Path | Inventory | None = None,
+    params: Mapping[str, Scalar] | None = None,
+    dtype: str | None = None,
+    allow_code: bool = False,
+) -> Plan:
+    """Plan a conversion from headers alone: nothing is read, nothing written.
+
+    Args:
+        rules: Path, bare name of a shipped rule file, or what :func:`load_rules` gave.
+        checkpoint: Path, what :func:`open_checkpoint` gave, or a state_dict in memory.
+        model: The Keras model, see :data:`Model`; it is looked at without building its weights.
+        target: An inventory instead of a model.
+        params: Values for the rule file's parameters.
+        dtype: Element type to write, instead of the target's or the source's.
+        allow_code: Whether the rule file may call functions of yours.
+
+    Raises:
+        RemapError: Anything that does not fit, all of it at once.
+
+    >>> found = plan("fixtures/linear/linear.toml", "fixtures/linear/linear.safetensors")
+    >>> [(a.name, a.shape) for a in found.assignments]
+    [('dense/kernel', (10, 5)), ('dense/bias', (5,))]
+    """
+    file = rules if isinstance(rules, RuleFile) else load_rules(rules)
+    source = _checkpoint(checkpoint, file)
+    inventory, initial = _target(model, target)
+    settings: dict[str, Any] = {"params": params, "dtype": dtype, "allow_code": allow_code}
+    if inventory is not None:
+        return make_plan(file, source, inventory, initial=initial, **settings)
+    return _plan_with_shipped(file, source, settings)
+
+
+def apply(
+    rules: Rules,
+    checkpoint: Source,
+    out: str | Path | None = None,
+    *,
+    model: Model | None = None,
+    target: str | Path | Inventory | None = None,
+    params: Mapping[str, Scalar] | None = None,
+    dtype: str | None = None,
+    format: str | None = None,
+    allow_code: bool = False,
+    force: bool = False,
+    check: bool = True,
+    dry_run: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+    **options: Any,
+) -> Result:
+    """Convert a checkpoint: plan it, write it, and prove it where a model is given.
+
+    Args:
+        rules: See :func:`plan`.
+        checkpoint: See :func:`plan`.
+        out: The output; its name tells the format. By default beside the checkpoint, ``.weights.h5`` with
+            a known target and ``.h5`` without.
+        model: See :func:`plan`.
+        target: See :func:`plan`.
+        params: See :func:`plan`.
+        dtype: See :func:`plan`.
+        format: Output format where the name does not tell.
+        allow_code: See :func:`plan`.
+        force: Whether an existing output is replaced.
+        check: Whether the file is loaded into the model and every variable compared.
+        dry_run: Whether to stop after the plan.
+        progress: Called with the stage (``"write"``, ``"check"``), bytes since the last call, and all bytes.
+        **options: Settings of the output format, such as ``max_shard_size``.
+
+    Raises:
+        RemapError: Anything that fails; before the output appears, unless it is the check that fails.
+    """
+    started = time.perf_counter()
+    source = _model_source(model) if model is not None else None
+    planned = plan(
+        rules, checkpoint, model=source, target=target, params=params, dtype=dtype, allow_code=allow_code
+    )  # fmt: skip
+    path = Path(out) if out is not None else default_output(planned, format)
+    output_format(path, format)
+    if dry_run:
+        return Result(planned, None, None, time.perf_counter() - started)
+    written = write(planned, path, force=force, format=format, progress=_stage(progress, "write", planned), **options)
+    checked = None
+    if source is not None and check:
+        from remap.check.model import check_file
+
+        checked = check_file(planned, path, source, _stage(progress, "check", planned))
+    return Result(planned, written, checked, time.perf_counter() - started)
+
+
+def check(
+    file: str | Path,
+    rules: Rules,
+    checkpoint: Source,
+    model: Model,
+    *,
+    params: Mapping[str, Scalar] | None = None,
+    dtype: str | None = None,
+    allow_code: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Checked:
+    """Load a written file into a freshly built model and compare every variable, bit for bit.
+
+    Args:
+        file: What :func:`apply` wrote.
+        rules: See :func:`plan`.
+        checkpoint: See :func:`plan`.
+        model: See :func:`plan`.
+        params: See :func:`plan`.
+        dtype: See :func:`plan`.
+        allow_code: See :func:`plan`.
+        progress: See :func:`apply`.
+
+    Raises:
+        CheckError: The file does not load, or a variable is not as planned.
+    """
+    from remap.check.model import check_file
+
+    path = Path(file)
+    if not path.exists():
+        raise UsageError("no such file", where=str(path))
+    source = _model_source(model)
+    planned = plan(rules, checkpoint, model=source, params=params, dtype=dtype, allow_code=allow_code)
+    return check_file(planned, path, source, _stage(progress, "check", planned))
+
+
+def load_into(
+    model: Any,
+    rules: Rules,
+    checkpoint: Source,
+    *,
+    params: Mapping[str, Scalar] | None = None,
+    allow_code: bool = False,
+) -> Checked:
+    """Convert straight into a live Keras model, no file between.
+
+    Args:
+        model: A built Keras model; its variables are assigned once the whole plan is known to fit.
+        rules: See :func:`plan`.
+        checkpoint: See :func:`plan`.
+        params: See :func:`plan`.
+        allow_code: See :func:`plan`.
+
+    Returns:
+        How many variables were assigned, read back and found equal.
+
+    Raises:
+        RemapError: Anything that does not fit; the model is untouched then.
+    """
+    from remap.check.compare import as_numpy
+    from remap.check.model import assign_all
+    from remap.target.keras_model import identify, inventory_of
+
+    file = rules if isinstance(rules, RuleFile) else load_rules(rules)
+    inventory = inventory_of(model)
+    live = identify(model, inventory)
+    planned = make_plan(
+        file, _checkpoint(checkpoint, file), inventory, params=params, allow_code=allow_code,
+        initial=lambda variable: as_numpy(live[variable.path]),
+    )  # fmt: skip
+    return assign_all(planned, model)
+
+
+def default_output(planned: Plan, format: str | None = None) -> Path:
+    """Where :func:`apply` writes when it is not told: beside the checkpoint, under its name."""
+    path = planned.checkpoint.path
+    name = path.name.removesuffix(".index.json")
+    for suffix in (".safetensors", ".pth", ".pt", ".bin", ".ckpt"):
+        name = name.removesuffix(suffix)
+    return path.with_name(f"{name}.weights.h5" if planned.target is not None else f"{name}.h5")
+
+
+def _plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str, Any]) -> Plan:
+    """The plan against the first shipped inventory of the rule file's models that it closes with; without one,
+    the plan that the rules make alone."""
+    alone = None if file.fills or file.keeps else make_plan(file, source, None, **settings)
+    failures: list[PlanError] = []
+    for spec in file.about.models:
+        inventory = shipped_inventory(spec)
+        if inventory is None or (alone is not None and len(alone.assignments) != len(inventory.variables)):
+            continue
+        try:
+            return make_plan(file, source, inventory, **settings)
+        except PlanError as error:
+            failures.append(error)
+    if alone is not None:
+        return alone
+    if failures:
+        raise min(failures, key=lambda error: len(error.problems))
+    return make_plan(file, source, None, **settings)
+
+
+def _checkpoint(checkpoint: Source, file: RuleFile) -> Checkpoint:
+    if isinstance(checkpoint, Checkpoint):
+        return checkpoint
+    if isinstance(checkpoint, Mapping):
+        from remap.checkpoint.memory import from_state_dict
+
+        return from_state_dict(checkpoint)
+    return _open(checkpoint, root=file.source.root, strip=file.source.strip)
+
+
+def _target(model: Model | None, target: str | Path | Inventory | None) -> tuple[Inventory | None, Initial | None]:
+    if model is None:
+        return (target if isinstance(target, Inventory) or target is None else Inventory.load(Path(target))), None
+    if target is not None:
+        raise UsageError("a model and a target are given", expected="one of them", fix="leave out --target")
+    from remap.check.model import initial_values
+    from remap.target.keras_model import inventory_of
+
+    source = _model_source(model)
+    inventory = inventory_of(source)
+    return inventory, initial_values(source, inventory)
+
+
+def _model_source(model: Model) -> ModelSource:
+    from remap.target.spec import ModelSource, load_model_builder
+
+    if isinstance(model, ModelSource):
+        return model
+    if isinstance(model, str | Path):
+        return load_model_builder(str(model))
+    name = getattr(model, "__name__", None) or getattr(model, "name", None) or type(model).__name__
+    if callable(model) and not hasattr(model, "variables"):
+        return ModelSource(str(name), model)
+    return ModelSource(str(name), lambda: model)
+
+
+def _stage(progress: Callable[[str, int, int], None] | None, stage: str, planned: Plan) -> Callable[[int], None] | None:
+    if progress is None:
+        return None
+    total = planned.nbytes
+    return lambda done: progress(stage, done, total)

@@ -1,0 +1,109 @@
+"""Comparing live Keras variables with a plan, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from remap.dtypes import dtype_of
+from remap.plan.plan import Assignment, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A variable that is not what the plan says.
+
+    Args:
+        name: Keras path.
+        what: ``values``, ``shape`` or ``missing``.
+        elements: Number of elements that differ.
+        largest: Largest absolute difference.
+    """
+
+    name: str
+    what: str
+    elements: int = 0
+    largest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The outcome of a check.
+
+    Args:
+        variables: Number of variables that were compared.
+        nbytes: Their bytes.
+        differences: Those that are not equal bit for bit.
+        seconds: Time it took, building and loading included.
+    """
+
+    variables: int
+    nbytes: int
+    differences: tuple[Difference, ...]
+    seconds: float = 0.0
+
+    @property
+    def equal(self) -> bool:
+        """Whether every bit is as planned."""
+        return not self.differences
+
+
+def compare(plan: Plan, live: Mapping[str, Any], progress: Callable[[int], None] | None = None) -> Checked:
+    """Hold live variables against a plan, one at a time.
+
+    Args:
+        plan: What should be there; its sources are read again.
+        live: Keras path to variable.
+        progress: Called with the bytes compared.
+    """
+    differences: list[Difference] = []
+    nbytes = 0
+    for assignment in plan.assignments:
+        found = live.get(assignment.name)
+        difference = (
+            Difference(assignment.name, "missing") if found is None else _difference(assignment, as_numpy(found))
+        )
+        if difference is not None:
+            differences.append(difference)
+        assignment.value.release()
+        nbytes += assignment.nbytes
+        if progress is not None:
+            progress(assignment.nbytes)
+    return Checked(len(plan.assignments), nbytes, tuple(differences))
+
+
+def planned_array(assignment: Assignment, dtype: np.dtype | None = None) -> np.ndarray:
+    """What a plan says a variable holds, as written and then as the variable's own dtype."""
+    array = assignment.value.array().astype(assignment.dtype, copy=False)
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def as_numpy(variable: Any) -> np.ndarray:
+    """A live Keras variable's value, whatever the backend; bfloat16 and float8 included."""
+    value = variable.value if hasattr(variable, "value") and not callable(variable.value) else variable
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        name = str(value.dtype).removeprefix("torch.")
+        if name.startswith(("bfloat16", "float8")):
+            dtype = dtype_of(name)
+            raw = value.contiguous().view(getattr(__import__("torch"), f"uint{dtype.itemsize * 8}"))
+            return np.asarray(raw.numpy().view(dtype))
+    return np.asarray(value)
+
+
+def _difference(assignment: Assignment, found: np.ndarray) -> Difference | None:
+    expected = planned_array(assignment, found.dtype)
+    if expected.shape != found.shape:
+        return Difference(assignment.name, "shape")
+    bits = f"u{found.dtype.itemsize}" if found.dtype.itemsize <= 8 else "u8"
+    left = np.ascontiguousarray(expected).reshape(-1).view(bits)
+    right = np.ascontiguousarray(found).reshape(-1).view(bits)
+    wrong = int(np.count_nonzero(left != right))
+    if not wrong:
+        return None
+    with np.errstate(all="ignore"):
+        apart = np.abs(expected.astype(np.float64) - found.astype(np.float64))
+    return Difference(assignment.name, "values", wrong, float(np.nanmax(apart, initial=0.0)))

@@ -1,0 +1,89 @@
+"""Checking a written file in the user's own model: Keras loads it, every variable is read back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from remap.check.compare import Checked, as_numpy, compare, planned_array
+from remap.errors import CheckError, Problem, TargetError
+from remap.plan.plan import Plan
+from remap.target.inventory import Inventory
+from remap.target.keras_model import build_model, identify
+from remap.target.spec import ModelSource
+
+SHOWN = 20
+
+
+def check_file(plan: Plan, path: Path, source: ModelSource, progress: Callable[[int], None] | None = None) -> Checked:
+    """Load a file into a freshly built model by Keras's own ``load_weights`` and compare every variable.
+
+    Args:
+        plan: What the file should hold; it must know its target.
+        path: The file.
+        source: Builds the model.
+        progress: Called with the bytes compared.
+
+    Raises:
+        CheckError: Keras does not load the file, or a variable is not as planned.
+    """
+    started = time.perf_counter()
+    model = build_model(source)
+    try:
+        model.load_weights(str(path))
+    except Exception as error:
+        raise CheckError(
+            "Keras does not load the file", where=str(path), found=f"{type(error).__name__}: {error}",
+            expected=f"a file for {source.spec}",
+        ) from error  # fmt: skip
+    checked = replace(compare(plan, identify(model, plan.target), progress), seconds=time.perf_counter() - started)
+    if not checked.equal:
+        raise CheckError(
+            [
+                Problem(
+                    "a variable is not what the plan says", difference.name,
+                    found=f"{difference.elements} elements differ, by at most {difference.largest:g}"
+                    if difference.what == "values" else f"wrong {difference.what}",
+                    expected="every bit equal",
+                )
+                for difference in checked.differences
+            ]
+        )  # fmt: skip
+    return checked
+
+
+def initial_values(source: ModelSource, inventory: Inventory) -> Callable[[Any], Any]:
+    """Reads the initial values of a model that is built when the first one is asked for."""
+    built: dict[str, Any] = {}
+
+    def read(variable: Any) -> Any:
+        if not built:
+            built.update(identify(build_model(source), inventory))
+        return as_numpy(built[variable.path])
+
+    return read
+
+
+def assign_all(plan: Plan, model: Any) -> Checked:
+    """Put a plan's values into a live model, then read every variable back and compare.
+
+    Raises:
+        TargetError: The model has not the variables that the plan was made for; nothing was assigned.
+        CheckError: A variable does not hold what was assigned.
+    """
+    started = time.perf_counter()
+    live = identify(model, plan.target)
+    missing = [assignment.name for assignment in plan.assignments if assignment.name not in live]
+    if missing:
+        raise TargetError("the model has changed since it was looked at", found=", ".join(missing[:SHOWN]))
+    moved = [assignment for assignment in plan.assignments if assignment.kind != "kept"]
+    for assignment in moved:
+        live[assignment.name].assign(planned_array(assignment))
+        assignment.value.release()
+    checked = compare(replace(plan, assignments=tuple(moved)), live)
+    if not checked.equal:
+        raise CheckError([Problem("a variable does not hold what was assigned", d.name) for d in checked.differences])
+    return replace(checked, seconds=time.perf_counter() - started)
