@@ -64,47 +64,53 @@ def identify(model: Any, inventory: Inventory | None = None) -> dict[str, Any]:
 
     Args:
         model: A built model.
-        inventory: One taken earlier: its paths are then the keys, whatever numbers Keras has given by now; the
-            variables are matched by address.
+        inventory: One taken earlier: its paths are then the keys, whatever Keras calls the variables by now. They are
+            matched by their place in ``.weights.h5``, which depends on the architecture alone.
 
     Raises:
-        TargetError: The model is not the one of the inventory: addresses or shapes differ.
+        TargetError: The model is not the one of the inventory: a variable has no counterpart, or another shape.
     """
     survey = Survey(checked_model(model, inventory.model if inventory else ""))
     if inventory is None:
         return dict(zip(survey.paths, survey.variables, strict=True))
-    live = dict(zip(survey.addresses, survey.variables, strict=True))
+    h5_places = _h5_places(import_keras(), survey, inventory.model)
+    live = {tuple(h5_places[id(variable)]): variable for variable in survey.variables}
     problems = [
-        Problem("the model lacks a variable of the inventory", where=known.path, found=_found(live.get(known.address)))
+        Problem(
+            "the model lacks a variable of the inventory",
+            where=known.path,
+            found=_told(live.get(known.weights_h5)),
+            expected=f"shape {known.shape}",
+        )
         for known in inventory.variables
-        if known.address not in live or tuple(live[known.address].shape) != known.shape
+        if known.weights_h5 not in live or tuple(live[known.weights_h5].shape) != known.shape
     ]
-    known_addresses = {known.address for known in inventory.variables}
+    expected = {known.weights_h5 for known in inventory.variables}
     problems += [
-        Problem("the model has a variable that the inventory lacks", where=path)
-        for path, place in zip(survey.paths, survey.addresses, strict=True)
-        if place not in known_addresses
+        Problem("the model has a variable that the inventory lacks", where=variable.path)
+        for places, variable in live.items()
+        if places not in expected
     ]
     if problems:
         raise TargetError(problems)
-    return {known.path: live[known.address] for known in inventory.variables}
+    return {known.path: live[known.weights_h5] for known in inventory.variables}
 
 
-def _found(variable: Any) -> str:
-    return "no such variable" if variable is None else f"shape {tuple(variable.shape)}"
+def _told(variable: Any) -> str:
+    return "no variable in its place" if variable is None else f"{variable.path}, shape {tuple(variable.shape)}"
 
 
 def _inventory_by_building(keras: Any, source: ModelSource, name: str) -> Inventory:
     keras.backend.clear_session()
     notes: tuple[str, ...] = ()
     try:
-        with without_weights(keras):
-            return _inventory(keras, source.model(), name)
+        with without_weights(keras) as scope:
+            return _inventory(keras, source.model(), name, assigned=scope.get_current_value)
     except RemapError as error:
         notes = (f"Built with its weights in memory, since it does not build without them: {_cause(error)}",)
     finally:
         keras.backend.clear_session()  # else the next real build would allocate the weights that were left out
-    return _inventory(keras, build_model(source), name, notes)
+    return _inventory(keras, build_model(source), name, notes=notes)
 
 
 def _cause(error: RemapError) -> str:
@@ -112,7 +118,13 @@ def _cause(error: RemapError) -> str:
     return (problem.found or problem.what).splitlines()[0]
 
 
-def _inventory(keras: Any, model: Any, name: str, notes: tuple[str, ...] = ()) -> Inventory:
+def _inventory(
+    keras: Any,
+    model: Any,
+    name: str,
+    notes: tuple[str, ...] = (),
+    assigned: Callable[[Any], Any] = lambda variable: None,
+) -> Inventory:
     survey = Survey(model)
     h5_places = _h5_places(keras, survey, name)
     variables = [
@@ -122,7 +134,7 @@ def _inventory(keras: Any, model: Any, name: str, notes: tuple[str, ...] = ()) -
             shape=tuple(int(size) for size in variable.shape),
             dtype=str(variable.dtype),
             layer=owner,
-            initial=_initial(keras, variable, survey.layers[owner]),
+            initial=_initial(keras, variable, survey.layers[owner]) if assigned(variable) is None else None,
             weights_h5=tuple(h5_places[id(variable)]),
             legacy_h5=legacy.first,
             legacy_copies=tuple(legacy.copies),

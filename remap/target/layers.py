@@ -7,9 +7,12 @@ from itertools import chain, pairwise
 from typing import Any
 
 MAX_ITEMS = 16
-UNTOLD = frozenset(
-    "name trainable dtype built momentum synchronized seed noise_shape batch_input_shape sparse ragged optional".split()
-)
+UNTOLD = {
+    *("name", "trainable", "dtype", "built"),
+    *("momentum", "synchronized", "seed", "noise_shape"),
+    *("batch_input_shape", "sparse", "ragged", "optional"),
+}
+"""What is no setting of the computation that a port must meet: bookkeeping, training, kinds of input."""
 UNTOLD_ENDINGS = ("initializer", "regularizer", "constraint")
 
 

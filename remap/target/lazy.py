@@ -8,8 +8,8 @@ from typing import Any
 
 
 @contextmanager
-def without_weights(keras: Any) -> Iterator[None]:
-    """Inside, models are built with all names and shapes but no weight is allocated.
+def without_weights(keras: Any) -> Iterator[Any]:
+    """Inside, models are built with all names and shapes but no weight is allocated; gives the ``StatelessScope``.
 
     Their variables stay without a value afterwards; call ``keras.backend.clear_session()`` when done with the model, or
     Keras allocates them all at the next opportunity. An optimizer, should the model be compiled, keeps its two
@@ -29,7 +29,7 @@ def without_weights(keras: Any) -> Iterator[None]:
     optimizer.__init__ = init_outside
     try:
         with scope:
-            yield
+            yield scope
     finally:
         optimizer.__init__ = original
 

@@ -80,15 +80,30 @@ class Survey:
 
     def _name(self) -> None:
         prefix = "" if kind_of(self.model) == "functional" else f"{self.model.name}/"
-        layer_ranks = naming.ranks((layer.name, type(layer).__name__) for layer in self.layers)
-        variable_ranks = naming.ranks((variable.name, type(variable).__name__) for variable in self.variables)
-        self.paths = naming.told_apart(variable.path.removeprefix(prefix) for variable in self.variables)
-        self.addresses = naming.told_apart(
-            naming.address(variable.path.removeprefix(prefix), layer_ranks, variable_ranks)
-            for variable in self.variables
+        given = [_is_named_by_its_holder(*both) for both in zip(self.layers, self.parents, strict=True)]
+        layer_ranks = naming.ranks(
+            (layer.name, type(layer).__name__) for layer, fixed in zip(self.layers, given, strict=True) if not fixed
         )
+        variable_ranks = naming.ranks((variable.name, type(variable).__name__) for variable in self.variables)
+
+        def ranks_for(owner: int) -> dict[str, str]:
+            """A name that a holder gives can also be an automatic one elsewhere in the model."""
+            own = self.layers[owner].name
+            return {name: rank for name, rank in layer_ranks.items() if name != own} if given[owner] else layer_ranks
+
         self.layer_paths = self._layer_paths(prefix)
-        self.layer_addresses = [naming.address(path, layer_ranks) for path in self.layer_paths]
+        self.layer_addresses = [naming.address(path, ranks_for(index)) for index, path in enumerate(self.layer_paths)]
+        paths = [variable.path.removeprefix(prefix) for variable in self.variables]
+        self.paths = naming.told_apart(paths)
+        self.addresses = naming.told_apart(
+            naming.address(self._scoped(path, owner), ranks_for(owner), variable_ranks)
+            for path, owner in zip(paths, self.owners, strict=True)
+        )
+
+    def _scoped(self, path: str, owner: int) -> str:
+        """``path``, or the layer's path and it, where a layer made a variable before it had a path itself."""
+        scope = self.layer_paths[owner]
+        return f"{scope}/{path}" if "/" not in path and scope else path
 
     def _layer_paths(self, prefix: str) -> list[str]:
         """Keras's own, or for a layer that has none (nothing to build) the place where its weights would be."""
@@ -109,6 +124,12 @@ class Survey:
     def top_level_names(self) -> tuple[str, ...]:
         """The layers that the legacy layout lists, the weightless included."""
         return tuple(layer.name for layer in self.model.layers)
+
+
+def _is_named_by_its_holder(layer: Any, holder: Any) -> bool:
+    """Whether a layer's automatic-looking name is none: LSTM, GRU ... call their cell after its class, always."""
+    kind, holder_kind = type(layer).__name__, type(holder).__name__
+    return kind.endswith("Cell") and holder_kind.startswith(kind.removesuffix("Cell"))
 
 
 def _own_weights(layer: Any) -> list[Any]:
