@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from remap.checkpoint.machine import Constructor
+from remap.checkpoint.inert import Constructor
 from remap.checkpoint.tree import Foreign, Global, Quantized, Refused, StorageRef, View
 from remap.dtypes import NAMES, dtype_of
 
