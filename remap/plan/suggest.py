@@ -32,10 +32,15 @@ def grouped(names: Iterable[str]) -> list[tuple[str, list[str]]]:
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(_NUMBER.sub("#", name), []).append(name)
-    return [(_pattern(members), members) for members in groups.values()]
+    return [(pattern_of(members), members) for members in groups.values()]
 
 
-def _pattern(members: list[str]) -> str:
+def pattern_of(members: list[str]) -> str:
+    """The one pattern of names that differ in numbers only.
+
+    >>> pattern_of(["layer1.0.bn", "layer2.1.bn"])
+    'layer{1..2}.{0..1}.bn'
+    """
     columns = list(zip(*(map(int, _NUMBER.findall(name)) for name in members), strict=True))
     texts = iter([_range(sorted(set(column))) for column in columns])
     return _NUMBER.sub(lambda _: next(texts), members[0])

@@ -1,0 +1,63 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from remap.errors import UsageError
+
+Command = Callable[..., Any]
+
+model = click.option(
+    "--model", metavar="MODEL", help="Keras model: package.module:callable, file.py:callable, .keras, .json."
+)
+model_arg = click.option(
+    "--model-arg", "model_args", metavar="NAME=VALUE", multiple=True, help="Argument of the model's callable."
+)
+settings = click.option(
+    "--set", "settings", metavar="NAME=VALUE", multiple=True, help="Value of a parameter of the rule file."
+)
+dtype = click.option("--dtype", metavar="DTYPE", help="Element type to write: float16, bfloat16, float32 ...")
+allow_code = click.option("--allow-code", is_flag=True, help="Let the rule file call functions of your own.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print data for machines.")
+
+
+def parsed_settings(pairs: tuple[str, ...]) -> dict[str, int | float | str]:
+    """``NAME=VALUE`` pairs as numbers where they are numbers.
+
+    Raises:
+        UsageError: A pair has no ``=``.
+
+    >>> parsed_settings(("heads=12", "scale=0.5", "name=x"))
+    {'heads': 12, 'scale': 0.5, 'name': 'x'}
+    """
+    found: dict[str, int | float | str] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise UsageError("--set takes NAME=VALUE", found=pair)
+        found[name.strip()] = _number(text.strip())
+    return found
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def model_source(spec: str | None, arguments: tuple[str, ...]) -> Any:
+    """The model that ``--model`` and ``--model-arg`` name; None without ``--model``."""
+    if spec is None:
+        if arguments:
+            raise UsageError("--model-arg belongs to --model", found=" ".join(arguments))
+        return None
+    from remap.target.spec import load_model_builder, parse_model_args
+
+    return load_model_builder(spec, parse_model_args(arguments))

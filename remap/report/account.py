@@ -1,0 +1,142 @@
+"""A plan as rows: repeated blocks on one line, both sides of the account counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from remap.plan.plan import Assignment, Plan
+from remap.plan.suggest import grouped, pattern_of
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one rule moves.
+
+    Args:
+        source: Modules, numbers as ranges: ``layer{1..4}.{0..5}.conv{1..3}``.
+        target: Keras layers, likewise.
+        layout: The layout.
+        modules: How many modules.
+        variables: How many Keras variables.
+        nbytes: Bytes written.
+        place: The rule's file and line.
+    """
+
+    source: str
+    target: str
+    layout: str
+    modules: int
+    variables: int
+    nbytes: int
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Names that are dealt with for one reason: ignored, filled or kept."""
+
+    kind: str
+    names: str
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Both sides, counted."""
+
+    sources: int
+    used: int
+    ignored: int
+    variables: int
+    moved: int
+    filled: int
+    kept: int
+    unverified: int
+
+    def lines(self) -> Iterator[str]:
+        """The account in words, one line a side."""
+        yield f"source: {self.sources} tensors = {self.used} used + {self.ignored} ignored"
+        yield f"target: {self.variables} variables = {self.moved} moved + {self.filled} filled + {self.kept} kept"
+
+
+def rows(plan: Plan) -> list[Row]:
+    """One row for each rule that moves something, in the order of the plan."""
+    by_rule: dict[tuple[str, str], list[Assignment]] = {}
+    for assignment in plan.assignments:
+        if assignment.layout:
+            by_rule.setdefault((str(assignment.place), assignment.layout), []).append(assignment)
+    return [_row(members) for members in by_rule.values()]
+
+
+def _row(members: list[Assignment]) -> Row:
+    modules = list(dict.fromkeys(member.module or "(root)" for member in members))
+    layers = list(dict.fromkeys(_layer(member) for member in members))
+    first = members[0]
+    place = f"{first.place.path.name}:{first.place.line}"
+    nbytes = sum(member.nbytes for member in members)
+    return Row(_named(modules), _named(layers), first.layout, len(modules), len(members), nbytes, place)
+
+
+def _layer(assignment: Assignment) -> str:
+    return assignment.name.removesuffix(f"/{assignment.entry}") if assignment.entry else assignment.name
+
+
+def settled(plan: Plan) -> list[Settled]:
+    """What is ignored, filled and kept, by reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for ignored in plan.ignored:
+        found.setdefault(("ignored", ignored.reason), []).append(ignored.name)
+    for assignment in plan.assignments:
+        if assignment.kind != "moved":
+            reason = "asked for by the rule" if assignment.layout else assignment.reason
+            found.setdefault((assignment.kind, reason), []).append(assignment.name)
+    return [Settled(kind, _named(names), len(names), reason) for (kind, reason), names in found.items()]
+
+
+def account(plan: Plan) -> Account:
+    """Both sides of the account."""
+    kinds = [assignment.kind for assignment in plan.assignments]
+    return Account(
+        sources=len(plan.checkpoint),
+        used=len(plan.checkpoint) - len(plan.ignored),
+        ignored=len(plan.ignored),
+        variables=len(kinds),
+        moved=kinds.count("moved"),
+        filled=kinds.count("filled"),
+        kept=kinds.count("kept"),
+        unverified=sum(bool(assignment.blind) for assignment in plan.assignments),
+    )
+
+
+def epsilon_lines(plan: Plan) -> Iterator[str]:
+    """What is done about differing BatchNorm epsilons, equal cases together."""
+    found: dict[tuple[float, float, str], int] = {}
+    for mismatch in plan.epsilons:
+        key = (mismatch.source, mismatch.target, mismatch.action)
+        found[key] = found.get(key, 0) + 1
+    for (source, target, action), count in found.items():
+        done = "folded in exactly" if action == "fold" else "accepted: outputs differ by it"
+        yield f"BatchNorm epsilon {source:g} here, {target:g} in Keras, {count} layers: {done}"
+
+
+def blind_lines(plan: Plan) -> Iterator[str]:
+    """How many variables have a shape that a wrong layout would keep, by cause."""
+    found: dict[str, int] = {}
+    for assignment in plan.assignments:
+        if assignment.blind:
+            cause = assignment.blind.partition(":")[0]
+            found[cause] = found.get(cause, 0) + 1
+    for cause, count in found.items():
+        yield f"shape cannot verify this: {count} variables ({cause})"
+
+
+def _named(names: Iterable[str]) -> str:
+    """All names in one pattern where they differ in numbers only, else the first patterns."""
+    names = list(names)
+    if len(names) == 1:
+        return names[0]
+    found = grouped(names)
+    shown = [pattern_of(members) for _, members in found[:2]]
+    return ", ".join(shown) + (f", ... ({len(found)} patterns)" if len(found) > 2 else "")

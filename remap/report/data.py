@@ -1,0 +1,64 @@
+"""The report for machines."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from remap.api import Result
+from remap.plan.plan import Plan
+from remap.report.account import account, rows, settled
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """A plan as plain data: both sides, every variable, the account."""
+    checkpoint = plan.checkpoint
+    return {
+        "rules": str(plan.rules.path),
+        "checkpoint": {
+            "path": str(checkpoint.path),
+            "format": checkpoint.format,
+            "tensors": len(checkpoint),
+            "bytes": checkpoint.nbytes,
+            "peeled": list(checkpoint.peeled),
+            "skipped": [asdict(skipped) for skipped in checkpoint.skipped],
+        },
+        "target": plan.target.model if plan.target else None,
+        "account": asdict(account(plan)),
+        "rows": [asdict(row) for row in rows(plan)],
+        "settled": [asdict(item) for item in settled(plan)],
+        "epsilons": [asdict(mismatch) for mismatch in plan.epsilons],
+        "warnings": list(plan.warnings),
+        "params": dict(plan.params),
+        "bytes": plan.nbytes,
+        "variables": [
+            {
+                "name": assignment.name,
+                "shape": list(assignment.shape),
+                "dtype": assignment.dtype.name,
+                "kind": assignment.kind,
+                "sources": list(assignment.sources),
+                "layout": assignment.layout,
+                "rule": str(assignment.place),
+                "reason": assignment.reason,
+                "blind": assignment.blind,
+            }
+            for assignment in plan.assignments
+        ],
+    }
+
+
+def result_data(result: Result) -> dict[str, Any]:
+    """What :func:`remap.api.apply` did, as plain data."""
+    written, checked = result.written, result.checked
+    return {
+        **plan_data(result.plan),
+        "written": None if written is None else {
+            "path": str(written.path), "format": written.format, "bytes": written.bytes,
+            "seconds": round(written.seconds, 4), "load": written.load_line,
+        },
+        "checked": None if checked is None else {
+            "variables": checked.variables, "equal": checked.equal, "seconds": round(checked.seconds, 3),
+        },
+        "seconds": round(result.seconds, 4),
+    }  # fmt: skip
