@@ -18,11 +18,11 @@ from remap.rules.load import load_rules
 from remap.rules.rulefile import RuleFile
 from remap.target.inventory import Inventory
 from remap.target.shipped import shipped_inventory
-from remap.write.write import Written, output_format, write
 
 if TYPE_CHECKING:
     from remap.check.compare import Checked
     from remap.target.spec import ModelSource
+    from remap.write.write import Written
 
 Rules = str | Path | RuleFile
 Source = str | Path | Checkpoint | Mapping[str, Any]
@@ -142,6 +142,8 @@ def apply(
     Raises:
         RemapError: Anything that fails; before the output appears, unless it is the check that fails.
     """
+    from remap.write.write import output_format, write
+
     started = time.perf_counter()
     source = _model_source(model) if model is not None else None
     planned = plan(
