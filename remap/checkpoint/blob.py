@@ -6,7 +6,9 @@ import mmap
 from pathlib import Path
 from typing import Protocol
 
-from remap.checkpoint.tensor import FileStorage, MappedFile, Storage
+import numpy as np
+
+from remap.checkpoint.tensor import ArrayStorage, FileStorage, MappedFile, Storage
 from remap.errors import CheckpointError
 
 
@@ -104,3 +106,23 @@ class PartBlob:
     def storage(self, start: int, length: int) -> Storage:
         check_range(self, start, length)
         return self._whole.storage(self._start + start, length)
+
+
+class BytesBlob:
+    """Bytes in memory."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self._data = data
+        self.size = len(data)
+        self.name = name
+
+    def read(self, start: int, length: int) -> bytes:
+        check_range(self, start, length)
+        return self._data[start : start + length]
+
+    def buffer(self) -> bytes | mmap.mmap:
+        return self._data
+
+    def storage(self, start: int, length: int) -> Storage:
+        check_range(self, start, length)
+        return ArrayStorage(np.frombuffer(self._data, np.uint8, length, start), self.name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from remap.checkpoint.tensor import Skipped, Storage, Tensor, dense_strides
-from remap.checkpoint.tree import Refused, StorageRef, Tree, View
+from remap.checkpoint.tree import StorageRef, Tree, View
 from remap.errors import CheckpointError, Problem
 
 MAX_RANK = 32
@@ -23,13 +23,11 @@ class Contents:
         format: What it is, for people.
         tree: Nested dicts; leaves as in :mod:`remap.checkpoint.tree`.
         skipped: What the reader itself passed over.
-        peeled: What the reader itself took off.
     """
 
     format: str
     tree: Tree
     skipped: tuple[Skipped, ...] = ()
-    peeled: tuple[str, ...] = ()
 
 
 def stored(storage: Storage, dtype: np.dtype, shape: tuple[int, ...], key: str = "") -> View:
@@ -100,8 +98,3 @@ def tensor(name: str, view: View) -> Tensor | Problem:
             found=f"shape {size!r:.200} over {room} bytes",
         )
     return Tensor(name, size, dtype, stride, storage, first)
-
-
-def refused(node: Tree) -> str:
-    """Why a leaf is no plain tensor, empty for one that is."""
-    return node.reason if isinstance(node, Refused) else ""

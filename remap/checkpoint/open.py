@@ -1,37 +1,44 @@
-"""Opening a checkpoint: from a path to named tensors, by what the file is and not by what it is called."""
+"""Opening a checkpoint: from a path or URL to named tensors, by what the file is and not by what it is called."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from remap.checkpoint import safetensors, shards, torch_zip, zipdir
-from remap.checkpoint.blob import Blob, FileBlob
-from remap.checkpoint.contents import Contents, refused, tensor
+from remap.checkpoint import contents as records
+from remap.checkpoint import shards
+from remap.checkpoint.contents import Contents
+from remap.checkpoint.formats import HEAD, read_blob
+from remap.checkpoint.location import LocalPath, Location
 from remap.checkpoint.prefixes import Keys
 from remap.checkpoint.roots import Found, keys
 from remap.checkpoint.tensor import Checkpoint, Skipped, Tensor
-from remap.checkpoint.tree import Quantized, Tree, View, describe
+from remap.checkpoint.tree import NumpyArray, Quantized, Refused, Tree, View, describe
 from remap.errors import CheckpointError, Problem
 
 WHOLE = "."
 LIGHTNING_MARK = "pytorch-lightning_version"
+DISTRIBUTED = ".metadata"
 
 
-def open_checkpoint(path: str | Path, *, root: str | None = None, strip: Sequence[str] = ()) -> Checkpoint:
+def open_checkpoint(
+    path: str | Path, *, root: str | None = None, strip: Sequence[str] = (), dequantize: bool = False
+) -> Checkpoint:
     """The tensors of a checkpoint by state_dict key, from headers alone.
 
     Args:
-        path: A file of any supported format, an index of shards, or a folder.
+        path: A file of any supported format, an index of shards, a folder, or the URL of one.
         root: Dotted key of the dict that holds the state_dict, ``"."`` for the whole file with nested keys joined;
             known wrappers are recognised if None.
         strip: Regular expressions of prefixes to take off the keys, in turn; known ones are recognised if empty.
+        dequantize: Read quantised tensors as float32; they are skipped otherwise.
 
     Raises:
         CheckpointError: It is missing, damaged, hostile, of no known format or ambiguous.
         UsageError: ``root`` or ``strip`` is wrong.
+        MissingPackageError: ``path`` is a URL, and fsspec or its package for such URLs is not installed.
 
     >>> open_checkpoint("no/such/file.pt")
     Traceback (most recent call last):
@@ -40,13 +47,19 @@ def open_checkpoint(path: str | Path, *, root: str | None = None, strip: Sequenc
       at no/such/file.pt
       fix: check the path
     """
-    path = Path(path)
-    if not path.exists():
-        raise CheckpointError("no such checkpoint", where=str(path), fix="check the path")
+    place = _locate(path)
+    if not place.exists():
+        raise CheckpointError("no such checkpoint", where=place.name, fix="check the path")
     with _no_collection():
-        target = shards.find_in_folder(path) if path.is_dir() else path
-        contents = _read_index(target) if target.suffix == ".json" else read_blob(FileBlob(target))
-        return _close_up(path, contents, root, strip)
+        return _close_up(Path(path), _read(place), root, strip, dequantize)
+
+
+def _locate(path: str | Path) -> Location:
+    if isinstance(path, str) and "://" in path:
+        from remap.checkpoint.remote import RemoteLocation
+
+        return RemoteLocation(path)
+    return LocalPath(Path(path))
 
 
 @contextmanager
@@ -61,71 +74,49 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def read_blob(blob: Blob) -> Contents:
-    """The contents of one file.
+def _read(place: Location) -> Contents:
+    if place.is_folder():
+        if DISTRIBUTED in place.names():
+            from remap.checkpoint import distributed
 
-    Raises:
-        CheckpointError: It is damaged or of no known format.
-    """
-    head = blob.read(0, min(blob.size, 512))
-    for fits, read in _FORMATS:
-        if fits(head):
-            return read(blob)
-    raise CheckpointError(
-        "not a checkpoint that can be read",
-        where=blob.name,
-        found=_guess(head),
-        expected="a torch .pt, .safetensors, an index of shards or a folder of one",
-    )
+            return distributed.read(place)
+        found = shards.in_folder(place)
+        if isinstance(found, shards.Shards):
+            return _join(found)
+        place = found
+    blob = place.blob()
+    if shards.looks_like_index(blob.read(0, min(blob.size, HEAD))):
+        return _join(shards.read_index(place, blob))
+    return read_blob(blob)
 
 
-def _read_zip(blob: Blob) -> Contents:
-    return torch_zip.read(blob, zipdir.read_directory(blob))
-
-
-_FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[[Blob], Contents]], ...] = (
-    (lambda head: head.startswith(zipdir.MAGIC), _read_zip),
-    (safetensors.looks_like, safetensors.read),
-)
-
-_GUESSES = (
-    (b"", "an empty file"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file: Keras weights are the target side"),
-    (b"version https://git-lfs", "a Git LFS pointer: run 'git lfs pull' to fetch the real file"),
-    (b"<", "a web page or XML: the download went wrong"),
-    (b"\x1f\x8b", "a gzip file: unpack it first"),
-    (b"(\xb5/\xfd", "a zstd file: unpack it first"),
-    (b"GGUF", "a GGUF file"),
-)
-
-
-def _guess(head: bytes) -> str:
-    for magic, label in _GUESSES:
-        if head.startswith(magic) and (magic or not head):
-            return label
-    return f"a file that starts with {head[:8]!r}"
-
-
-def _read_index(path: Path) -> Contents:
+def _join(parts: shards.Shards) -> Contents:
+    """The contents of all shards in one."""
     tree: dict[str, Tree] = {}
     skipped: list[Skipped] = []
-    formats: dict[str, None] = {}
+    kinds: dict[str, None] = {}
     problems: list[Problem] = []
-    for shard, expected in shards.read_index(path).items():
-        contents = read_blob(FileBlob(path.parent / shard))
-        formats[contents.format] = None
-        found = Found(contents.tree, str(path.parent / shard))
+    for name, expected in parts.files.items():
+        place = parts.folder.child(name)
+        contents = read_blob(place.blob())
+        kinds[contents.format] = None
+        found = Found(contents.tree, place.name)
         found.descend()
         entries = found.flatten()
         skipped += found.skipped
-        problems += shards.compare(path, shard, expected, list(entries))
+        problems += shards.compare(parts.owner, name, expected, list(entries))
+        problems += [
+            Problem("several shards hold one tensor", where=f"{key!r:.200} in {place.name}")
+            for key in entries
+            if key in tree
+        ]
         tree |= entries
     if problems:
         raise CheckpointError(problems)
-    return Contents(f"sharded {', '.join(formats)}", tree, tuple(skipped))
+    return Contents(f"sharded {', '.join(kinds)}", tree, tuple(skipped))
 
 
-def _close_up(path: Path, contents: Contents, root: str | None, strip: Sequence[str]) -> Checkpoint:
+def _close_up(path: Path, contents: Contents, root: str | None, strip: Sequence[str], dequantize: bool) -> Checkpoint:
     """Peel the wrappers, then make the records."""
     where = str(path)
     found = Found(contents.tree, where)
@@ -138,7 +129,7 @@ def _close_up(path: Path, contents: Contents, root: str | None, strip: Sequence[
         state.strip_patterns(strip)
     else:
         state.strip_known(isinstance(contents.tree, dict) and LIGHTNING_MARK in contents.tree)
-    tensors, refusals = _records(state.entries)
+    tensors, refusals = _records(state.entries, dequantize)
     if not tensors:
         raise CheckpointError(
             "no tensors in the checkpoint",
@@ -146,25 +137,35 @@ def _close_up(path: Path, contents: Contents, root: str | None, strip: Sequence[
             found=refusals[0].reason if refusals else f"{describe(found.tree)} {keys(found.tree)}".strip(),
             fix="load it where it was made and save model.state_dict()",
         )
-    peeled = (*contents.peeled, *found.peeled, *state.peeled)
-    return Checkpoint(
-        path, contents.format, tensors, peeled, (*contents.skipped, *found.skipped, *state.skipped, *refusals)
-    )
+    skipped = (*contents.skipped, *found.skipped, *state.skipped, *refusals)
+    return Checkpoint(path, contents.format, tensors, (*found.peeled, *state.peeled), skipped)
 
 
-def _records(entries: dict[str, Tree]) -> tuple[dict[str, Tensor], list[Skipped]]:
+def _records(entries: dict[str, Tree], dequantize: bool) -> tuple[dict[str, Tensor], list[Skipped]]:
     tensors: dict[str, Tensor] = {}
     refusals: list[Skipped] = []
     problems: list[Problem] = []
     for name, node in entries.items():
-        made = tensor(name, node) if type(node) is View else None
+        made = records.tensor(name, node) if type(node) is View else _unusual(name, node, dequantize)
         if type(made) is Tensor:
             tensors[name] = made
-        elif type(made) is Problem:
+        elif isinstance(made, Problem):
             problems.append(made)
-        else:
-            quantized = "quantised tensor" if isinstance(node, Quantized) else ""
-            refusals.append(Skipped(name, quantized or refused(node)))
+        elif isinstance(made, Refused):
+            refusals.append(Skipped(name, made.reason))
     if problems:
         raise CheckpointError(problems)
     return tensors, refusals
+
+
+def _unusual(name: str, node: Tree, dequantize: bool) -> Tensor | Problem | Refused:
+    if isinstance(node, NumpyArray):
+        found = node.found or Refused("numpy array without data")
+        return records.tensor(name, found) if isinstance(found, View) else found
+    if not isinstance(node, Quantized):
+        return Refused(describe(node))
+    if not dequantize:
+        return Refused("quantised tensor; dequantize = True reads it as float32")
+    from remap.checkpoint.quantized import dequantize as as_float
+
+    return as_float(name, node)

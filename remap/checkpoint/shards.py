@@ -1,112 +1,146 @@
-"""Checkpoints in several files: an index of either kind, or a folder."""
+"""Checkpoints in several files: an index of either kind, numbered shards, or a folder of one of these."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 import msgspec
 
+from remap.checkpoint.blob import Blob
+from remap.checkpoint.location import Location, listed_file
 from remap.errors import CheckpointError, Problem
 
-INDEXES = ("*.safetensors.index.json", "*.bin.index.json", "*.index.json")
-WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".npz")
+INDEX = ".index.json"
+WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".npz", ".pt2", ".jit", ".tar")
+NUMBERED = re.compile(r"(.*?)[-_.]?0*(\d+)-of-0*(\d+)(\..+)")
+DEEPSPEED = re.compile(r"mp_rank_\d+_model_states\.pt")
+DEEPSPEED_LATEST = "latest"
 MAX_INDEX = 1 << 28
 
 
-def find_in_folder(folder: Path) -> Path:
-    """The index of a folder, else its one checkpoint file.
+class Shards(NamedTuple):
+    """The files of one checkpoint: from each to the tensors it should hold, None where nothing says so."""
+
+    owner: str
+    folder: Location
+    files: dict[str, list[str] | None]
+
+
+def in_folder(folder: Location) -> Location | Shards:
+    """What a folder holds: its index, its one checkpoint file, or its numbered shards.
 
     Raises:
         CheckpointError: There is nothing to read, or no saying what.
     """
-    for pattern in INDEXES:
-        indexes = sorted(folder.glob(pattern))
-        if len(indexes) == 1:
-            return indexes[0]
-        if indexes:
-            raise _ambiguous(folder, indexes)
-    files = sorted(path for path in folder.iterdir() if path.suffix in WEIGHTS and path.is_file())
+    names = folder.names()
+    if DEEPSPEED_LATEST in names:
+        return _latest(folder)
+    indexes = [name for name in names if name.endswith(INDEX)]
+    if indexes:
+        return folder.child(_single(folder, indexes))
+    states = [name for name in names if DEEPSPEED.fullmatch(name)]
+    files = states or [name for name in names if name.endswith(WEIGHTS)]
     if not files:
         raise CheckpointError(
             "no checkpoint in the folder",
-            where=str(folder),
-            expected=f"an index (*.index.json) or a file that ends in {', '.join(WEIGHTS)}",
+            where=folder.name,
+            expected=f"an index (*{INDEX}) or a file that ends in {', '.join(WEIGHTS)}",
         )
-    if len(files) == 1:
-        return files[0]
-    raise _ambiguous(folder, files)
+    numbered = {name: match for name in files if (match := NUMBERED.fullmatch(name))}
+    if len(files) > 1 and len(numbered) == len(files):
+        return Shards(folder.name, folder, _complete(folder, numbered))
+    return folder.child(_single(folder, files))
 
 
-def _ambiguous(folder: Path, files: list[Path]) -> CheckpointError:
-    return CheckpointError(
+def _latest(folder: Location) -> Location | Shards:
+    """The newest step of a DeepSpeed folder, which a small text file names."""
+    blob = folder.child(DEEPSPEED_LATEST).blob()
+    name = blob.read(0, min(blob.size, 200)).decode("utf-8", "replace").strip()
+    if problem := listed_file(folder, name, blob.name):
+        raise CheckpointError(problem)
+    return in_folder(folder.child(name))
+
+
+def _single(folder: Location, names: list[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    raise CheckpointError(
         "folder holds several checkpoints",
-        where=str(folder),
-        found=", ".join(path.name for path in files[:12]),
+        where=folder.name,
+        found=", ".join(names[:12]),
         fix="give the path of the file that is meant",
     )
 
 
-def read_index(path: Path) -> dict[str, list[str]]:
-    """From every shard that an index names to the tensors it should hold.
+def _complete(folder: Location, numbered: dict[str, re.Match[str]]) -> dict[str, list[str] | None]:
+    """All shards of the one set there is, none missing."""
+    sets = {(match[1], match[3], match[4]) for match in numbered.values()}
+    if len(sets) > 1:
+        _single(folder, list(numbered))
+    numbers = sorted(int(match[2]) for match in numbered.values())
+    count = int(next(iter(sets))[1])
+    first = 0 if numbers[0] == 0 else 1
+    expected = range(first, first + min(count, len(numbers) + 1000))
+    missing = sorted(set(expected) - set(numbers))
+    if missing or len(numbers) != count:
+        raise CheckpointError(
+            "shards are missing or too many",
+            where=folder.name,
+            found=f"{len(numbers)} of {count}" + (f", without number {missing[0]}" if missing else ""),
+            fix="fetch the missing file; take away what does not belong",
+        )
+    return dict.fromkeys(numbered)
+
+
+def looks_like_index(head: bytes) -> bool:
+    """Whether a file that starts with these bytes is JSON and no binary file that begins with a brace."""
+    return head.lstrip()[:1] == b"{" and b"\0" not in head[:8]
+
+
+def read_index(place: Location, blob: Blob) -> Shards:
+    """The shards that an index names.
 
     Raises:
         CheckpointError: The index is damaged, or a shard is missing or lies outside of the index's folder.
     """
-    weights = _weight_map(path)
-    shards: dict[str, list[str]] = {}
-    for name, shard in weights.items():
-        shards.setdefault(shard, []).append(name)
-    problems = [problem for shard in shards if (problem := _shard_problem(path, shard))]
+    files: dict[str, list[str] | None] = {}
+    for name, shard in _weight_map(blob).items():
+        names = files.setdefault(shard, [])
+        assert names is not None
+        names.append(name)
+    folder = place.parent()
+    problems = [problem for shard in files if (problem := listed_file(folder, shard, place.name))]
     if problems:
         raise CheckpointError(problems)
-    return shards
+    return Shards(place.name, folder, files)
 
 
-def _weight_map(path: Path) -> dict[str, str]:
+def _weight_map(blob: Blob) -> dict[str, str]:
     try:
-        if path.stat().st_size > MAX_INDEX:
+        if blob.size > MAX_INDEX:
             raise ValueError(f"more than {MAX_INDEX} bytes")
-        index: Any = msgspec.json.decode(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError("cannot read the index", where=str(path), found=str(error)) from error
+        index: Any = msgspec.json.decode(blob.read(0, blob.size))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError("cannot read the index", where=blob.name, found=str(error)) from error
     weights = index.get("weight_map") if type(index) is dict else None
     if type(weights) is not dict or not all(type(shard) is str for shard in weights.values()):
         raise CheckpointError(
-            "index has no usable weight_map", where=str(path), expected='{"weight_map": {tensor: file, ...}}'
+            "index has no usable weight_map", where=blob.name, expected='{"weight_map": {tensor: file, ...}}'
         )
     return weights
 
 
-def _shard_problem(index: Path, shard: str) -> Problem | None:
-    where = f"{shard!r:.200} in {index}"
-    folder = index.parent.resolve()
-    if not shard or "\0" in shard or "\\" in shard or Path(shard).is_absolute() or ".." in Path(shard).parts:
-        return Problem("index names a file outside of its folder", where=where, fix="do not use this index")
-    try:
-        target = (folder / shard).resolve()
-    except (OSError, RuntimeError) as error:
-        return Problem("shard cannot be found", where=where, found=str(error))
-    if not target.is_relative_to(folder) and not _in_hub_cache(folder, target):
-        return Problem("shard is a link to outside of the index's folder", where=where, found=str(target))
-    if not target.is_file():
-        return Problem("shard is missing", where=where, fix="fetch the missing file; an index needs all of its shards")
-    return None
-
-
-def _in_hub_cache(folder: Path, target: Path) -> bool:
-    """Whether a link is one of the Hugging Face hub's cache: ``snapshots/REVISION/FILE`` to ``blobs/HASH``."""
-    return folder.parent.name == "snapshots" and target.parent == folder.parent.parent / "blobs"
-
-
-def compare(index: Path, shard: str, expected: list[str], found: list[str]) -> list[Problem]:
+def compare(owner: str, shard: str, expected: list[str] | None, found: list[str]) -> list[Problem]:
     """Where an index and one of its shards differ."""
+    if expected is None:
+        return []
     problems = [
-        Problem("index names a tensor that its shard does not hold", where=f"{name!r:.200} in {shard} of {index}")
+        Problem("index names a tensor that its shard does not hold", where=f"{name!r:.200} in {shard} of {owner}")
         for name in sorted(set(expected) - set(found))
     ]
     problems += [
-        Problem("shard holds a tensor that the index does not name", where=f"{name!r:.200} in {shard} of {index}")
+        Problem("shard holds a tensor that the index does not name", where=f"{name!r:.200} in {shard} of {owner}")
         for name in sorted(set(found) - set(expected))
     ]
     return problems

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -99,6 +99,39 @@ class ArrayStorage:
 
     def release(self) -> None:
         """Memory that others own is theirs to give back."""
+
+
+class ComputedStorage:
+    """Bytes that are made when they are first asked for and dropped when released: inflated, joined, fetched.
+
+    Args:
+        nbytes: How many there will be.
+        place: Where they come from, for messages.
+        make: Makes them, as an array of any dtype.
+    """
+
+    def __init__(self, nbytes: int, place: str, make: Callable[[], np.ndarray]) -> None:
+        self.nbytes = nbytes
+        self.place = place
+        self._make = make
+        self._made: np.ndarray | None = None
+
+    def map(self) -> np.ndarray:
+        if self._made is None:
+            made = np.ascontiguousarray(self._make()).reshape(-1).view(np.uint8)
+            if made.nbytes != self.nbytes:
+                raise CheckpointError(
+                    "data has another size than its header says",
+                    where=self.place,
+                    found=f"{made.nbytes} bytes",
+                    expected=f"{self.nbytes} bytes",
+                )
+            made.flags.writeable = False
+            self._made = made
+        return self._made
+
+    def release(self) -> None:
+        self._made = None
 
 
 @dataclass(frozen=True, slots=True)

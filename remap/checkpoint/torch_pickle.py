@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from typing import Any
 
 from remap.checkpoint import allowed
+from remap.checkpoint.inert import Constructor
 from remap.checkpoint.machine import Machine, PickleError
-from remap.checkpoint.tree import Global, StorageRef, Tree
+from remap.checkpoint.tree import Global, NumpyArray, StorageRef, Tree
 from remap.errors import CheckpointError
+
+NUMPY_MAKERS = [(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")]
 
 
 class TorchPickle:
@@ -16,14 +20,25 @@ class TorchPickle:
 
     Args:
         where: The file, for messages.
+        persist: From a persistent id to a value; storages as every format but the oldest names them if None.
+        also: Constructors beside those of the allow-list.
 
     Attributes:
         storages: Every storage that was spoken of, by key, element type and the range taken of it.
+        arrays: Every numpy array, not looked into yet.
     """
 
-    def __init__(self, where: str) -> None:
+    def __init__(
+        self,
+        where: str,
+        persist: Callable[[Any], Any] | None = None,
+        also: dict[tuple[str, str], Constructor] | None = None,
+    ) -> None:
         self.where = where
         self.storages: dict[Any, StorageRef] = {}
+        self.arrays: list[NumpyArray] = []
+        self._persist = persist or self.storage
+        self._also = dict.fromkeys(NUMPY_MAKERS, Constructor("numpy array", self._array)) | (also or {})
         self._dangerous: dict[str, None] = {}
 
     def run(self, data: bytes | mmap.mmap, start: int = 0) -> tuple[Tree, int]:
@@ -32,7 +47,7 @@ class TorchPickle:
         Raises:
             CheckpointError: It is damaged or beyond a limit, or it names what no honest checkpoint needs.
         """
-        machine = Machine(data, self.find, self.persist, start)
+        machine = Machine(data, self.find, self._persist, start)
         try:
             tree = machine.run()
         except PickleError as error:
@@ -48,12 +63,17 @@ class TorchPickle:
 
     def find(self, module: str, name: str) -> Any:
         """What stands for a global; the dangerous ones are noted."""
-        found = allowed.find(module, name)
+        found = self._also.get((module, name)) or allowed.find(module, name)
         if type(found) is Global and allowed.is_dangerous(found.name):
             self._dangerous[found.name] = None
         return found
 
-    def persist(self, pid: Any) -> Any:
+    def _array(self, *args: Any) -> NumpyArray:
+        made = NumpyArray("numpy.ndarray", args)
+        self.arrays.append(made)
+        return made
+
+    def storage(self, pid: Any) -> Any:
         """The storage, or in old files the module, that a persistent id stands for."""
         if type(pid) is not tuple or len(pid) < 2:
             raise TypeError("persistent id is no tuple")

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from remap.checkpoint.blob import Blob
+from remap.checkpoint.blob import Blob, BytesBlob
 from remap.checkpoint.contents import Contents, attach
+from remap.checkpoint.numpy_pickle import resolve_arrays
 from remap.checkpoint.tensor import Storage
+from remap.checkpoint.torch_legacy import LOADER, storage_loader
 from remap.checkpoint.torch_pickle import TorchPickle
 from remap.checkpoint.tree import Tree
 from remap.checkpoint.zipdir import STORED, Entry, locate, only_root, read_entry
@@ -47,6 +49,11 @@ class EntryStorage:
             self._found.release()
 
 
+def looks_like(entries: dict[str, Entry]) -> bool:
+    """Whether an archive is one of ``torch.save``."""
+    return any(name.endswith("data.pkl") for name in entries)
+
+
 def read(blob: Blob, entries: dict[str, Entry]) -> Contents:
     """The contents of a torch zip file.
 
@@ -72,14 +79,22 @@ def check_byte_order(blob: Blob, entries: dict[str, Entry], root: str) -> None:
 
 def read_pickle(blob: Blob, entries: dict[str, Entry], pickle: str, folder: str) -> Tree:
     """The tree of one pickle of an archive, its storages being the entries under ``folder``."""
-    runner = TorchPickle(f"{pickle} in {blob.name}")
-    tree, _ = runner.run(read_entry(blob, pickle, entries[pickle], MAX_PICKLE))
-    storages = {ref.key: _storage(blob, folder + ref.key, entries) for ref in runner.storages.values()}
+    data = read_entry(blob, pickle, entries[pickle], MAX_PICKLE)
+    inner = BytesBlob(data, f"{pickle} in {blob.name}")
+    runner = TorchPickle(inner.name, also={LOADER: storage_loader(inner, data)})
+    tree, _ = runner.run(data)
+    storages = {ref.key: entry_storage(blob, folder + ref.key, entries) for ref in runner.storages.values()}
     attach(runner.storages.values(), {key: found for key, found in storages.items() if found}, blob.name)
+    resolve_arrays(runner.arrays, inner)
     return tree
 
 
-def _storage(blob: Blob, name: str, entries: dict[str, Entry]) -> Storage | None:
+def entry_storage(blob: Blob, name: str, entries: dict[str, Entry]) -> Storage | None:
+    """The bytes of one entry, None if there is no such entry.
+
+    Raises:
+        CheckpointError: It is compressed.
+    """
     entry = entries.get(name)
     if entry is None:
         return None

@@ -86,6 +86,13 @@ class Foreign:
     entries: dict[Any, Any] = field(default_factory=dict)
 
 
+@dataclass(slots=True, eq=False)
+class NumpyArray(Foreign):
+    """A numpy array of a pickle; the reader sets :attr:`found` to a tensor once the pickle is read."""
+
+    found: View | Refused | None = None
+
+
 class Span(NamedTuple):
     """Bytes inside of a pickle, by position: they are not copied."""
 
@@ -103,12 +110,12 @@ def describe(node: Tree) -> str:
     """
     if isinstance(node, Refused):
         return node.reason
+    if isinstance(node, View | Quantized | NumpyArray):
+        return "tensor"
     if isinstance(node, Foreign):
         return f"object {node.name}"
     if isinstance(node, Global):
         return f"name {node.name}"
-    if isinstance(node, View | Quantized):
-        return "tensor"
     if isinstance(node, dict | list | tuple) and not isinstance(node, Span):
         return f"{type(node).__name__} of {len(node)} {'entry' if len(node) == 1 else 'entries'}"
     kinds = {bool: "flag", int: "number", float: "number", complex: "number", str: "text", Span: "bytes"}
@@ -128,7 +135,7 @@ def children(node: Tree) -> list[Tree]:
 
 def is_leaf(node: Tree) -> bool:
     """Whether ``node`` is a tensor of some kind."""
-    return isinstance(node, View | Quantized | Refused)
+    return isinstance(node, View | Quantized | Refused | NumpyArray)
 
 
 class Census:

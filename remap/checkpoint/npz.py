@@ -1,0 +1,98 @@
+"""Numpy archives: ``.npz``, a zip archive with one ``.npy`` file an array, stored or deflated.
+
+Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+from __future__ import annotations
+
+import ast
+import zlib
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from remap.checkpoint.blob import Blob
+from remap.checkpoint.contents import Contents, stored
+from remap.checkpoint.numpy_pickle import plain_dtype
+from remap.checkpoint.tensor import ComputedStorage, Storage
+from remap.checkpoint.tree import Refused, Tree, View
+from remap.checkpoint.zipdir import DEFLATED, STORED, Entry, damaged, locate, read_entry
+from remap.errors import CheckpointError
+
+MAGIC = b"\x93NUMPY"
+MAX_HEADER = 10_000
+MAX_RATIO = 1100
+SUFFIX = ".npy"
+
+
+def looks_like(entries: dict[str, Entry]) -> bool:
+    """Whether an archive holds arrays and nothing else."""
+    return bool(entries) and all(name.endswith(SUFFIX) for name in entries)
+
+
+def read(blob: Blob, entries: dict[str, Entry]) -> Contents:
+    """The contents of an ``.npz`` file; a deflated array is inflated when it is read.
+
+    Raises:
+        CheckpointError: It is damaged.
+    """
+    return Contents("npz", {name[: -len(SUFFIX)]: _array(blob, name, entry) for name, entry in entries.items()})
+
+
+def _array(blob: Blob, name: str, entry: Entry) -> Tree:
+    if entry.encrypted or entry.method not in (STORED, DEFLATED) or entry.nbytes > MAX_RATIO * (entry.packed + 1):
+        raise damaged(blob, f"entry {name!r} is packed in a way that no .npz is")
+    start = locate(blob, name, entry)
+    head = blob.read(start, min(entry.packed, MAX_HEADER))
+    if entry.method == DEFLATED:
+        try:
+            head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, MAX_HEADER)
+        except zlib.error as error:
+            raise damaged(blob, f"entry {name!r} cannot be inflated ({error})") from error
+    header, length = _header(blob, name, head)
+    return _view(blob, name, entry, header, start, length)
+
+
+def _header(blob: Blob, name: str, head: bytes) -> tuple[dict[str, Any], int]:
+    width = 2 if head[6:7] == b"\x01" else 4
+    length = 8 + width + int.from_bytes(head[8 : 8 + width], "little")
+    try:
+        header = ast.literal_eval(head[8 + width : length].decode("utf-8").strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise damaged(blob, f"{name!r} has no readable array header") from error
+    if head[:6] != MAGIC or len(head) < length or type(header) is not dict or set(header) != _FIELDS:
+        raise damaged(blob, f"{name!r} has no array header")
+    return header, length
+
+
+_FIELDS = {"descr", "fortran_order", "shape"}
+
+
+def _view(blob: Blob, name: str, entry: Entry, header: dict[str, Any], start: int, length: int) -> Tree:
+    descr, shape = header["descr"], header["shape"]
+    code = descr if type(descr) is str else "a structure"
+    dtype = plain_dtype(code[1:])
+    if dtype is None or code[0] == ">":
+        return Refused(f"numpy array of {code!r:.80}")
+    if type(shape) is not tuple or not all(type(n) is int and 0 <= n < 1 << 63 for n in shape):
+        raise damaged(blob, f"{name!r} has the shape {shape!r:.80}")
+    nbytes = entry.nbytes - length
+    storage: Storage
+    if entry.method == STORED:
+        storage = blob.storage(start + length, nbytes)
+    else:
+        storage = ComputedStorage(nbytes, f"{name} in {blob.name}", _inflater(blob, name, entry, length))
+    view: View = stored(storage, dtype, tuple(reversed(shape)) if header["fortran_order"] else shape, name)
+    if prod(shape) * dtype.itemsize != nbytes:
+        raise CheckpointError(
+            "array's shape does not fit its bytes",
+            where=f"{name} in {blob.name}",
+            found=f"shape {shape!r:.200} of {dtype.name} in {nbytes} bytes",
+        )
+    return view._replace(size=shape, stride=tuple(reversed(view.stride))) if header["fortran_order"] else view
+
+
+def _inflater(blob: Blob, name: str, entry: Entry, skip: int) -> Callable[[], np.ndarray]:
+    return lambda: np.frombuffer(read_entry(blob, name, entry, entry.nbytes), np.uint8)[skip:]
