@@ -1,4 +1,4 @@
-"""Places in a TOML file: which line and column every table and key stands at.
+"""Places in a TOML file: which line and columns every table, key and value stands at.
 
 ``tomllib`` gives values without positions. This scanner gives positions without values; it only has
 to be right on text that ``tomllib`` has accepted.
@@ -7,18 +7,35 @@ to be right on text that ``tomllib`` has accepted.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from unicodedata import east_asian_width
 
 Key = tuple[str | int, ...]
+Span = tuple[int, int]
+"""Offsets in the text: [start, stop)."""
 
-_BARE_OR_QUOTED = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*(\.)?""")
-_TOKENS = re.compile(r"""\"{3}|'{3}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\#[^\n]*|[\[\]{}]|\n""")
+EXCERPT_WIDTH = 66
+"""Columns of a source line that an excerpt shows: with its margins it fits a terminal of 80."""
+
+_SPACE = re.compile(r"(?:[\s,]|#[^\n]*)*")
+_KEY = re.compile(r"""[ \t]*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))[ \t]*""")
+_STRING = re.compile(r""""{3}(?:[^"\\]|\\[\s\S]|"(?!""))*"{3,5}|'{3}[\s\S]*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*\'""")
+_SCALAR = re.compile(r"[^,\]}#\n]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of a file, from 1, and the text that stands there.
+    """A line of a file, from 1, and the columns on it that are meant.
+
+    Args:
+        path: The file.
+        line: Number of the line, from 1.
+        text: The line.
+        start: First column that is meant, from 0.
+        stop: Column after the last one; ``start`` where the whole line is meant.
 
     >>> print(Place(Path("a.toml"), 3, "match = 'x('").excerpt("x("))
     3 | match = 'x('
@@ -28,112 +45,209 @@ class Place:
     path: Path
     line: int
     text: str = ""
+    start: int = 0
+    stop: int = 0
+    _places: Places | None = field(default=None, repr=False, compare=False)
+    _key: Key = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
 
-    def excerpt(self, what: str = "") -> str:
-        """The line, with carets under ``what`` where it stands in it (under the whole line otherwise)."""
+    def of(self, *key: str | int) -> Place:
+        """The place of a value inside of the table that stands here, or of the nearest one around it."""
+        return self if self._places is None else self._places.find(*self._key, *key)
+
+    def excerpt(self, what: str = "", column: int | None = None) -> str:
+        """The line with carets under what is meant.
+
+        Args:
+            what: A part of it: carets go under this text alone, where it stands on the line or further down
+                in the table that begins here.
+            column: A column of ``what``, from 0: one caret goes under it.
+        """
+        start, stop = self.start, max(self.start, self.stop)
+        at = self.text.find(what, start) if what else -1
+        if what and at < 0 and self._places is not None:
+            inner = self._places.containing(what, self._key)
+            if inner is not None:
+                return inner.excerpt(what, column)
+        if at >= 0 and column is not None:
+            start = min(at + column, len(self.text))
+            stop = start + 1
+        elif at >= 0:
+            start, stop = at, at + len(what)
+        elif stop == start:
+            start, stop = len(self.text) - len(self.text.lstrip()), len(self.text.rstrip())
+        text, start, stop = _window(self.text, start, max(stop, start + 1))
         head = f"{self.line} | "
-        column = self.text.find(what) if what else -1
-        if column < 0:
-            column, what = len(self.text) - len(self.text.lstrip()), self.text.strip()
-        return f"{head}{self.text}\n{' ' * (len(head) - 2)}| {' ' * column}{'^' * max(len(what), 1)}"
+        margin = "".join("\t" if character == "\t" else " " * _cells(character) for character in text[:start])
+        carets = "^" * max(sum(map(_cells, text[start:stop])), 1)
+        return f"{head}{text}\n{' ' * (len(head) - 2)}| {margin}{carets}"
+
+
+def _window(text: str, start: int, stop: int) -> tuple[str, int, int]:
+    """The part of a long line around ``[start, stop)``, and where that lies in it."""
+    if len(text) <= EXCERPT_WIDTH:
+        return text, start, stop
+    first = max(min(start - EXCERPT_WIDTH // 3, len(text) - EXCERPT_WIDTH), 0)
+    last = min(first + EXCERPT_WIDTH, len(text))
+    before, after = "..." if first else "", "..." if last < len(text) else ""
+    shift = len(before) - first
+    return f"{before}{text[first:last]}{after}", start + shift, min(stop, last) + shift
+
+
+def _cells(character: str) -> int:
+    """Columns that a character takes in a terminal."""
+    return 2 if east_asian_width(character) in "WF" else 1
 
 
 class Places:
-    """Where each table and key of one TOML text stands.
+    """Where each table, key and value of one TOML text stands.
 
-    >>> Places(Path("a.toml"), "[[rename]]\\nmatch = 'a'\\n").find("rename", 0, "match").line
-    2
+    >>> places = Places(Path("a.toml"), "[[rename]]\\nmatch = 'a'\\n")
+    >>> print(places.find("rename", 0, "match").excerpt())
+    2 | match = 'a'
+      |         ^^^
     """
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
-        self.lines = text.splitlines()
-        self._found: dict[Key, int] = {}
-        self._scan(text)
+        self.text = text.replace("\r\n", "\n")
+        self.lines = self.text.split("\n")
 
     def find(self, *key: str | int) -> Place:
-        """The place of a key, or of the nearest table around it."""
+        """The place of a value or table, or of the nearest table around it."""
         for length in range(len(key), 0, -1):
-            if key[:length] in self._found:
-                return self.at(self._found[key[:length]])
+            if key[:length] in self._spans.values:
+                return self._place(self._spans.values[key[:length]], key)
         return self.at(1)
 
-    def at(self, line: int) -> Place:
-        """The place of a line by its number."""
-        return Place(self.path, line, self.lines[line - 1] if 0 < line <= len(self.lines) else "")
+    def find_key(self, *key: str | int) -> Place:
+        """The place of a key itself, left of its ``=``."""
+        span = self._spans.keys.get(key)
+        return self.find(*key) if span is None else self._place(span, key)
 
-    def _scan(self, text: str) -> None:
+    def containing(self, what: str, table: Key) -> Place | None:
+        """The first line of a table's keys and values on which a text stands."""
+        for key, span in self._spans.values.items():
+            if key[: len(table)] == table and key != table and what in self.text[slice(*span)]:
+                found = self._place(span, key)
+                if what in found.text[found.start :]:
+                    return found
+        return None
+
+    def at(self, line: int, column: int | None = None) -> Place:
+        """The place of a line, or of one column of it, by number; lines from 1, columns from 0."""
+        text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+        return Place(self.path, line, text, column or 0, 0 if column is None else column + 1)
+
+    @cached_property
+    def _spans(self) -> _Scanner:
+        return _Scanner(self.text)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        starts = [0]
+        for line in self.lines:
+            starts.append(starts[-1] + len(line) + 1)
+        return starts
+
+    def _place(self, span: Span, key: Key) -> Place:
+        line = bisect_right(self._starts, span[0])
+        start = span[0] - self._starts[line - 1]
+        text = self.lines[line - 1]
+        return Place(self.path, line, text, start, min(start + span[1] - span[0], len(text)), self, key)
+
+
+class _Scanner:
+    """Walks through a TOML text once.
+
+    Attributes:
+        keys: Span of each key, left of its ``=``.
+        values: Span of each value; of the header for a table.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.keys: dict[Key, Span] = {}
+        self.values: dict[Key, Span] = {}
+        self._text = text
+        self._at = 0
+        self._counts: dict[Key, int] = {}
+        self._document()
+
+    def _document(self) -> None:
         table: Key = ()
-        counts: dict[Key, int] = {}
-        for number, line in _statements(text):
-            stripped = line.strip()
-            if stripped.startswith("[["):
-                name = self._absolute(_keys(stripped[2:]), counts)
-                counts[name] = counts.get(name, -1) + 1
-                table = (*name, counts[name])
-                self._found.setdefault(name, number)
-                self._found[table] = number
-            elif stripped.startswith("["):
-                table = self._absolute(_keys(stripped[1:]), counts)
-                self._found.setdefault(table, number)
+        while self._skip() < len(self._text):
+            before = self._at
+            if self._text[self._at] == "[":
+                table = self._header()
             else:
-                keys = _keys(stripped)
-                for length in range(1, len(keys) + 1):
-                    self._found.setdefault((*table, *keys[:length]), number)
+                self._assignment(table)
+            if self._at == before:
+                break
 
-    @staticmethod
-    def _absolute(keys: list[str], counts: dict[Key, int]) -> Key:
-        """A header's keys, with the running index of every array of tables on the way."""
+    def _skip(self) -> int:
+        self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
+        return self._at
+
+    def _header(self) -> Key:
+        start = self._at
+        many = self._text.startswith("[[", start)
+        self._at += 2 if many else 1
         found: Key = ()
-        for i, key in enumerate(keys):
+        for key, _ in (keys := self._dotted()):
             found = (*found, key)
-            if i < len(keys) - 1 and found in counts:
-                found = (*found, counts[found])
+            self.values.setdefault(found, (start, start + 1))
+            if len(found) < len(keys) and found in self._counts:
+                found = (*found, self._counts[found])
+        self._at += 2 if many else 1
+        if found not in self._counts:
+            self.values[found] = (start, self._at)
+        if many:
+            self._counts[found] = self._counts.get(found, -1) + 1
+            found = (*found, self._counts[found])
+            self.values[found] = (start, self._at)
         return found
 
+    def _assignment(self, table: Key) -> None:
+        keys = self._dotted()
+        self._at += 1  # the "="
+        key = table
+        for part, span in keys:
+            key = (*key, part)
+            self.keys.setdefault(key, span)
+            self.values.setdefault(key, span)
+        self._value(key)
 
-def _keys(text: str) -> list[str]:
-    """The dotted key at the start of ``text``."""
-    keys: list[str] = []
-    position = 0
-    while match := _BARE_OR_QUOTED.match(text, position):
-        double, single, bare, dot = match.groups()
-        keys.append(next(part for part in (double, single, bare) if part is not None))
-        position = match.end()
-        if not dot:
-            break
-    return keys
+    def _dotted(self) -> list[tuple[str, Span]]:
+        keys: list[tuple[str, Span]] = []
+        while match := _KEY.match(self._text, self._at):
+            group = next(i for i in (1, 2, 3) if match[i] is not None)
+            keys.append((match[group], match.span(group)))
+            self._at = match.end()
+            if not self._text.startswith(".", self._at):
+                break
+            self._at += 1
+        return keys
 
-
-def _statements(text: str) -> list[tuple[int, str]]:
-    """(line number, first line) of every header and assignment: what lies inside of multi-line
-    strings and arrays is passed over."""
-    lines = text.splitlines()
-    starts: list[tuple[int, str]] = []
-    number, depth, fresh, position = 1, 0, True, 0
-    while position <= len(text):
-        if fresh:
-            line = lines[number - 1] if number <= len(lines) else ""
-            if line.strip() and not line.lstrip().startswith("#"):
-                starts.append((number, line))
-            fresh = False
-        match = _TOKENS.search(text, position)
-        if match is None:
-            break
-        token, position = match[0], match.end()
-        if token in ('"""', "'''"):
-            end = text.find(token, position)
-            end = len(text) if end < 0 else end + 3
-            number += text.count("\n", position, end)
-            position = end
-        elif token in "[{":
-            depth += 1
-        elif token in "]}":
-            depth -= 1
-        elif token == "\n":
-            number += 1
-            fresh = depth <= 0
-    return starts
+    def _value(self, key: Key) -> None:
+        start = self._skip()
+        first = self._text[start : start + 1]
+        if first in ("[", "{"):
+            self._at += 1
+            index = 0
+            while self._skip() < len(self._text) and self._text[self._at] not in "]}":
+                before = self._at
+                if first == "[":
+                    self._value((*key, index))
+                    index += 1
+                else:
+                    self._assignment(key)
+                if self._at == before:
+                    break
+            self._at += 1
+        else:
+            match = _STRING.match(self._text, start) or _SCALAR.match(self._text, start)
+            self._at = match.end() if match else start + 1
+        stop = len(self._text[start : self._at].rstrip()) + start
+        self.values[key] = (start, stop)
