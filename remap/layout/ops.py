@@ -25,6 +25,7 @@ class Operation:
     Args:
         inputs: Names of its inputs, in the order in which a list of sources gives them.
         optional: Those that may be absent.
+        any_of: Optional ones of which at least one must be there: without any there is no result.
         options: Names of its settings, with their defaults.
         shape: Shape of the result from the shapes of the inputs.
         compute: The result from float64 inputs.
@@ -34,6 +35,7 @@ class Operation:
     compute: Callable[[Arrays, Options], np.ndarray]
     shape: Callable[[Shapes, Options], tuple[int, ...]]
     optional: frozenset[str] = frozenset()
+    any_of: frozenset[str] = frozenset()
     options: Mapping[str, Option] = field(default_factory=dict)
 
 
@@ -77,10 +79,14 @@ def _factor(inputs: Arrays, options: Options) -> np.ndarray:
 
 
 def separable_bias(inputs: Arrays, options: Options) -> np.ndarray:
-    """Bias of a SeparableConv from a depthwise and a pointwise convolution that each have one:
-    ``b_pw + W_pw b_dw``."""
+    """Bias of a SeparableConv from those of a depthwise and a pointwise convolution: ``b_pw + W_pw b_dw``.
+
+    >>> separable_bias({"pointwise": np.ones((1, 2, 1, 1)), "depthwise_bias": np.array([1.0, 2.0])}, {}).tolist()
+    [3.0]
+    """
     pointwise = inputs["pointwise"].reshape(len(inputs["pointwise"]), -1)
-    return np.asarray(inputs.get("bias", 0.0) + pointwise @ inputs["depthwise_bias"])
+    depthwise = inputs.get("depthwise_bias", np.zeros(pointwise.shape[1]))
+    return np.asarray(pointwise @ depthwise + inputs.get("bias", 0.0))
 
 
 def block_diagonal(inputs: Arrays, options: Options) -> np.ndarray:
@@ -115,14 +121,15 @@ OPERATIONS: dict[str, Operation] = {
     "spectral_norm": Operation(("weight", "u", "v"), spectral_norm, _like("weight"), options={"dim": 0}),
     "fold_batchnorm_kernel": Operation(
         ("weight", "variance", "gamma"), fold_batchnorm_kernel, _like("weight"), frozenset({"gamma"}),
-        {"epsilon": 1e-5, "dim": 0},
+        options={"epsilon": 1e-5, "dim": 0},
     ),
     "fold_batchnorm_bias": Operation(
         ("mean", "variance", "gamma", "beta", "bias"), fold_batchnorm_bias, _like("mean"),
-        frozenset({"gamma", "beta", "bias"}), {"epsilon": 1e-5},
+        frozenset({"gamma", "beta", "bias"}), options={"epsilon": 1e-5},
     ),
     "separable_bias": Operation(
-        ("pointwise", "depthwise_bias", "bias"), separable_bias, _rows_of("pointwise"), frozenset({"bias"})
+        ("pointwise", "depthwise_bias", "bias"), separable_bias, _rows_of("pointwise"),
+        frozenset({"depthwise_bias", "bias"}), any_of=frozenset({"depthwise_bias", "bias"}),
     ),
     "block_diagonal": Operation(("weight",), block_diagonal, _block_diagonal_shape, options={"groups": 1}),
 }  # fmt: skip

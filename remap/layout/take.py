@@ -30,3 +30,23 @@ def parse_take(text: int | str) -> int | slice:
     if step == 0:
         raise TakeError(f"{text!r} has a step of 0")
     return slice(start, stop, step)
+
+
+def bounded(text: int | str, size: int, name: str) -> int | range:
+    """The index, from 0, or the indices that ``text`` names on an axis of ``size``.
+
+    Raises:
+        TakeError: Malformed, outside of the axis, or empty.
+
+    >>> bounded("::-2", 4, "row")
+    range(3, -1, -2)
+    """
+    index = parse_take(text)
+    if isinstance(index, slice):
+        found = range(*index.indices(size))
+        if not found:
+            raise TakeError(f"slice of axis {name!r} is empty: the axis has {size} entries")
+        return found
+    if not -size <= index < size:
+        raise TakeError(f"axis {name!r} has {size} entries, there is no {index}")
+    return index % size

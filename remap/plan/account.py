@@ -35,6 +35,9 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
     for key, rules in claims.contested:
         places = ", ".join(f"{rule.place} ('{rule.spec.match}')" for rule in rules)
         yield Problem("several rules claim one source tensor", key, places, "one rule", "narrow one of the patterns")
+    for first, second, owner in claims.doubled:
+        yield Problem("two source tensors fit one place of a layout", str(owner.place), f"{first} and {second}",
+                      "one", "narrow the pattern, or capture what tells them apart")  # fmt: skip
     for rule in claims.idle:
         near = closest(_plain(rule.spec.match), keys, 2)
         yield Problem(

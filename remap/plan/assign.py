@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from remap.layout.axes import AxesError
 from remap.plan.match import Group
 from remap.plan.params import Scalar
 from remap.plan.plan import Assignment
-from remap.plan.values import Layout, Values, found_sources
+from remap.plan.values import Layout, Values, has_sources
 from remap.rules.rulefile import RAW, RuleFile
 from remap.rules.template import TemplateError, parse_template
 from remap.target.inventory import Variable
@@ -54,14 +55,14 @@ class Assigner:
             except TemplateError as error:
                 self._fault("a template cannot be filled", group, f"'{to}': {error}")
                 continue
-            yield from self._layer(group, layout, layer)
+            yield from _compared(list(self._layer(group, layout, layer)), layout)
 
     def _layer(self, group: Group, layout: Layout, layer: str) -> Iterator[Assignment]:
         rule = group.rule
         for entry, expression in layout.items():
-            if not any(found_sources(group, expression)) and entry not in rule.spec.fill:
+            if not has_sources(group, expression) and entry not in rule.spec.fill:
                 continue
-            name = f"{layer}/{entry}" if entry else layer
+            name = "/".join(part for part in (layer, entry) if part)
             try:
                 variable = self._variable(name, group, entry)
                 value = self.values.make(group, layout, entry, layer, variable)
@@ -103,3 +104,14 @@ class Assigner:
     def _fault(self, what: str, group: Group, found: str) -> None:
         place = group.rule.place
         self.problems.append(Problem(what, f"{place} ({group.module})", found, excerpt=place.excerpt()))
+
+
+def _compared(made: list[Assignment], layout: Layout) -> Iterator[Assignment]:
+    """The variables of one layer; those of one shape say so, for each could be taken for the other."""
+    shapes = Counter(assignment.shape for assignment in made if assignment.kind == "moved")
+    for assignment in made:
+        alike = assignment.kind == "moved" and shapes[assignment.shape] > 1 and layout[assignment.entry].verify
+        if alike and not assignment.blind:
+            others = [other.entry for other in made if other.shape == assignment.shape and other is not assignment]
+            assignment = replace(assignment, blind=f"same shape as {', '.join(others)}")
+        yield assignment

@@ -53,7 +53,7 @@ def derive_tensors(
             if name in derived:
                 problems.append(Problem("a tensor is derived twice", f"{rule.place} ({name})"))
             derived[name] = found
-            consumed.update(dict.fromkeys(instance.values()))
+            consumed.update({key: None for role, key in instance.items() if role not in rule.spec.keep})
     for key in consumed:
         del tensors[key]
     problems += [

@@ -13,7 +13,7 @@ from remap.layout.recipe import constant
 from remap.layout.tiles import Source, Value, whole
 from remap.plan.account import source_problems, target_problems
 from remap.plan.assign import Assigner
-from remap.plan.batchnorm import constant_source
+from remap.plan.batchnorm import constant_source, identity_constant
 from remap.plan.derive import derive_tensors
 from remap.plan.derived import leaves
 from remap.plan.epsilon import Epsilons
@@ -21,7 +21,7 @@ from remap.plan.match import Claims, match_keys
 from remap.plan.operate import Caller
 from remap.plan.params import Scalar, resolve_params
 from remap.plan.plan import Assignment, Ignored, Kind, Plan
-from remap.plan.values import CONSTANTS, Values
+from remap.plan.values import Values, number_of
 from remap.plan.warn import plan_warnings
 from remap.rules.pattern import PatternError, Patterns
 from remap.rules.rulefile import Rule, RuleFile
@@ -66,13 +66,13 @@ def make_plan(
     epsilons = Epsilons(target, problems)
     names = Names(target) if target is not None else None
     element = dtype_of(dtype) if dtype is not None else None
-    made = Values(tensors, values, epsilons, Caller(allow_code))
+    made = Values(tensors, values, epsilons, Caller(allow_code), target)
     assigner = Assigner(rules, made, names, values, element, problems)
     moved = [assignment for group in claims.groups for assignment in assigner.assign(group)]
     problems += source_problems(claims, list(tensors), _unused(claims, moved, problems))
     if target is not None:
         rest = _leftover(target.variables, moved)
-        moved += _settled(rules, rest, element, initial, problems)
+        moved += _settled(rules, rest, target, element, initial, problems)
         moved = _in_order(target.variables, moved)
     elif rules.fills:
         problems.append(
@@ -112,6 +112,7 @@ def _in_order(variables: Iterable[Variable], moved: list[Assignment]) -> list[As
 def _settled(
     rules: RuleFile,
     variables: Sequence[Variable],
+    target: Inventory,
     dtype: np.dtype | None,
     initial: Initial | None,
     problems: list[Problem],
@@ -128,7 +129,7 @@ def _settled(
             places = ", ".join(str(settling[hit].place) for hit in hits)
             problems.append(Problem("several rules settle one variable", variable.path, places, "one rule"))
         elif hits:
-            found.append(_settle(settling[hits[0]], variable, dtype, initial, problems))
+            found.append(_settle(settling[hits[0]], variable, target, dtype, initial, problems))
     for index, rule in enumerate(settling):
         if index not in fired and not rule.spec.optional:
             problems.append(
@@ -141,6 +142,7 @@ def _settled(
 def _settle(
     rule: Rule[Keep] | Rule[FillRule],
     variable: Variable,
+    target: Inventory,
     dtype: np.dtype | None,
     initial: Initial | None,
     problems: list[Problem],
@@ -148,7 +150,13 @@ def _settle(
     own = dtype_of(variable.dtype)
     spec = rule.spec
     if isinstance(spec, FillRule):
-        number = CONSTANTS[spec.value] if isinstance(spec.value, str) else float(spec.value)
+        number = identity_constant(variable, target) if spec.value == "identity" else number_of(spec.value)
+        if number is None:
+            problems.append(
+                Problem("no variable of a BatchNormalization can be made the identity", str(rule.place), variable.path,
+                        "gamma, beta, moving_mean or moving_variance", 'value = "zeros", "ones" or a number')
+            )  # fmt: skip
+            return None
         value = Value(constant(variable.shape, number, own), ())
     elif variable.initial is not None:
         value = Value(constant(variable.shape, variable.initial, own), ())

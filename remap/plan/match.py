@@ -42,6 +42,7 @@ class Claims:
         unclaimed: Keys that no rule claims.
         contested: Keys that several rules claim, with those rules.
         idle: Rules that matched nothing and are not optional.
+        doubled: Pairs of keys that one source pattern of one module fits alike, with the rule.
     """
 
     groups: list[Group]
@@ -49,6 +50,7 @@ class Claims:
     unclaimed: list[str]
     contested: list[tuple[str, list[Rule[Rename] | Rule[Ignore]]]]
     idle: list[Rule[Rename] | Rule[Ignore]]
+    doubled: list[tuple[str, str, Rule[Rename]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def match_keys(rules: RuleFile, keys: Iterable[str]) -> Claims:
     claims += [_Claim(ignore, ignore.spec.match) for ignore in rules.ignores]
     patterns = Patterns(claim.pattern for claim in claims)
     groups: dict[tuple[int, str, tuple[str, ...]], Group] = {}
-    found = Claims([], [], [], [], [])
+    found = Claims([], [], [], [], [], [])
     fired: set[int] = set()
     for key in keys:
         hits = patterns.match(key)
@@ -89,7 +91,9 @@ def match_keys(rules: RuleFile, keys: Iterable[str]) -> Claims:
             if isinstance(claim.rule.spec, Ignore):
                 found.ignored.append((key, claim.rule))
             else:
-                _join(groups, claim, key, patterns.captures(hits[0], key))
+                other = _join(groups, claim, key, patterns.captures(hits[0], key))
+                if other is not None:
+                    found.doubled.append((other, key, claim.rule))
     found.groups.extend(groups.values())
     every: list[Rule[Rename] | Rule[Ignore]] = [*rules.renames, *rules.ignores]
     found.idle.extend(rule for rule in every if id(rule) not in fired and not rule.spec.optional)
@@ -110,8 +114,8 @@ def _rename_claims(rule: Rule[Rename], rules: RuleFile) -> list[_Claim]:
 
 def _join(
     groups: dict[tuple[int, str, tuple[str, ...]], Group], claim: _Claim, key: str, captures: dict[str, str]
-) -> None:
-    """Add a key to the group of its module and captures."""
+) -> str | None:
+    """Add a key to the group of its module and captures; the key whose place it took, if there was one."""
     rule: Rule[Rename] = claim.rule  # type: ignore[assignment]
     module = captures.pop(_MODULE, "") if rule.spec.layout is not None else key
     index = -1
@@ -121,4 +125,7 @@ def _join(
     group = groups.get(same)
     if group is None:
         group = groups[same] = Group(rule, module, captures)
-    group.tensors.setdefault(claim.source, {})[index] = key
+    places = group.tensors.setdefault(claim.source, {})
+    other = places.get(index)
+    places[index] = key
+    return other

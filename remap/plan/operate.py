@@ -54,6 +54,11 @@ def operate(name: str, inputs: Mapping[str, Source], given: Mapping[str, Option]
             expected=f"{', '.join(found.inputs)}; settings: {', '.join(found.options) or 'none'}",
         )  # fmt: skip
     options = {**found.options, **given}
+    for key, value in options.items():
+        if isinstance(value, str) and not isinstance(found.options[key], str):
+            raise PlanError(f"setting '{key}' of operation '{name}' is not known", where=result,
+                            found=f"'{value}' names neither a size of the rule nor a parameter",
+                            fix=f"say sizes = {{ {value} = NUMBER }} in the rule")  # fmt: skip
     names = list(inputs)
     try:
         shape = found.shape({key: source.shape for key, source in inputs.items()}, options)

@@ -9,19 +9,22 @@ from itertools import accumulate
 import msgspec
 import numpy as np
 
+from remap.dtypes import dtype_of
 from remap.errors import PlanError
 from remap.layout.axes import parse_axes, parse_groups
 from remap.layout.compile import Form, compile_recipe
+from remap.layout.ops import OPERATIONS
 from remap.layout.recipe import Recipe, constant
 from remap.layout.tiles import Source, Value
 from remap.plan.batchnorm import absorbed_variance, folded_gamma
 from remap.plan.epsilon import Epsilons
+from remap.plan.infer import Graph
 from remap.plan.match import Group
 from remap.plan.operate import Caller, operate, operation
 from remap.plan.params import Scalar, sizes_of
 from remap.rules.layouts import source_patterns
-from remap.rules.schema import Expression
-from remap.target.inventory import Variable
+from remap.rules.schema import Expression, Fill
+from remap.target.inventory import Inventory, Variable
 
 Layout = Mapping[str, Expression]
 Found = list[dict[int, str]]
@@ -39,12 +42,15 @@ class Values:
         params: Values of the parameters.
         epsilons: BatchNorm epsilons.
         caller: Runs functions of the user's.
+        target: The target's inventory, which tells some sizes.
     """
 
     tensors: Mapping[str, Source]
     params: Mapping[str, Scalar]
     epsilons: Epsilons
     caller: Caller
+    target: Inventory | None = None
+    _graph: Graph | None = None
     _recipes: dict[object, Recipe] = field(default_factory=dict)
     _singles: dict[int, Expression] = field(default_factory=dict)
 
@@ -64,11 +70,14 @@ class Values:
         """
         expression = layout[entry]
         found = found_sources(group, expression)
-        stand_in = self._stand_in(group, layout, entry, layer, variable, found)
+        there = has_sources(group, expression)
+        stand_in = None
+        if there or expression.batchnorm is not None:
+            stand_in = self._stand_in(group, layout, entry, layer, variable, found)
         if stand_in is not None:
             return self._compiled(group, self._alone(expression), [stand_in], ((0,),), variable)
-        if not any(found):
-            shape, dtype = self._fill_form(group, layout, expression)
+        if not there:
+            shape, dtype = self._fill_form(group, layout, expression, variable)
             return Value(constant(shape, fill_value(expression), dtype), ())
         _check_complete(group, entry, expression, found)
         sources = [self.tensors[key] for keys in found for _, key in sorted(keys.items())]
@@ -89,7 +98,12 @@ class Values:
         if expression.op is not None:
             named = dict(zip(operation(expression.op).inputs, found, strict=False))
             inputs = {name: self._flat([keys])[0] for name, keys in named.items() if keys}
-            return operate(expression.op, inputs, expression.options, f"{expression.op} of {group.module}")
+            sizes = {**self.params, **self._sizes(group, expression, variable)}
+            options = {
+                name: sizes.get(value, value) if isinstance(value, str) else value
+                for name, value in expression.options.items()
+            }
+            return operate(expression.op, inputs, options, f"{expression.op} of {group.module}")
         return None
 
     def _folded(
@@ -124,16 +138,36 @@ class Values:
     ) -> Value:
         forms = tuple([Form(source.shape, source.strides, source.dtype) for source in sources])
         shape = variable.shape if variable else None
-        key = (id(expression), id(group.rule), forms, parts, shape)
+        inferred = self._inferred(group, expression, variable)
+        key = (id(expression), id(group.rule), forms, parts, shape, tuple(inferred.items()))
         recipe = self._recipes.get(key)
         if recipe is None:
-            sizes = sizes_of({**expression.sizes, **group.rule.spec.sizes}, self.params)
+            sizes = self._sizes(group, expression, variable)
             recipe = self._recipes[key] = compile_recipe(expression, forms, parts, sizes, shape)
         return Value(recipe, tuple(sources))
 
-    def _fill_form(self, group: Group, layout: Layout, expression: Expression) -> tuple[tuple[int, ...], np.dtype]:
-        """Shape and dtype of a fill: those of the tensor that ``like`` names, or of some of its axes."""
-        pattern, colon, axes = (part.strip() for part in str(expression.like).partition(":"))
+    def _sizes(self, group: Group, expression: Expression, variable: Variable | None) -> dict[str, int]:
+        """Sizes that are known by name: the model's are the weakest word, the rule's the strongest."""
+        told = sizes_of({**expression.sizes, **group.rule.spec.sizes}, self.params)
+        return {**self._inferred(group, expression, variable), **told}
+
+    def _inferred(self, group: Group, expression: Expression, variable: Variable | None) -> dict[str, int]:
+        if not expression.infer or self.target is None or variable is None:
+            return {}
+        if self._graph is None:
+            self._graph = Graph(self.target)
+        layer = self.target.layers[variable.layer]
+        found = {axis: self._graph.size(what, layer) for axis, what in expression.infer.items()}
+        return {axis: size for axis, size in found.items() if size is not None}
+
+    def _fill_form(
+        self, group: Group, layout: Layout, expression: Expression, variable: Variable | None
+    ) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and dtype of a fill: the variable's, or those of the tensor (or its axes) that ``like`` names."""
+        if variable is not None:
+            return variable.shape, dtype_of(variable.dtype)
+        pattern, colon, axes = (part.strip() for part in str(expression.like).rpartition(": "))
+        pattern, axes = (pattern, axes) if colon else (axes, "")
         keys = group.tensors.get(pattern)
         if not keys:
             raise PlanError("cannot tell the shape of a fill", where=f"{group.rule.place} ({group.module})",
@@ -142,7 +176,7 @@ class Values:
         if not colon:
             return tensor.shape, tensor.dtype
         sibling = next(e for e in layout.values() if e.axes is not None and pattern in source_patterns(e))
-        sizes = sizes_of({**sibling.sizes, **group.rule.spec.sizes}, self.params)
+        sizes = self._sizes(group, sibling, None)
         known = parse_axes(str(sibling.axes)).solve(tensor.shape, sizes)
         shape = tuple(int(np.prod([known[name] for name in names])) for names in parse_groups(axes))
         return shape, tensor.dtype
@@ -172,10 +206,29 @@ def found_sources(group: Group, expression: Expression) -> Found:
     return [group.tensors.get(pattern, {}) for pattern in source_patterns(expression)]
 
 
+def has_sources(group: Group, expression: Expression) -> bool:
+    """Whether the module has what the variable is made from; if not, the layout leaves the variable out."""
+    found = found_sources(group, expression)
+    if expression.batchnorm == "variance_without_gamma":
+        return bool(found[0])
+    if expression.op in OPERATIONS and OPERATIONS[expression.op].any_of:
+        inputs = zip(OPERATIONS[expression.op].inputs, found, strict=False)
+        return any(keys for name, keys in inputs if name in OPERATIONS[str(expression.op)].any_of)
+    return any(found)
+
+
 def fill_value(expression: Expression) -> float:
     """The constant that an expression is filled with."""
-    fill = expression.fill
-    return CONSTANTS[fill] if isinstance(fill, str) else float(fill or 0.0)
+    return number_of(expression.fill or 0.0)
+
+
+def number_of(fill: Fill) -> float:
+    """A constant, by its name or as it is.
+
+    >>> number_of("ones")
+    1.0
+    """
+    return CONSTANTS[fill] if isinstance(fill, str) else float(fill)
 
 
 def _check_complete(group: Group, entry: str, expression: Expression, found: Found) -> None:

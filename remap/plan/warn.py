@@ -2,53 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from remap.plan.plan import Plan
+from remap.plan.infer import Graph
+from remap.plan.plan import Assignment, Plan
 from remap.plan.suggest import grouped
 from remap.target.inventory import Inventory, Layer
 
-_PASSED_THROUGH = {"Dropout", "Activation", "ReLU", "LeakyReLU", "BatchNormalization"}
-_FLAT = {"Flatten", "Reshape"}
+KERAS_EPSILON = 1e-3
+"""What Keras's normalisation layers take when nothing is said; PyTorch's take 1e-5 (RMSNorm: the dtype's own)."""
+_NORMALISATIONS = {"LayerNormalization", "GroupNormalization", "RMSNormalization"}
 
 
 def plan_warnings(plan: Plan) -> Plan:
     """The plan with its warnings."""
-    return replace(plan, warnings=(*_flattened_dense(plan), *_unknown_epsilon(plan)))
-
-
-def _flattened_dense(plan: Plan) -> Iterator[str]:
-    """A flatten before a Dense orders its inputs; PyTorch's order and Keras's differ."""
     if plan.target is None:
-        return
-    by_name = {layer.name: layer for layer in plan.target.layers}
-    for assignment in plan.assignments:
-        if assignment.layout != "dense" or assignment.entry != "kernel" or assignment.variable is None:
-            continue
-        layer = plan.target.layers[assignment.variable.layer]
-        if layer.class_name == "Dense" and _fed_by_flatten(layer, by_name, plan.target):
-            yield (
-                f"{assignment.name} is fed by a Flatten, and {assignment.place} says layout 'dense': right only if "
-                f"PyTorch flattened channels last too; otherwise layout 'dense_after_flatten'"
-            )
+        return replace(plan, warnings=tuple(_unknown_epsilon(plan)))
+    warnings = [*_flattened_dense(plan, plan.target), *_unfoldable_epsilon(plan, plan.target)]
+    return replace(plan, warnings=(*warnings, *_reset_before(plan, plan.target)))
 
 
-def _fed_by_flatten(layer: Layer, by_name: dict[str, Layer], target: Inventory) -> bool:
-    for name in layer.inputs:
-        source = by_name.get(name)
-        if source is None:
+def _flattened_dense(plan: Plan, target: Inventory) -> Iterator[str]:
+    """A flatten before a Dense orders its inputs; PyTorch's order and Keras's differ."""
+    graph = Graph(target)
+    for assignment, layer in _layers(plan, target, {"Dense", "BatchNormalization"}):
+        if assignment.layout not in ("dense", "batch_normalization") or assignment.entry not in ("kernel", "gamma"):
             continue
-        if source.class_name in _FLAT:
-            return True
-        if source.class_name in _PASSED_THROUGH and _fed_by_flatten(source, by_name, target):
-            return True
-    return False
+        if graph.flatten_before(layer) is None or graph.channels_before(layer) == assignment.shape[0]:
+            continue
+        yield (
+            f"{assignment.name} is fed by a Flatten, and {assignment.place} says layout '{assignment.layout}': right "
+            f"only if PyTorch flattened channels last too; otherwise layout '{assignment.layout}_after_flatten'"
+        )
+
+
+def _unfoldable_epsilon(plan: Plan, target: Inventory) -> Iterator[str]:
+    """Epsilons that no weight can make up for, where the rule names another one or Keras's default was left."""
+    declared = {rule.place: rule.spec.epsilon for rule in plan.rules.renames}
+    found: dict[tuple[float, float | None], dict[str, None]] = {}
+    for assignment, layer in _layers(plan, target, _NORMALISATIONS):
+        epsilon, source = layer.settings.get("epsilon"), declared.get(assignment.place)
+        if epsilon is not None and epsilon != source and (source is not None or epsilon == KERAS_EPSILON):
+            found.setdefault((epsilon, source), {})[layer.path] = None
+    for (epsilon, source), layers in found.items():
+        told = f"the rule says {source:g}" if source is not None else "PyTorch's default is 1e-5"
+        yield f"{_several(layers)}: epsilon {epsilon:g}, {told}; weights cannot make up for it, the model can"
+
+
+def _reset_before(plan: Plan, target: Inventory) -> Iterator[str]:
+    """A GRU that resets before the matrix product is another function than PyTorch's."""
+    layers = {layer.path: None for _, layer in _layers(plan, target, {"GRUCell"})
+              if layer.settings.get("reset_after") is False}  # fmt: skip
+    if layers:
+        yield f"{_several(layers)}: reset_after=False, PyTorch's GRU resets after; weights cannot make up for it"
 
 
 def _unknown_epsilon(plan: Plan) -> Iterator[str]:
-    if plan.target is not None:
-        return
     layers = [
         assignment.name.rpartition("/")[0]
         for assignment in plan.assignments
@@ -59,3 +70,17 @@ def _unknown_epsilon(plan: Plan) -> Iterator[str]:
             f"the epsilon of {pattern}{f' ({len(members)})' if len(members) > 1 else ''} is not compared: no model "
             f"is given; Keras's default is 1e-3, PyTorch's 1e-5"
         )
+
+
+def _layers(plan: Plan, target: Inventory, classes: set[str]) -> Iterator[tuple[Assignment, Layer]]:
+    """What moves into layers of some classes."""
+    for assignment in plan.assignments:
+        if assignment.kind == "moved" and assignment.variable is not None:
+            layer = target.layers[assignment.variable.layer]
+            if layer.class_name in classes:
+                yield assignment, layer
+
+
+def _several(layers: Iterable[str] | Mapping[str, Any]) -> str:
+    patterns = grouped(layers)
+    return ", ".join(f"{pattern} ({len(members)})" if len(members) > 1 else pattern for pattern, members in patterns)

@@ -49,7 +49,7 @@ def _derived_below(prefix: str, spec: schema.Derive) -> schema.Derive:
     """The rule with what ``prefix`` matches in front of its inputs and, as it was matched, of its result."""
     if not prefix:
         return spec
-    name = f"prefix{sum('(?P<prefix' in pattern for pattern in spec.sources.values())}"
+    name = "prefix"
     while any(f"(?P<{name}>" in pattern for pattern in spec.sources.values()):
         name += "_"
     sources = {role: _joined(f"(?P<{name}>{prefix})", pattern) for role, pattern in spec.sources.items()}

@@ -14,6 +14,8 @@ Reduce = Literal["sum"]
 BatchNormRole = Literal["gamma", "variance", "variance_without_gamma"]
 Mismatch = Literal["error", "accept", "fold"]
 Fill = float | Literal["zeros", "ones"]
+Inferred = Literal["channels_before", "channels_after"]
+"""Channels of the feature map before the Flatten that feeds a layer, or of the Reshape that a layer feeds."""
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +83,7 @@ class Expression(Table, frozen=True):
     options: Annotated[dict[str, float | int | str | bool], Meta(description="The operation's own settings.")] = {}
     axes: Annotated[str | None, Meta(description="einops pattern: 'o i h w -> h w i o'.")] = None
     sizes: Annotated[dict[str, Size], Meta(description="Sizes of named axes, or the parameter that has them.")] = {}
+    infer: Annotated[dict[str, Inferred], Meta(description="Axes whose size, unless given, the model tells.")] = {}
     repeat: Annotated[list[str], Meta(description="Axes that only the Keras side has: repeat along them.")] = []
     take: Annotated[dict[str, int | str], Meta(description="An index or a slice 'start:stop:step' of an axis.")] = {}
     order: Annotated[dict[str, list[int]], Meta(description="A permutation along an axis.")] = {}
@@ -91,7 +94,7 @@ class Expression(Table, frozen=True):
     like: Annotated[str | None, Meta(description="Where a fill takes its shape: 'weight' or 'weight: o'.")] = None
     batchnorm: Annotated[BatchNormRole | None, Meta(description="Its part in folding a BatchNorm epsilon.")] = None
     verify: Annotated[
-        bool, Meta(description="Set to false where two axes may be exchanged without harm: nothing to warn of.")
+        bool, Meta(description="Set to false where no other layout could be meant, whatever the shape.")
     ] = True
 
 
@@ -112,9 +115,9 @@ class Rename(Table, frozen=True):
     axes: Annotated[str | None, Meta(description="einops pattern, for a rule without a layout.")] = None
     take: Annotated[dict[str, int | str], Meta(description="Index or slice, for a rule without a layout.")] = {}
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
-    epsilon: Annotated[float | None, Meta(description="Epsilon of these BatchNorm layers, where not the file's.")] = (
-        None
-    )
+    epsilon: Annotated[
+        float | None, Meta(description="Epsilon of these normalisation layers; for BatchNorm, where not the file's.")
+    ] = None
 
 
 class Ignore(Table, frozen=True):
@@ -137,7 +140,10 @@ class FillRule(Table, frozen=True):
     """Target variables that are set to a constant."""
 
     match: Annotated[str, Meta(description="Regex for whole Keras variable paths.")]
-    value: Annotated[Fill, Meta(description="The constant.")]
+    value: Annotated[
+        Fill | Literal["identity"],
+        Meta(description="The constant; identity for the variables of a BatchNormalization that is to do nothing."),
+    ]
     reason: Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
 
@@ -150,6 +156,7 @@ class Derive(Table, frozen=True):
         field(name="from")
     )
     to: Annotated[str, Meta(description="Key of the new tensor, a template over the captures.")]
+    keep: Annotated[list[str], Meta(description="Inputs that the other rules see too; the rest are used up.")] = []
     options: Annotated[dict[str, float | int | str | bool], Meta(description="The operation's own settings.")] = {}
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from remap.errors import Problem
 from remap.layout.axes import AxesError, parse_axes
+from remap.layout.ops import OPERATIONS, Operation
 from remap.layout.take import TakeError, parse_take
 from remap.rules.layouts import source_patterns
 from remap.rules.pattern import PatternError, captures_of
@@ -27,6 +28,12 @@ def validate(rules: RuleFile) -> list[Problem]:
     for place, pattern in _plain_patterns(rules):
         problems += _pattern(pattern, place)
     for derive in rules.derives:
+        problems += _operation(derive.spec.op, derive.spec.options, derive.place, str(derive.place))
+        problems += [
+            _unknown(f"'keep' names no input '{name}'", name, derive.spec.sources, derive.place)
+            for name in derive.spec.keep
+            if name not in derive.spec.sources
+        ]
         for pattern in derive.spec.sources.values():
             problems += _pattern(pattern, derive.place)
         captured = {name for pattern in derive.spec.sources.values() for name in _captures(pattern)}
@@ -61,6 +68,10 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
             yield Problem(f"layout '{spec.layout}' does not say how to fill '{variable}'", str(place),
                           expected=f"{variable} = {{ ..., fill = \"zeros\", like = \"weight\" }}",
                           excerpt=place.excerpt(variable))  # fmt: skip
+    axes = {axis for expression in layout.values() for axis in sized_axes(expression)}
+    for axis in spec.sizes:
+        if axis not in axes:
+            yield _unknown(f"no axis or setting of the layout is called '{axis}'", axis, dict.fromkeys(axes), place)
     inner = {name for expression in layout.values() for p in source_patterns(expression) for name in _captures(p)}
     stacked = {expression.stack for expression in layout.values() if expression.stack}
     own = set(_captures(spec.match))
@@ -81,6 +92,14 @@ def _expression(expression: Expression, place: Place, where: str) -> Iterator[Pr
         if expression.stack is not None and expression.stack not in _captures(pattern):
             yield Problem(f"'stack' names no capture of '{pattern}'", at, found=expression.stack,
                           expected=f"one of: {', '.join(_captures(pattern)) or 'there is none'}")  # fmt: skip
+    if expression.op is not None:
+        yield from _operation(expression.op, expression.options, place, at)
+        inputs = OPERATIONS[expression.op].inputs if expression.op in OPERATIONS else patterns
+        if len(patterns) > len(inputs):
+            yield Problem(f"operation '{expression.op}' has fewer inputs", at, found=f"{len(patterns)} tensors",
+                          expected=", ".join(inputs))  # fmt: skip
+    if expression.op and expression.call:
+        yield Problem("'op' and 'call' exclude each other", at, fix="keep the one you mean")
     if expression.concat and expression.reduce:
         yield Problem("'concat' and 'reduce' exclude each other", at, fix="keep the one you mean")
     if (expression.concat or expression.reduce) and isinstance(expression.sources, str):
@@ -95,6 +114,34 @@ def _expression(expression: Expression, place: Place, where: str) -> Iterator[Pr
         if sorted(order) != list(range(len(order))):
             yield Problem(f"order of axis '{axis}' is no permutation", at, found=str(order),
                           expected=f"each of 0..{len(order) - 1} once")  # fmt: skip
+
+
+def sized_axes(expression: Expression) -> set[str]:
+    """What a rule's ``sizes`` can name: axes, and settings of an operation that are given by name.
+
+    >>> sorted(sized_axes(Expression(axes="(h d) e -> e h d")))
+    ['d', 'e', 'h']
+    """
+    found = {value for value in expression.options.values() if isinstance(value, str)}
+    parts = expression.sources if isinstance(expression.sources, list) else []
+    for text in (expression.axes, *(part.axes for part in parts if isinstance(part, Part))):
+        try:
+            axes = parse_axes(text) if text is not None else None
+        except AxesError:
+            continue
+        found |= {*axes.names, *axes.new} if axes is not None else set()
+    return found
+
+
+def _operation(name: str, options: Mapping[str, object], place: Place, at: str) -> Iterator[Problem]:
+    operation: Operation | None = OPERATIONS.get(name)
+    if operation is None:
+        yield _unknown(f"unknown operation '{name}'", name, OPERATIONS, place)
+        return
+    for option in options:
+        if option not in operation.options:
+            yield Problem(f"operation '{name}' has no setting '{option}'", at,
+                          expected=f"one of: {', '.join(operation.options) or 'it has none'}")  # fmt: skip
 
 
 def _repeats(expression: Expression, at: str) -> Iterator[Problem]:

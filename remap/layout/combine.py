@@ -1,0 +1,181 @@
+"""Putting the sources of an expression together: stacked, listed, joined or summed.
+
+What comes out is one shape and the views that cover it; :mod:`remap.layout.compile` goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from remap.layout.axes import Axes, AxesError, Group, parse_axes
+from remap.layout.recipe import Piece, Term, View
+from remap.layout.take import bounded
+from remap.rules.schema import Expression, Part
+
+Shape = tuple[int, ...]
+Steps = list[tuple[str, Shape]]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a recipe depends on of a source: shape, strides (in elements) and dtype."""
+
+    shape: Shape
+    strides: Shape
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """Sources put together: the shape, and the terms that cover it."""
+
+    shape: Shape
+    terms: tuple[Term, ...]
+
+
+def combine(
+    expression: Expression,
+    forms: tuple[Form, ...],
+    parts: tuple[tuple[int, ...], ...],
+    sizes: Mapping[str, int],
+    steps: Steps,
+) -> Combined:
+    """Put the sources of an expression together, each with its own axes and take applied.
+
+    Args:
+        expression: Says how.
+        forms: The sources.
+        parts: For each entry of ``from``, the indices of its sources; several when stacked.
+        sizes: Known sizes of named axes.
+        steps: Where each step is noted, with the shape after it.
+
+    Raises:
+        AxesError: Shapes do not fit.
+    """
+    sources = expression.sources if isinstance(expression.sources, list) else [expression.sources]
+    stacks = []
+    for source, indices in zip(sources, parts, strict=True):
+        views = [_own_view(source, index, forms[index], sizes, steps) for index in indices]
+        stacks.append(_stacked(views, expression.stack is not None, steps))
+    if len(stacks) == 1:
+        return stacks[0]
+    if expression.reduce == "sum":
+        _same_shapes(stacks, "are summed")
+        steps.append((f"sum of {len(stacks)}", stacks[0].shape))
+        return Combined(stacks[0].shape, tuple(term for stack in stacks for term in stack.terms))
+    if expression.concat is not None:
+        return _concatenated(stacks, expression, steps)
+    _same_shapes(stacks, "are stacked")
+    shape = (len(stacks), *stacks[0].shape)
+    steps.append((f"stack of {len(stacks)}", shape))
+    pieces = tuple(
+        Piece(piece.view.insert(0), (number, *piece.start))
+        for number, stack in enumerate(stacks)
+        for piece in stack.terms[0]
+    )
+    return Combined(shape, (pieces,))
+
+
+def _own_view(source: str | Part, index: int, form: Form, sizes: Mapping[str, int], steps: Steps) -> View:
+    """The view of one source, its own axes and take applied."""
+    view = View(index, 0, form.shape, form.strides)
+    steps.append(("source", form.shape))
+    if isinstance(source, str) or source.axes is None:
+        return view
+    axes = parse_axes(source.axes)
+    known = axes.solve(view.shape, sizes)
+    view, names = elementary(view, axes, known)
+    groups = axes.right
+    for name, text in source.take.items():
+        view, names, groups = _take_view(view, names, groups, name, text)
+    for axis, group in enumerate(groups):
+        merged = view.merge(axis, len(group)) if group else view.insert(axis)
+        if merged is None:
+            raise AxesError(f"{source.axes!r} of one source merges axes out of order; merge in the expression's axes")
+        view = merged
+    steps.append((f"its own axes {source.axes}", view.shape))
+    return view
+
+
+def elementary(view: View, axes: Axes, sizes: Mapping[str, int]) -> tuple[View, Group]:
+    """The view with every group split, axes of size 1 dropped, in the order of the pattern's right."""
+    for axis in reversed(range(len(axes.left))):
+        group = axes.left[axis]
+        view = view.split(axis, [sizes[name] for name in group]) if group else view.take(axis, 0)
+    wanted = [name for group in axes.right for name in group]
+    names = axes.names
+    view = view.permute([names.index(name) for name in wanted if name in names])
+    for axis, name in enumerate(wanted):
+        if name not in names:
+            view = view.insert(axis, sizes[name])
+    return view, tuple(wanted)
+
+
+def _take_view(
+    view: View, names: Group, groups: tuple[Group, ...], name: str, text: int | str
+) -> tuple[View, Group, tuple[Group, ...]]:
+    axis = names.index(name)
+    index = bounded(text, view.shape[axis], name)
+    if isinstance(index, range):
+        return view.cut(axis, index.start, len(index), index.step), names, groups
+    return view.take(axis, index), without(names, name), drop(groups, name)
+
+
+def _stacked(views: list[View], stack: bool, steps: Steps) -> Combined:
+    if not stack:
+        return Combined(views[0].shape, ((Piece(views[0], (0,) * len(views[0].shape)),),))
+    shapes = {view.shape for view in views}
+    if len(shapes) > 1:
+        raise AxesError(f"tensors of different shapes are stacked: {', '.join(map(str, sorted(shapes)))}")
+    shape = (len(views), *views[0].shape)
+    steps.append((f"stack of {len(views)}", shape))
+    return Combined(
+        shape, (tuple(Piece(view.insert(0), (i, *(0 for _ in view.shape))) for i, view in enumerate(views)),)
+    )
+
+
+def _same_shapes(stacks: list[Combined], done: str) -> None:
+    shapes = list(dict.fromkeys(stack.shape for stack in stacks))
+    if len(shapes) > 1:
+        raise AxesError(f"tensors of different shapes {done}: {' and '.join(map(str, shapes))}")
+
+
+def _concatenated(stacks: list[Combined], expression: Expression, steps: Steps) -> Combined:
+    name = str(expression.concat)
+    axes = parse_axes(str(expression.axes))
+    axis = next((i for i, group in enumerate(axes.left) if group[:1] == (name,)), None)
+    if axis is None:
+        raise AxesError(f"concat axis {name!r} must be an axis on the left of {axes.text!r}, or the first of a group")
+    if len({len(stack.shape) for stack in stacks}) > 1 or axis >= len(stacks[0].shape):
+        raise AxesError(f"cannot join {' and '.join(str(s.shape) for s in stacks)} along axis {axis} ({name})")
+    rests = {stack.shape[:axis] + stack.shape[axis + 1 :] for stack in stacks}
+    if len(rests) > 1:
+        raise AxesError(f"shapes {' and '.join(str(s.shape) for s in stacks)} differ beside the joined axis {name!r}")
+    pieces: list[Piece] = []
+    position = 0
+    for stack in stacks:
+        for piece in stack.terms[0]:
+            start = list(piece.start)
+            start[axis] += position
+            pieces.append(Piece(piece.view, tuple(start)))
+        position += stack.shape[axis]
+    shape = (*stacks[0].shape[:axis], position, *stacks[0].shape[axis + 1 :])
+    steps.append((f"concat of {len(stacks)} along {name}", shape))
+    return Combined(shape, (tuple(pieces),))
+
+
+def without(names: Group, name: str) -> Group:
+    """The names but one.
+
+    >>> without(("h", "d"), "h")
+    ('d',)
+    """
+    return tuple(other for other in names if other != name)
+
+
+def drop(groups: tuple[Group, ...], name: str) -> tuple[Group, ...]:
+    """The groups without one axis; a group that held nothing else goes."""
+    return tuple(without(group, name) for group in groups if group != (name,))
