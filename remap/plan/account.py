@@ -38,11 +38,12 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
     for first, second, owner in claims.doubled:
         yield Problem("two source tensors fit one place of a layout", str(owner.place), f"{first} and {second}",
                       "one", "narrow the pattern, or capture what tells them apart")  # fmt: skip
+    modules = list(dict.fromkeys(key.rpartition(".")[0] for key in keys)) if claims.idle else []
     for rule in claims.idle:
-        near = closest(_plain(rule.spec.match), keys, 2)
+        near = closest(_plain(rule.spec.match), modules if getattr(rule.spec, "layout", None) else keys, 2)
         yield Problem(
             "a rule matches nothing", str(rule.place), fix="check the pattern, or say optional = true",
-            found=f"closest keys: {', '.join(near)}" if near else "", excerpt=rule.place.excerpt(rule.spec.match),
+            found=f"closest: {', '.join(near)}" if near else "", excerpt=rule.place.excerpt(rule.spec.match),
         )  # fmt: skip
     for pattern, members in grouped(unused):
         yield Problem(
