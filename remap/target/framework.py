@@ -51,10 +51,9 @@ def import_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        root = (error.name or "").split(".")[0]
-        if root not in PACKAGE_OF_MODULE:
+        if error.name not in PACKAGE_OF_MODULE:
             raise
-        raise missing_package(root, wanted_by=name) from error
+        raise missing_package(error.name, wanted_by=name) from error
 
 
 def missing_package(module: str, wanted_by: str) -> MissingPackageError:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import signature
 from itertools import chain, pairwise
 from typing import Any
 
-MAX_ITEMS = 16
+MAX_LENGTH = 200
 UNTOLD = {
-    *("name", "trainable", "dtype", "built"),
+    *("self", "kwargs", "name", "trainable", "dtype", "built"),
     *("momentum", "synchronized", "seed", "noise_shape"),
+    *("rank", "unroll", "use_cudnn", "implementation"),
     *("batch_input_shape", "sparse", "ragged", "optional"),
 }
 """What is no setting of the computation that a port must meet: bookkeeping, training, kinds of input."""
+BY_KEYWORD = ("rms_scaling",)
+"""Settings that Keras takes out of ``**kwargs``, so that no signature names them."""
 UNTOLD_ENDINGS = ("initializer", "regularizer", "constraint")
 
 
@@ -63,39 +67,47 @@ def walk(model: Any) -> Iterator[tuple[Any, Any]]:
 def settings_of(layer: Any) -> dict[str, Any]:
     """What sets a layer apart from others of its class, as far as it is a number, a word or a short list of them.
 
-    Taken from ``get_config()``, or from the public attributes of a layer whose class does not define it; functions such
-    as activations are told by their name. A model inside a model tells nothing: its layers do.
+    These are the attributes called like a parameter of the constructor, as Keras's own layers have them all;
+    functions such as activations are told by their name. (``get_config`` would tell the same, but imports TensorFlow
+    with any backend.) A model inside a model tells nothing: its layers do.
     """
     if is_model(layer):
         return {}
     told = {}
-    for key, value in _config(layer).items():
-        if key in UNTOLD or key.endswith(UNTOLD_ENDINGS):
-            continue
-        value = _plain(value)
+    for key in (*_parameters(type(layer)), *BY_KEYWORD):
+        value = _plain(key, getattr(layer, key, None))
         if value is not None:
             told[key] = value
     return told
 
 
-def _config(layer: Any) -> dict[str, Any]:
-    try:
-        return dict(layer.get_config())
-    except Exception:  # whatever a user's own layer raises: its attributes are left to tell
-        return {key: value for key, value in vars(layer).items() if not key.startswith("_")}
+def _parameters(cls: type) -> tuple[str, ...]:
+    """Parameters of the constructors of a layer class and its bases, those of every Keras object left out."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        if base.__module__.startswith("keras") and base.__name__ == "Layer":
+            break
+        if "__init__" in vars(base):
+            names |= dict.fromkeys(signature(vars(base)["__init__"]).parameters)
+    return tuple(name for name in names if name not in UNTOLD and not name.endswith(UNTOLD_ENDINGS))
 
 
-def _plain(value: Any) -> Any:
-    """``value`` where JSON can hold it, the name of a function or object, None where neither is possible."""
+def _plain(key: str, value: Any) -> Any:
+    """``value`` where it is short and JSON can hold it, the name of an activation, None where neither is so."""
+    if key.endswith("activation") and callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    plain = _listed(value)
+    return plain if plain is not None and len(str(plain)) <= MAX_LENGTH else None
+
+
+def _listed(value: Any) -> Any:
+    """Tuples as lists, also inside of others; None for what is no number, word, None or list of them."""
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
-        items = list(value)
-        flat = all(item is None or isinstance(item, bool | int | float | str) for item in items)
-        return items if flat and items and len(items) <= MAX_ITEMS else None
-    if isinstance(value, dict) and isinstance(value.get("class_name"), str):
-        named = value.get("config")
-        return named if isinstance(named, str) else value["class_name"]
+        items = [_listed(item) for item in value]
+        known = all(item is not None or old is None for item, old in zip(items, value, strict=True))
+        return items if known and items else None
     return None
 
 

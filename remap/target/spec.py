@@ -11,6 +11,7 @@ import tomllib
 import traceback
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -216,7 +217,8 @@ def _architecture(path: Path) -> Callable[[], Any]:
     def build() -> Any:
         keras = import_keras()
         try:
-            return keras.saving.deserialize_keras_object({**config, "compile_config": None})
+            # A copy, since Keras takes the configuration apart.
+            return keras.saving.deserialize_keras_object(deepcopy({**config, "compile_config": None}))
         except Exception as error:
             raise TargetError(
                 "the architecture cannot be rebuilt from its file",
@@ -275,8 +277,8 @@ def checked_model(model: Any, spec: str) -> Any:
 
 def _user_failure(what: str, spec: str, error: BaseException) -> TargetError | Exception:
     """``error`` as one problem: its type and message, and the last line of the user's own code that led to it."""
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in PACKAGE_OF_MODULE:
-        return missing_package((error.name or "").split(".")[0], wanted_by=spec)
+    if isinstance(error, ModuleNotFoundError) and error.name in PACKAGE_OF_MODULE:
+        return missing_package(error.name, wanted_by=spec)
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_library(frame.filename)]
     frame = (own or frames)[-1]

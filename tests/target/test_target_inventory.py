@@ -233,7 +233,7 @@ def test_settings_inside_composite_layers():
     assert layers["bidirectional/forward_lstm"].settings["recurrent_activation"] == "sigmoid"
 
 
-def test_settings_of_a_layer_without_get_config():
+def test_settings_of_a_layer_of_the_users_own():
     scalings = [layer for layer in inventory_of(models.unnamed).layers if layer.class_name == "Scaling"]
     assert [layer.settings["epsilon"] for layer in scalings] == [1e-5, 1e-4]
 

@@ -1,0 +1,48 @@
+"""The inventory is the same with every Keras backend, and only that backend is imported."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import target_models as models
+
+from remap.target.inventory import Inventory
+from remap.target.keras_model import inventory_of
+
+CODE = """
+import sys
+from pathlib import Path
+from remap.target.keras_model import inventory_of
+from remap.target.spec import load_model_builder
+
+def write(name):
+    source = load_model_builder(f"{sys.argv[1]}:{name}")
+    inventory_of(source, name).save(Path(sys.argv[2], f"{name}.json"))
+
+for name in sys.argv[3:]:
+    write(name)
+import keras
+print(keras.backend.backend(), *sorted({"tensorflow", "torch", "jax"} & set(sys.modules)))
+write("subclassed")  # has a Bidirectional layer, for which Keras itself imports TensorFlow wherever there is one
+"""
+NAMES = ["residual", "nested", "spectral", "shared", "compiled", "enormous", "needs_weights", "attention"]
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_other_backends_give_the_same_inventory(backend, tmp_path):
+    here = Path(__file__).parent
+    result = subprocess.run(
+        [sys.executable, "-c", CODE, str(here / "target_models.py"), str(tmp_path), *NAMES],
+        cwd=here.parents[1],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split()[0] == backend
+    assert "tensorflow" not in result.stdout
+    for name in (*NAMES, "subclassed"):
+        assert Inventory.load(tmp_path / f"{name}.json") == inventory_of(getattr(models, name), name), name

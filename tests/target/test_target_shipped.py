@@ -1,0 +1,36 @@
+"""The inventories in the package are what the installed Keras gives, and quick to read."""
+
+import runpy
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from remap.target import shipped
+from remap.target.inventory import Inventory
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_regenerated_inventories_are_the_shipped_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["make_inventories.py", "--folder", str(tmp_path)])
+    runpy.run_path(str(ROOT / "fixtures" / "make_inventories.py"), run_name="__main__")
+    for spec, file in shipped.FILES.items():
+        made = Inventory.load(tmp_path / file)
+        known = shipped.shipped_inventory(spec)
+        assert msgspec.structs.replace(made, keras_version="") == msgspec.structs.replace(known, keras_version="")
+        assert known.model == spec
+
+
+def test_reading_takes_milliseconds():
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        assert len(shipped.shipped_inventory("keras.applications:ResNet152").variables) == 932
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.015, times
+
+
+def test_an_unknown_model_has_none():
+    assert shipped.shipped_inventory("keras.applications:VGG16") is None
