@@ -25,6 +25,7 @@ from remap.errors import CheckpointError, Problem
 METADATA = ".metadata"
 MAX_METADATA = 1 << 29
 MAX_CHUNKS = 4096
+MAX_DEPTH = 8
 
 
 class Chunk(NamedTuple):
@@ -55,7 +56,22 @@ def read(folder: Location) -> Contents:
         ) from error
     blobs = _open_files(folder, blob.name, {chunk.file for _, chunks in tensors.values() for chunk in chunks})
     state = {name: _assemble(name, size, chunks, blobs) for name, (size, chunks) in tensors.items()}
-    return Contents("distributed checkpoint", state, tuple(skipped))
+    return Contents("distributed checkpoint", _nest(state, tree.state.get("planner_data")), tuple(skipped))
+
+
+def _nest(state: dict[str, Tree], paths: Any) -> dict[str, Tree]:
+    """The dicts within dicts that were saved, whose keys the format has joined by dots."""
+    nested: dict[str, Tree] = {}
+    for name, node in state.items():
+        path = paths.get(name) if type(paths) is dict else None
+        if type(path) is not tuple or not 1 < len(path) <= MAX_DEPTH or not all(type(key) is str for key in path):
+            path = (name,)
+        folder = nested
+        for key in path[:-1]:
+            inner = folder.setdefault(key, {})
+            folder = inner if type(inner) is dict else folder
+        folder[path[-1]] = node
+    return nested
 
 
 def _places(storage: dict[Any, Any]) -> dict[tuple[str, tuple[int, ...]], tuple[str, int, int]]:

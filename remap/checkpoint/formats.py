@@ -79,5 +79,5 @@ def _unknown(blob: Blob, found: str) -> CheckpointError:
         "not a checkpoint that can be read",
         where=blob.name,
         found=found,
-        expected="what torch.save, torch.jit.save or torch.export wrote, .safetensors, .npz, an index of shards, or a folder",
+        expected="a file of torch.save, torch.jit or torch.export, .safetensors, .npz, an index of shards, or a folder",
     )

@@ -59,7 +59,14 @@ class RemoteLocation:
         self._path = _asked(url, lambda: system._strip_protocol(self.name))
 
     def exists(self) -> bool:
-        return bool(_asked(self.name, lambda: self._system.exists(self._path)))
+        # Not the file system's own exists(): over HTTP that fetches the whole file.
+        def ask() -> bool:
+            try:
+                return bool(self._system.info(self._path))
+            except FileNotFoundError:
+                return False
+
+        return _asked(self.name, ask)
 
     def is_folder(self) -> bool:
         return not self._path.startswith("http") and bool(_asked(self.name, lambda: self._system.isdir(self._path)))

@@ -13,6 +13,7 @@ from remap.checkpoint.tree import Global, NumpyArray, StorageRef, Tree
 from remap.errors import CheckpointError
 
 NUMPY_MAKERS = [(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")]
+NUMPY_BUFFERS = [(f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")]
 
 
 class TorchPickle:
@@ -39,6 +40,7 @@ class TorchPickle:
         self.arrays: list[NumpyArray] = []
         self._persist = persist or self.storage
         self._also = dict.fromkeys(NUMPY_MAKERS, Constructor("numpy array", self._array)) | (also or {})
+        self._also |= dict.fromkeys(NUMPY_BUFFERS, Constructor("numpy array", self._array_of))
         self._dangerous: dict[str, None] = {}
 
     def run(self, data: bytes | mmap.mmap, start: int = 0) -> tuple[Tree, int]:
@@ -71,6 +73,11 @@ class TorchPickle:
     def _array(self, *args: Any) -> NumpyArray:
         made = NumpyArray("numpy.ndarray", args)
         self.arrays.append(made)
+        return made
+
+    def _array_of(self, data: Any, dtype: Any, shape: Any, order: Any, *rest: Any) -> NumpyArray:
+        made = self._array()
+        made.state = (1, shape, dtype, order == "F", data)
         return made
 
     def storage(self, pid: Any) -> Any:

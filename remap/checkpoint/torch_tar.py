@@ -108,12 +108,15 @@ def _storages(blob: Blob) -> dict[str, StorageRef]:
         ref.storage = PartBlob(blob, items.at, length, key).storage(0, length)
         items.at += length
         found[key] = ref
+    view: Any
     for view in items.pickle(list):
-        target, root, start, numel = view if type(view) is tuple and len(view) == 4 else (None,) * 4
+        if type(view) is not tuple or len(view) != 4:
+            raise CheckpointError("torch tar file has a part of a storage of an unknown kind", where=blob.name)
+        target, root, start, numel = view
         base = found.get(_key(root))
         if base is None:
             raise CheckpointError("torch tar file has a part of a storage that is not there", where=blob.name)
-        if not (type(start) is int and type(numel) is int and 0 <= start <= start + numel <= base.numel):
+        if type(start) is not int or type(numel) is not int or not 0 <= start <= start + numel <= base.numel:
             raise CheckpointError("torch tar file has a part of a storage that lies outside of it", where=blob.name)
         ref = StorageRef(_key(target), base.dtype, base.dtype_name, numel, start)
         ref.storage = base.storage
