@@ -1,0 +1,186 @@
+"""What is wrong with one expression by itself: its patterns, axes, steps and operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+
+from remap.errors import Problem
+from remap.layout.axes import Axes, AxesError, parse_axes, parse_groups
+from remap.layout.ops import OPERATIONS
+from remap.layout.take import TakeError, parse_take
+from remap.rules.layouts import source_patterns
+from remap.rules.pattern import PatternError, captures_of
+from remap.rules.place import Place
+from remap.rules.schema import Expression, Part
+
+
+def expression_problems(expression: Expression, place: Place) -> Iterator[Problem]:
+    """The mistakes of an expression.
+
+    Args:
+        expression: The expression.
+        place: The table that it is written in.
+    """
+    yield from _sources(expression, place)
+    yield from _combination(expression, place)
+    if expression.op is not None:
+        yield from operation_problems(expression.op, expression.options, place)
+        inputs = OPERATIONS[expression.op].inputs if expression.op in OPERATIONS else source_patterns(expression)
+        if len(source_patterns(expression)) > len(inputs):
+            yield fault(f"operation '{expression.op}' has fewer inputs", place.of("from"),
+                        found=f"{len(source_patterns(expression))} tensors", expected=", ".join(inputs))  # fmt: skip
+    for i, part in enumerate(expression.sources if isinstance(expression.sources, list) else ()):
+        if isinstance(part, Part):
+            yield from _axes(part.axes, part.take, {}, place.of("from", i))
+    named = {**dict.fromkeys(expression.order, "order"), **dict.fromkeys(expression.flip, "flip")}
+    if expression.concat:
+        named[expression.concat] = "concat"
+    yield from _axes(expression.axes, expression.take, named, place)
+    yield from _repeats(expression, place)
+    yield from _like(expression, place)
+    for axis, order in expression.order.items():
+        if sorted(order) != list(range(len(order))):
+            yield fault(f"order of axis '{axis}' is no permutation", place.of("order", axis), found=str(order),
+                        expected=f"each of 0..{len(order) - 1} once")  # fmt: skip
+
+
+def sized_axes(expression: Expression) -> set[str]:
+    """What a rule's ``sizes`` can name: axes, and settings of an operation that are given by name.
+
+    >>> sorted(sized_axes(Expression(axes="(h d) e -> e h d")))
+    ['d', 'e', 'h']
+    """
+    found = {value for value in expression.options.values() if isinstance(value, str)}
+    parts = expression.sources if isinstance(expression.sources, list) else []
+    for text in (expression.axes, *(part.axes for part in parts if isinstance(part, Part))):
+        axes = _parsed(text)
+        found |= {*axes.names, *axes.new} if axes is not None else set()
+    return found
+
+
+def operation_problems(name: str, options: Mapping[str, object], place: Place) -> Iterator[Problem]:
+    """What is wrong with the name of an operation and its settings, written in the table at ``place``."""
+    operation = OPERATIONS.get(name)
+    if operation is None:
+        yield unknown(f"unknown operation '{name}'", name, OPERATIONS, place.of("op"))
+        return
+    for option in options:
+        if option not in operation.options:
+            yield unknown(f"operation '{name}' has no setting '{option}'", option, operation.options,
+                          place.of("options", option))  # fmt: skip
+
+
+def pattern_problems(pattern: str, place: Place) -> Iterator[Problem]:
+    """What is wrong with a regex whose text stands at ``place``."""
+    try:
+        captures_of(pattern)
+    except PatternError as error:
+        yield Problem("invalid regular expression", str(place), found=f"'{pattern}': {error}",
+                      excerpt=place.excerpt(pattern, error.column))  # fmt: skip
+
+
+def captures(pattern: str) -> tuple[str, ...]:
+    """The captures of a regex; none where it is invalid, which is reported once elsewhere."""
+    try:
+        return captures_of(pattern)
+    except PatternError:
+        return ()
+
+
+def fault(what: str, place: Place, text: str = "", found: str = "", expected: str = "", fix: str = "") -> Problem:
+    """A problem at a place, with carets under ``text`` or all that is meant."""
+    return Problem(what, str(place), found, expected, fix, place.excerpt(text))
+
+
+def unknown(what: str, name: str, known: Iterable[str], place: Place) -> Problem:
+    """A name that is none of those known, with the one most like it."""
+    names = list(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    return fault(what, place, name, expected=f"one of: {', '.join(names)}" if names else "there is none",
+                 fix=f"did you mean '{close[0]}'?" if close else "")  # fmt: skip
+
+
+def _sources(expression: Expression, place: Place) -> Iterator[Problem]:
+    patterns = source_patterns(expression)
+    if not patterns and expression.fill is None:
+        yield fault("an expression has no source", place, expected='from = "weight", or a list')
+    listed = isinstance(expression.sources, list)
+    for i, pattern in enumerate(patterns):
+        at = place.of("from", i) if listed else place.of("from")
+        yield from pattern_problems(pattern, at)
+        if expression.stack is not None and expression.stack not in captures(pattern):
+            names = ", ".join(captures(pattern))
+            yield fault(f"'stack' names no capture of '{pattern}'", place.of("stack"), found=expression.stack,
+                        expected=f"one of: {names}" if names else "a capture, like <i>, in the pattern")  # fmt: skip
+        if i and set(captures(pattern)) != set(captures(patterns[0])):
+            yield fault("tensors of one list have different captures", at,
+                        found=f"{_braced(captures(pattern))} in '{pattern}'",
+                        expected=f"{_braced(captures(patterns[0]))}, as in '{patterns[0]}'")  # fmt: skip
+
+
+def _combination(expression: Expression, place: Place) -> Iterator[Problem]:
+    if expression.op and expression.call:
+        yield fault("'op' and 'call' exclude each other", place.of("call"), fix="keep the one you mean")
+    if expression.concat and expression.reduce:
+        yield fault("'concat' and 'reduce' exclude each other", place.of("reduce"), fix="keep the one you mean")
+    for word, value in (("concat", expression.concat), ("reduce", expression.reduce)):
+        if value and isinstance(expression.sources, str):
+            yield fault(f"'{word}' needs a list of tensors", place.of(word), found=f"from = '{expression.sources}'",
+                        expected="from = ['first', 'second']")  # fmt: skip
+
+
+def _axes(text: str | None, take: Mapping[str, int | str], named: Mapping[str, str], place: Place) -> Iterator[Problem]:
+    for axis, index in take.items():
+        try:
+            parse_take(index)
+        except TakeError as error:
+            yield fault(f"cannot take that of axis '{axis}'", place.of("take", axis), found=str(error))
+    words = {**dict.fromkeys(take, "take"), **named}
+    if text is None:
+        if words:
+            yield fault(f"'{next(iter(words.values()))}' names an axis, so there must be 'axes'",
+                        place.of(next(iter(words.values()))), found=", ".join(words),
+                        expected='axes = "...", which names them')  # fmt: skip
+        return
+    try:
+        axes = parse_axes(text)
+    except AxesError as error:
+        yield fault("invalid axes pattern", place.of("axes"), text, str(error), "like 'o i h w -> h w i o'")
+        return
+    for name, word in words.items():
+        if name not in (*axes.names, *axes.new):
+            yield unknown(f"'{text}' has no axis '{name}'", name, (*axes.names, *axes.new), place.of(word))
+
+
+def _repeats(expression: Expression, place: Place) -> Iterator[Problem]:
+    axes = _parsed(expression.axes)
+    new = axes.new if axes is not None else ()
+    for axis in new:
+        if axis not in expression.repeat:
+            yield fault(f"axis '{axis}' stands only on the right of '{expression.axes}'", place.of("axes"), axis,
+                        fix=f"write it on the left too, or say repeat = ['{axis}']")  # fmt: skip
+    for axis in expression.repeat:
+        if axis not in new and (axes is not None or expression.axes is None):
+            yield fault(f"'repeat' names '{axis}', which is no axis that only the Keras side has", place.of("repeat"),
+                        axis, expected=f"one of: {', '.join(new)}" if new else "there is none")  # fmt: skip
+
+
+def _like(expression: Expression, place: Place) -> Iterator[Problem]:
+    if expression.like is not None and ":" in expression.like:
+        axes = expression.like.partition(":")[2].strip()
+        try:
+            parse_groups(axes)
+        except AxesError as error:
+            yield fault("invalid axes in 'like'", place.of("like"), axes, str(error), "like 'weight: o'")
+
+
+def _parsed(text: str | None) -> Axes | None:
+    try:
+        return parse_axes(text) if text is not None else None
+    except AxesError:
+        return None
+
+
+def _braced(names: tuple[str, ...]) -> str:
+    return ", ".join(f"<{name}>" for name in names) or "none"
