@@ -1,9 +1,9 @@
 """Transposed copies at memory speed: small blocks through a padded scratch buffer.
 
 A plain transposed copy walks one side with a stride of a whole row, missing the cache on nearly
-every element. Blocks of about 64 KB stay in the first cache levels; reading each block in the
-order of the source and writing it in the order of the result keeps both sides in long runs; the
-padding keeps rows of a power-of-two length from falling on the same cache lines.
+every element. Blocks that stay in the second cache level keep both sides in long runs: each is
+read in the order of the source and written in the order of the result. The padding keeps rows of
+a power-of-two length from falling on the same cache lines.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from math import prod
 
 import numpy as np
 
-BLOCK_BYTES = 64 * 1024
-READ_RUN = 64
-"""Elements that a block reads in one row: 256 bytes of float32, four cache lines."""
-PAD = 16
-SMALL_BYTES = 32 * 1024
-"""Below this, everything fits in the first cache and blocking only costs."""
+BLOCK_BYTES = 256 * 1024
+"""Bytes of a block, and the size up to which a plain copy is faster."""
+RUN_BYTES = 512
+"""Bytes that a block reads in one row."""
+PAD_BYTES = 64
+"""One cache line."""
 
 
 def copy(destination: np.ndarray, source: np.ndarray) -> None:
@@ -33,25 +33,41 @@ def copy(destination: np.ndarray, source: np.ndarray) -> None:
     [[0, 3], [1, 4], [2, 5]]
     """
     destination, source = _coalesce(destination, source)
-    if destination.ndim < 2 or destination.nbytes <= SMALL_BYTES or _reads_in_rows(source):
+    if destination.ndim < 2 or destination.nbytes <= BLOCK_BYTES or _reads_in_rows(source):
         destination[...] = source
         return
     order = sorted(range(source.ndim), key=lambda axis: -abs(source.strides[axis]))
     extents = _block_extents(source, order)
-    shape = tuple(extents[axis] for axis in order)
-    scratch = np.empty((*shape[:-1], shape[-1] + PAD), source.dtype)[..., : shape[-1]]
+    scratch = _Scratch(source.dtype, [extents[axis] for axis in order], rows=order.index(source.ndim - 1) + 1)
     back = np.argsort(order)
     ranges = [range(0, size, extent) for size, extent in zip(source.shape, extents, strict=True)]
     for start in product(*ranges):
         box = tuple(slice(a, a + n) for a, n in zip(start, extents, strict=True))
         block = source[box].transpose(order)
-        room = scratch[tuple(slice(n) for n in block.shape)]
+        room = scratch.room(block.shape)
         room[...] = block
         destination[box] = room.transpose(back)
 
 
+class _Scratch:
+    """A buffer for blocks of at most ``shape``, whose first ``rows`` axes count padded rows."""
+
+    def __init__(self, dtype: np.dtype, shape: list[int], rows: int) -> None:
+        self._rows = rows
+        self._pad = PAD_BYTES // dtype.itemsize
+        self._buffer = np.empty(prod(shape[:rows]) * (prod(shape[rows:]) + self._pad), dtype)
+
+    def room(self, shape: tuple[int, ...]) -> np.ndarray:
+        run = prod(shape[self._rows :])
+        padded = (*shape[: self._rows], run + self._pad)
+        return self._buffer[: prod(padded)].reshape(padded)[..., :run].reshape(shape)
+
+
 def _coalesce(destination: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both arrays with axes of size 1 dropped and neighbours that are one row on both sides joined."""
+    """Both arrays as plain integers, axes of size 1 dropped and neighbours that are one row on both sides joined.
+
+    Integers, since numpy copies the extended float dtypes element by element.
+    """
     axes: list[tuple[int, int, int]] = []
     for size, to, by in zip(destination.shape, destination.strides, source.strides, strict=True):
         if size == 1:
@@ -65,29 +81,28 @@ def _coalesce(destination: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
-    if array.dtype.isbuiltin == 1:
-        return np.lib.stride_tricks.as_strided(array, shape, strides, writeable=array.flags.writeable)
-    # as_strided refuses the extended dtypes, so these go through integers of the same width
-    plain = array.view(f"u{array.dtype.itemsize}")
-    return np.lib.stride_tricks.as_strided(plain, shape, strides, writeable=array.flags.writeable).view(array.dtype)
+    plain = array.view(f"u{array.dtype.itemsize}") if array.dtype.itemsize <= 8 else array
+    return np.lib.stride_tricks.as_strided(plain, shape, strides, writeable=array.flags.writeable)
 
 
 def _reads_in_rows(source: np.ndarray) -> bool:
     fastest = min(abs(step) for step in source.strides)
-    return abs(source.strides[-1]) == fastest and (source.shape[-1] >= READ_RUN or source.strides[-1] == 0)
+    long = source.shape[-1] * source.itemsize >= RUN_BYTES // 2
+    return abs(source.strides[-1]) == fastest and (long or source.strides[-1] == 0)
 
 
 def _block_extents(source: np.ndarray, order: list[int]) -> list[int]:
     """Extents of a block: a read run along the source's fastest axes, then the result's fastest axis,
     then whatever else fits."""
     budget = max(BLOCK_BYTES // source.itemsize, 1)
+    least = max(RUN_BYTES // source.itemsize, 1)
     extents = [1] * source.ndim
     last = source.ndim - 1
     for axis in reversed(order):
         run = prod(extents)
-        if run >= READ_RUN:
+        if run >= least or axis == last:
             break
-        extents[axis] = min(source.shape[axis], -(-READ_RUN // run))
+        extents[axis] = min(source.shape[axis], -(-least // run))
     for axis in (last, *reversed(order)):
         room = budget // (prod(extents) // extents[axis])
         extents[axis] = max(extents[axis], min(source.shape[axis], room))

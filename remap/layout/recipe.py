@@ -127,6 +127,19 @@ class Recipe:
         """Bytes of the result before any cast."""
         return prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def reach(self) -> int:
+        """Bytes of the stretches of its sources that its views lie in, holes included."""
+        spans = (
+            1 + sum((n - 1) * abs(s) for n, s in zip(view.shape, view.strides, strict=True)) for view in self.views
+        )
+        return sum(spans) * self.dtype.itemsize
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Every view of every term."""
+        return tuple(piece.view for term in self.terms for piece in term)
+
 
 def constant(shape: tuple[int, ...], value: float, dtype: np.dtype) -> Recipe:
     """A recipe that needs no source.

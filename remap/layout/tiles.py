@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import prod
+from math import isqrt, prod
+from mmap import mmap
+from operator import add
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +15,14 @@ import numpy as np
 from remap.checkpoint.tensor import Storage, dense_strides
 from remap.dtypes import working_dtype
 from remap.layout.copy import copy
-from remap.layout.recipe import Piece, Recipe, View
+from remap.layout.recipe import Piece, Recipe, Term, View
 
 TILE_BYTES = 16 * 1024 * 1024
+MAPPED_BYTES = 64 * 1024 * 1024
+"""Bytes of mapped files that one variable may have in memory at a time: they count as the process's own."""
+RUN_BYTES = 8 * 1024
+FAULT_BYTES = 64 * 1024
+"""What the kernel maps around a touched page of a file."""
 
 
 class Source(Protocol):
@@ -73,55 +80,47 @@ class Tile:
             yield base + sum(i * s for i, s in zip(index, strides, strict=False)), count
 
 
-def tiles(recipe: Recipe, budget: int = TILE_BYTES, *, sequential: bool = False) -> list[Tile]:
+def tiles(recipe: Recipe, budget: int = TILE_BYTES) -> list[Tile]:
     """Boxes that cover the variable, each of at most about ``budget`` bytes.
 
-    Args:
-        recipe: The variable.
-        budget: Bytes of a tile.
-        sequential: Each tile is one run, in the order of the variable: what a running checksum needs.
-            Otherwise the cut goes where the sources are read in the longest runs.
+    Where the sources can be in memory whole, each tile is one run of the variable, in order. Of a larger variable,
+    tiles are boxes with runs of :data:`RUN_BYTES` or more both where it is read and where it is written, so that
+    neither side is touched in crumbs.
+
+    >>> recipe = Recipe((4, 3), (4, 3), np.dtype("f4"), ())
+    >>> [tile.stop for tile in tiles(recipe, budget=24)]
+    [(2, 3), (4, 3)]
     """
-    axes = recipe.axes
-    whole = [Tile((0,) * len(axes), axes)]
-    if recipe.nbytes <= budget or not axes:
-        return whole
-    if sequential:
-        return [tile for cut in _leading_cuts(axes, budget // recipe.dtype.itemsize) for tile in cut]
-    axis = _cut_axis(recipe)
-    count = max(1, int(axes[axis] * budget // recipe.nbytes))
-    if count == 1 and recipe.nbytes // axes[axis] > 2 * budget:
-        return tiles(recipe, budget, sequential=True)
-    return [_slab(axes, axis, i, min(i + count, axes[axis])) for i in range(0, axes[axis], count)]
+    axes, item = recipe.axes, recipe.dtype.itemsize
+    backwards = range(len(axes))[::-1]
+    extents = [1] * len(axes)
+    if recipe.reach > MAPPED_BYTES:
+        run = min(RUN_BYTES // item, isqrt(budget // item))
+        _lengthen(extents, axes, _reading_order(recipe), run)
+        _lengthen(extents, axes, backwards, run)
+    for axis in backwards:
+        room = budget // item * extents[axis] // prod(extents)
+        extents[axis] = max(extents[axis], min(axes[axis], room))
+        if extents[axis] < axes[axis]:
+            break
+    starts = product(*(range(0, size, extent) for size, extent in zip(axes, extents, strict=True)))
+    return [Tile(start, tuple(map(min, map(add, start, extents), axes))) for start in starts]
 
 
-def _slab(axes: tuple[int, ...], axis: int, start: int, stop: int) -> Tile:
-    low, high = [0] * len(axes), list(axes)
-    low[axis], high[axis] = start, stop
-    return Tile(tuple(low), tuple(high))
+def _reading_order(recipe: Recipe) -> list[int]:
+    """The axes, that along which the first source moves by the smallest steps first."""
+    steps = [abs(step) for step in recipe.terms[0][0].view.strides]
+    return sorted((axis for axis, step in enumerate(steps) if step), key=lambda axis: steps[axis])
 
 
-def _cut_axis(recipe: Recipe) -> int:
-    """The axis along which the first source moves slowest, the result's fastest one excepted."""
-    candidates = [axis for axis in range(len(recipe.axes)) if recipe.axes[axis] > 1]
-    if len(candidates) > 1:
-        candidates = candidates[:-1]
-    if not recipe.terms:
-        return candidates[0]
-    strides = recipe.terms[0][0].view.strides
-    return max(candidates, key=lambda axis: abs(strides[axis]))
-
-
-def _leading_cuts(axes: tuple[int, ...], budget: int) -> Iterator[list[Tile]]:
-    """Cuts on the first axis whose slices fit, for every index of the axes before it."""
-    axis = 0
-    while axis < len(axes) - 1 and prod(axes[axis + 1 :]) > budget:
-        axis += 1
-    count = max(1, budget // prod(axes[axis + 1 :]))
-    for index in product(*(range(n) for n in axes[:axis])):
-        low = [(*index, i, *(0 for _ in axes[axis + 1 :])) for i in range(0, axes[axis], count)]
-        high = [(*(i + 1 for i in index), min(a[axis] + count, axes[axis]), *axes[axis + 1 :]) for a in low]
-        yield [Tile(a, b) for a, b in zip(low, high, strict=True)]
+def _lengthen(extents: list[int], axes: tuple[int, ...], order: Sequence[int], count: int) -> None:
+    """Widen a box until it holds a run of ``count`` elements along the axes in ``order``."""
+    run = 1
+    for axis in order:
+        extents[axis] = max(extents[axis], min(axes[axis], max(count // run, 1)))
+        run *= extents[axis]
+        if extents[axis] < axes[axis]:
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,26 +130,46 @@ class Value:
     recipe: Recipe
     sources: tuple[Source, ...]
 
-    def render(self, tile: Tile) -> np.ndarray:
-        """The numbers of one tile, C-ordered, of the tile's shape and the recipe's dtype."""
+    def render(self, tile: Tile, into: np.ndarray | None = None) -> np.ndarray:
+        """The numbers of one tile, C-ordered, of the tile's shape and the recipe's dtype.
+
+        Args:
+            tile: Which.
+            into: Where to put them, an array of that shape and dtype; a new one if None.
+
+        What is in one run already comes back as a read-only view of the source, nothing copied.
+        """
         recipe = self.recipe
-        if not recipe.arithmetic:
-            found = np.empty(tile.shape, recipe.dtype)
-            self._gather(recipe.terms[0] if recipe.terms else (), tile, found)
-            if not recipe.terms:
-                found[...] = 0
-            return found
+        if not recipe.arithmetic and recipe.terms:
+            found = self._run(recipe.terms[0], tile)
+            if found is not None:
+                return found
+        if into is None:
+            into = np.empty(tile.shape, recipe.dtype)
+        if not recipe.terms:
+            into[...] = recipe.add
+        elif not recipe.arithmetic:
+            self._gather(recipe.terms[0], tile, into)
+        else:
+            into[...] = self._computed(tile, into)
+        return into
+
+    def _computed(self, tile: Tile, part: np.ndarray) -> np.ndarray:
+        """The result of the arithmetic in its working dtype; ``part`` is room for one term."""
+        recipe = self.recipe
         dtype = working_dtype(recipe.dtype)
         total = np.zeros(tile.shape, dtype)
         for number, term in enumerate(recipe.terms):
-            part = np.empty(tile.shape, recipe.dtype)
             self._gather(term, tile, part)
-            total = part.astype(dtype) if number == 0 else total + part.astype(dtype)
+            if number == 0:
+                total[...] = part
+            else:
+                total += part.astype(dtype, copy=False)
         if recipe.scale != 1.0:
             total *= np.asarray(recipe.scale, dtype)
         if recipe.add != 0.0:
             total += np.asarray(recipe.add, dtype)
-        return total.astype(recipe.dtype)
+        return total
 
     def array(self) -> np.ndarray:
         """The whole variable, of the recipe's shape and dtype."""
@@ -162,18 +181,78 @@ class Value:
         for source in self.sources:
             source.storage.release()
 
-    def _gather(self, term: Sequence[Piece], tile: Tile, into: np.ndarray) -> None:
+    def _run(self, term: Term, tile: Tile) -> np.ndarray | None:
+        """The tile as a view of its source, where one piece holds it in one run."""
+        if self.recipe.reach > MAPPED_BYTES:
+            return None
         for piece in term:
-            view, place = piece.view, []
-            for axis, (low, high) in enumerate(zip(tile.start, tile.stop, strict=True)):
-                first = max(low, piece.start[axis])
-                count = min(high, piece.start[axis] + piece.view.shape[axis]) - first
-                if count <= 0:
-                    break
-                view = view.cut(axis, first - piece.start[axis], count)
-                place.append(slice(first - low, first - low + count))
-            else:
-                copy(into[tuple(place)], window(self.sources[view.source], view))
+            part = _part(piece, tile)
+            if part is not None:
+                view, place = part
+                found = window(self.sources[view.source], view)
+                whole = all(cut == slice(0, size) for cut, size in zip(place, tile.shape, strict=True))
+                return found if whole and found.flags.c_contiguous and found.dtype == self.recipe.dtype else None
+        return None
+
+    def _gather(self, term: Term, tile: Tile, into: np.ndarray) -> None:
+        large = self.recipe.reach > MAPPED_BYTES
+        for piece in term:
+            part = _part(piece, tile)
+            if part is not None:
+                view, place = part
+                _read(into[place], self.sources[view.source], view, large)
+
+
+def _part(piece: Piece, tile: Tile) -> tuple[View, tuple[slice, ...]] | None:
+    """What a tile has of a piece, and where in the tile that lands."""
+    view, place = piece.view, []
+    for axis, (low, high) in enumerate(zip(tile.start, tile.stop, strict=True)):
+        first = max(low, piece.start[axis])
+        count = min(high, piece.start[axis] + piece.view.shape[axis]) - first
+        if count <= 0:
+            return None
+        view = view.cut(axis, first - piece.start[axis], count)
+        place.append(slice(first - low, first - low + count))
+    return view, tuple(place)
+
+
+def _read(into: np.ndarray, source: Source, view: View, large: bool) -> None:
+    """Copy a view; of a large one, no more of the file than :data:`MAPPED_BYTES` is in memory at any time."""
+    item = source.dtype.itemsize
+    if large and _touched(view, item) > MAPPED_BYTES and _is_file(source.storage.map()):
+        axis = max((a for a, n in enumerate(view.shape) if n > 1), key=lambda axis: abs(view.strides[axis]))
+        half, size = view.shape[axis] // 2, view.shape[axis]
+        for start, stop in ((0, half), (half, size)):
+            place = (*(slice(None) for _ in range(axis)), slice(start, stop))
+            _read(into[place], source, view.cut(axis, start, stop - start), large)
+        return
+    found = window(source, view)
+    if found.dtype == into.dtype:
+        copy(into, found)
+    else:
+        into[...] = found
+    if large and _is_file(found):
+        source.storage.release()
+
+
+def _touched(view: View, item: int) -> int:
+    """About how many bytes of a mapped file reading a view brings into memory."""
+    span, rows = item, 1
+    for size, step in sorted(zip(view.shape, view.strides, strict=True), key=lambda axis: abs(axis[1])):
+        stride = abs(step) * item
+        if stride <= span + FAULT_BYTES:
+            span += (size - 1) * stride
+        else:
+            rows *= size
+    return rows * (span + FAULT_BYTES)
+
+
+def _is_file(array: np.ndarray) -> bool:
+    """Whether an array lies in a mapped file, whose pages cost nothing to give back and read again."""
+    owner: object = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return isinstance(owner.obj if isinstance(owner, memoryview) else owner, mmap)
 
 
 def whole(source: Source) -> Value:

@@ -1,0 +1,99 @@
+"""Output that appears whole or not at all: temporary files beside it, renamed when they are safe on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from types import TracebackType
+
+from remap.errors import UsageError, WriteError
+
+
+def check_free(outputs: list[Path], force: bool) -> None:
+    """Raise unless every output can be made.
+
+    Raises:
+        UsageError: A folder is missing, or an output exists and ``force`` is not given.
+    """
+    for path in outputs:
+        if not path.parent.is_dir():
+            raise UsageError(
+                "the output's folder does not exist", where=str(path.parent), fix=f"mkdir -p {path.parent}"
+            )
+        if path.is_dir():
+            raise UsageError("the output is a folder", where=str(path), expected="the name of a file")
+        if path.exists() and not force:
+            raise UsageError(
+                "the output exists", where=str(path), fix="choose another name, or replace it with --force"
+            )
+
+
+def check_space(folder: Path, nbytes: int) -> None:
+    """Raise unless ``nbytes`` more fit on the disk.
+
+    Raises:
+        WriteError: They do not.
+    """
+    free = shutil.disk_usage(folder).free
+    if nbytes > free:
+        raise WriteError(
+            "not enough room on the disk",
+            where=str(folder),
+            found=f"{free:,} bytes free",
+            expected=f"{nbytes:,} bytes",
+            fix="make room, or write to another disk",
+        )
+
+
+class Staging:
+    """Temporary files that take their final names together, in order, when the block ends well.
+
+    Each lies beside its final place as ``.NAME.PID.tmp``. When the block fails or is interrupted they are removed;
+    when the process is killed they stay, under that name.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with Staging() as staging:
+    ...     _ = staging.temporary(folder / "a.txt").write_text("hello")
+    ...     [path.name for path in folder.iterdir()] == [f".a.txt.{os.getpid()}.tmp"]
+    True
+    >>> [path.name for path in folder.iterdir()]
+    ['a.txt']
+    """
+
+    def __init__(self) -> None:
+        self._finals: dict[Path, Path] = {}
+
+    def temporary(self, final: Path) -> Path:
+        """Where to write what will be ``final``."""
+        found = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+        self._finals[found] = final
+        return found
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._commit()
+        finally:
+            for path in self._finals:
+                path.unlink(missing_ok=True)
+
+    def _commit(self) -> None:
+        for path in self._finals:
+            _sync(path)
+        for path, final in self._finals.items():
+            path.replace(final)
+        for folder in {final.parent for final in self._finals.values()}:
+            _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
