@@ -60,13 +60,14 @@ class Converter:
     def _struct(self, value: dict[str, Any], kind: Any, at: tuple[str | int, ...]) -> Any:
         before = len(self._problems)
         fields = {field.encode_name: field for field in _fields(kind)}
-        found = {}
+        found, meant = {}, set()
         for key, entry in value.items():
             if key in fields:
                 found[fields[key].name] = self.convert(entry, fields[key].type, *at, key)
             else:
-                self.unknown(key, fields, *at)
-        missing = [field.encode_name for field in fields.values() if field.required and field.encode_name not in value]
+                meant.add(self.unknown(key, fields, *at))
+        required = [field.encode_name for field in fields.values() if field.required]
+        missing = [name for name in required if name not in value and name not in meant]
         if missing:
             place = self._places.find(*at)
             self._problems.append(
@@ -77,8 +78,8 @@ class Converter:
             )  # fmt: skip
         return kind(**found) if len(self._problems) == before else None
 
-    def unknown(self, key: str, known: Iterable[str], *at: str | int) -> None:
-        """Report a key that the table at ``at`` does not have."""
+    def unknown(self, key: str, known: Iterable[str], *at: str | int) -> str:
+        """Report a key that the table at ``at`` does not have; the key that was probably meant."""
         place = self._places.find_key(*at, key)
         close = get_close_matches(key, list(known), n=1, cutoff=0.5)
         where = f" in '{_table_name(at)}'" if at else ""
@@ -88,6 +89,7 @@ class Converter:
                 fix=f"did you mean '{close[0]}'?" if close else "", excerpt=place.excerpt(),
             )
         )  # fmt: skip
+        return close[0] if close else ""
 
     def _wrong(self, value: Any, kind: Any, at: tuple[str | int, ...]) -> Problem:
         place = self._places.find(*at)

@@ -236,7 +236,8 @@ def _parse(text: str, places: Places) -> dict[str, Any]:
             place = places.at(last, len(places.lines[last - 1]))
         raise RuleError(
             "the rule file is not valid TOML", where=str(place), found=_TOML_PLACE.sub("", str(error)),
-            fix=_toml_fix(str(error)), excerpt=place.excerpt(),
+            fix=_toml_fix(str(error)) if match and match[1] else "close the bracket, brace or quote that is still open",
+            excerpt=place.excerpt(),
         ) from error  # fmt: skip
 
 

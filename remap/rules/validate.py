@@ -56,7 +56,8 @@ def _plain_patterns(rules: RuleFile) -> list[tuple[str, Place]]:
 
 def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
     spec, place = rule.spec, rule.place
-    yield from pattern_problems(spec.match, place.of("match"))
+    invalid = list(pattern_problems(spec.match, place.of("match")))
+    yield from invalid
     if not spec.to:
         yield fault("a rule writes nothing", place.of("to"), expected="a Keras layer or variable")
     if spec.layout is not None and spec.layout not in rules.layouts:
@@ -81,6 +82,8 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
     for name in sorted(own & inner):
         yield fault(f"capture '{name}' stands in the rule and in its layout", place.of("match"), name,
                     fix="give one of them another name")  # fmt: skip
+    if invalid:  # what it captures is not known
+        return
     known = own | (inner - stacked) | set(rules.params)
     if isinstance(spec.to, str):
         yield from _template(spec.to, known, rules, place.of("to"))
@@ -121,8 +124,10 @@ def _derive(rule: Rule[Derive], rules: RuleFile) -> Iterator[Problem]:
         if missing:
             yield fault(f"operation '{spec.op}' needs more inputs", place.of("from"), found=", ".join(spec.sources),
                         expected=f"also {', '.join(missing)}")  # fmt: skip
-    for name, pattern in spec.sources.items():
-        yield from pattern_problems(pattern, place.of("from", name))
+    invalid = [p for name, text in spec.sources.items() for p in pattern_problems(text, place.of("from", name))]
+    yield from invalid
+    if invalid:
+        return
     captured = {name for pattern in spec.sources.values() for name in captures(pattern)}
     yield from _template(spec.to, captured | set(rules.params), rules, place.of("to"))
 
