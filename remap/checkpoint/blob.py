@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -73,8 +74,8 @@ class FileBlob:
 
     def read(self, start: int, length: int) -> bytes:
         check_range(self, start, length)
-        self._file.seek(start)
-        data = self._file.read(length)
+        # several threads read at once, so there must be no position that they share
+        data = os.pread(self._file.fileno(), length, start)
         if len(data) != length:
             raise CheckpointError("file shrank while it was read", where=self.name)
         return data

@@ -83,8 +83,10 @@ def print_result(result: Result, out: Console) -> None:
         f"[bold green]wrote[/] {written.path}  {human_bytes(written.bytes)} in {written.seconds:.2f} s "
         f"({human_bytes(rate)}/s)"
     )
-    for line in written.notes:
-        out.print(line, markup=False)
+    if written.loss.absolute:
+        out.print(
+            f"narrowed: largest error {written.loss.absolute:.3g}, relative {written.loss.relative:.3g}", markup=False
+        )
     if result.checked is not None:
         out.print(
             f"[bold green]proved[/] in {result.plan.target.model if result.plan.target else 'the model'}: "

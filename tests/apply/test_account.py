@@ -141,7 +141,7 @@ def test_ignored_kept_and_filled_close_the_account_with_their_reasons(plan):
     rules = RULES + (
         "[[ignore]]\nmatch = 'extra'\nreason = \"not in Keras\"\n"
         "[[keep]]\nmatch = 'new/bias'\nreason = \"starts at zero\"\n"
-        "[[fill]]\nmatch = 'new/kernel'\nvalue = \"ones\"\nreason = \"neutral\"\n"
+        '[[fill]]\nmatch = \'new/kernel\'\nvalue = "ones"\nreason = "neutral"\n'
     )
     target = inventory(
         conv_1__kernel=(3, 3, 3, 4), conv_1__bias=(4,), head__kernel=(4, 5), head__bias=(5,),
