@@ -27,6 +27,9 @@ DANGEROUS_MODULES = _words(
     """
 )
 
+# Reachable as attributes of harmless modules: torch.os.system.
+INNER_MODULES = _words("os posix nt subprocess sys builtins")
+
 DANGEROUS = _words(
     """
     builtins.eval builtins.exec builtins.compile builtins.open builtins.input builtins.__import__ builtins.breakpoint
@@ -82,7 +85,8 @@ def is_dangerous(name: str) -> bool:
     >>> is_dangerous("os.system"), is_dangerous("argparse.Namespace")
     (True, False)
     """
-    return name in DANGEROUS or name.partition(".")[0] in DANGEROUS_MODULES
+    first, *inner = name.split(".")
+    return name in DANGEROUS or first in DANGEROUS_MODULES or not INNER_MODULES.isdisjoint(inner[:-1])
 
 
 def _plain(ref: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Any:
