@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,8 @@ def plan(
     """Plan a conversion from headers alone: nothing is read, nothing written.
 
     Args:
-        rules: Path, bare name of a shipped rule file, or what :func:`load_rules` gave.
+        rules: Path, bare name of a shipped rule file, what :func:`load_rules` gave, or ``"auto"``: the
+            shipped file that fits the checkpoint's names and shapes.
         checkpoint: Path, what :func:`open_checkpoint` gave, or a state_dict in memory.
         model: The Keras model, see :data:`Model`; it is looked at without building its weights.
         target: An inventory instead of a model.
@@ -94,13 +95,14 @@ def plan(
     >>> [(a.name, a.shape) for a in found.assignments]
     [('dense/kernel', (10, 5)), ('dense/bias', (5,))]
     """
-    file = rules if isinstance(rules, RuleFile) else load_rules(rules)
-    source = _checkpoint(checkpoint, file)
+    file, source, recognised = _opened(rules, checkpoint)
     inventory, initial = _target(model, target)
     settings: dict[str, Any] = {"params": params, "dtype": dtype, "allow_code": allow_code}
     if inventory is not None:
-        return make_plan(file, source, inventory, initial=initial, **settings)
-    return _plan_with_shipped(file, source, settings)
+        found = make_plan(file, source, inventory, initial=initial, **settings)
+    else:
+        found = _plan_with_shipped(file, source, settings)
+    return replace(found, recognised=recognised)
 
 
 def apply(
@@ -225,11 +227,11 @@ def load_into(
     from remap.check.model import assign_all
     from remap.target.keras_model import identify, inventory_of
 
-    file = rules if isinstance(rules, RuleFile) else load_rules(rules)
+    file, source, _ = _opened(rules, checkpoint)
     inventory = inventory_of(model)
     live = identify(model, inventory)
     planned = make_plan(
-        file, _checkpoint(checkpoint, file), inventory, params=params, allow_code=allow_code,
+        file, source, inventory, params=params, allow_code=allow_code,
         initial=lambda variable: as_numpy(live[variable.path]),
     )  # fmt: skip
     return assign_all(planned, model)
@@ -247,7 +249,8 @@ def default_output(planned: Plan, format: str | None = None) -> Path:
 def _plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str, Any]) -> Plan:
     """The plan against the first shipped inventory of the rule file's models that it closes with; without one,
     the plan that the rules make alone."""
-    alone = None if file.fills or file.keeps else make_plan(file, source, None, **settings)
+    needs_target = file.fills or file.keeps or any(param.target for param in file.params.values())
+    alone = None if needs_target else make_plan(file, source, None, **settings)
     failures: list[PlanError] = []
     for spec in file.about.models:
         inventory = shipped_inventory(spec)
@@ -264,14 +267,29 @@ def _plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str
     return make_plan(file, source, None, **settings)
 
 
-def _checkpoint(checkpoint: Source, file: RuleFile) -> Checkpoint:
+def _opened(rules: Rules, checkpoint: Source) -> tuple[RuleFile, Checkpoint, tuple[str, ...]]:
+    """Rules and checkpoint, and why these rules where they were to be found out."""
+    if rules != "auto":
+        file = rules if isinstance(rules, RuleFile) else load_rules(rules)
+        return file, _checkpoint(checkpoint, file), ()
+    from remap.plan.recognise import choose
+
+    source = _checkpoint(checkpoint, None)
+    best, second = choose(source)
+    lines = [f"recognised as '{best.name}': {best.why()}"]
+    lines.append(f"second: '{second.name}': {second.why()}" if second else "no other shipped rule file knows any of it")
+    file = load_rules(best.name)
+    return file, source, tuple(lines)
+
+
+def _checkpoint(checkpoint: Source, file: RuleFile | None) -> Checkpoint:
     if isinstance(checkpoint, Checkpoint):
         return checkpoint
     if isinstance(checkpoint, Mapping):
         from remap.checkpoint.memory import from_state_dict
 
         return from_state_dict(checkpoint)
-    return _open(checkpoint, root=file.source.root, strip=file.source.strip)
+    return _open(checkpoint) if file is None else _open(checkpoint, root=file.source.root, strip=file.source.strip)
 
 
 def _target(model: Model | None, target: str | Path | Inventory | None) -> tuple[Inventory | None, Initial | None]:

@@ -98,6 +98,7 @@ class Plan:
         warnings: What a reader should know though nothing is wrong.
         params: Values of the parameters.
         derived_from: Source tensors used up by ``[[derive]]``.
+        recognised: Why this rule file was chosen, and what came second, where remap chose it.
     """
 
     rules: RuleFile
@@ -109,6 +110,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     params: Mapping[str, int | float | str] = field(default_factory=dict)
     derived_from: tuple[str, ...] = ()
+    recognised: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:

@@ -127,6 +127,8 @@ def blind_lines(plan: Plan) -> Iterator[str]:
     for assignment in plan.assignments:
         if assignment.blind:
             cause = assignment.blind.partition(":")[0]
+            if cause.startswith("same shape as"):
+                cause = "same shape as another variable of the layer"
             found[cause] = found.get(cause, 0) + 1
     for cause, count in found.items():
         yield f"shape cannot verify this: {count} variables ({cause})"

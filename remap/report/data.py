@@ -15,6 +15,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
     checkpoint = plan.checkpoint
     return {
         "rules": str(plan.rules.path),
+        "recognised": list(plan.recognised),
         "checkpoint": {
             "path": str(checkpoint.path),
             "format": checkpoint.format,

@@ -40,6 +40,8 @@ def print_plan(plan: Plan, out: Console) -> None:
     about = plan.rules.about
     checkpoint = plan.checkpoint
     out.print(f"[bold]rules[/]       {plan.rules.path}  {about.source} -> {about.target}".rstrip(" ->"))
+    for line in plan.recognised:
+        out.print(f"            {line}", markup=False)
     out.print(
         f"[bold]checkpoint[/]  {checkpoint.path}  {checkpoint.format}, {len(checkpoint)} tensors, "
         f"{human_bytes(checkpoint.nbytes)}"
