@@ -1,0 +1,191 @@
+"""Damaged files: cut off at every length and with bytes changed at random, none may end in anything but a RemapError.
+
+``REMAP_FUZZ`` sets how many mutations each format gets.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import random
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed.checkpoint as dcp
+from safetensors.torch import save_file
+
+from remap.checkpoint.open import open_checkpoint
+from remap.errors import RemapError
+
+MUTATIONS = int(os.environ.get("REMAP_FUZZ", "2000"))
+SLOWEST = 5.0
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(1, 2, 2)
+        self.bn = torch.nn.BatchNorm2d(2)
+
+    def forward(self, x):
+        return self.bn(self.conv(x))
+
+
+STATE = {"a.weight": torch.arange(6.0).reshape(2, 3).t(), "a.bias": torch.ones(2).bfloat16(), "n": torch.tensor(3)}
+WRAPPED = {
+    "state_dict": STATE,
+    "epoch": 3,
+    "optimizer": {"state": {0: {"m": torch.ones(2)}}, "param_groups": [{"lr": 1}]},
+}
+
+
+def _zip(path):
+    torch.save(WRAPPED, path)
+
+
+def _legacy(path):
+    torch.save(WRAPPED, path, _use_new_zipfile_serialization=False)
+
+
+def _module(path):
+    torch.save(Net(), path)
+
+
+def _quantized(path):
+    torch.save({"q": torch.quantize_per_channel(torch.ones(2, 3), torch.ones(2), torch.zeros(2), 0, torch.qint8)}, path)
+
+
+def _pickle(path):
+    path.write_bytes(pickle.dumps({"model": {"t": torch.ones(2), "n": np.arange(3.0)}}, 4))
+
+
+def _tar(path):
+    from test_open_pickles import tar_file
+
+    tar_file(path, {"a": torch.randn(2, 3), "b": torch.arange(3)})
+
+
+def _safetensors(path):
+    save_file({name: tensor.contiguous() for name, tensor in STATE.items()}, path)
+
+
+def _torchscript(path):
+    torch.jit.save(torch.jit.script(Net()), path)
+
+
+def _export(path):
+    torch.export.save(torch.export.export(Net().eval(), (torch.ones(1, 1, 3, 3),)), path)
+
+
+def _npz(path):
+    np.savez(path.with_suffix(".npz"), a=np.arange(6.0).reshape(2, 3), b=np.arange(3))
+    path.with_suffix(".npz").rename(path)
+
+
+def _deflated(path):
+    np.savez_compressed(path.with_suffix(".npz"), a=np.arange(60.0).reshape(2, 30), b=np.arange(3))
+    path.with_suffix(".npz").rename(path)
+
+
+def _index(path):
+    torch.save(STATE, path.parent / "x.bin")
+    path.write_text(json.dumps({"metadata": {}, "weight_map": dict.fromkeys(STATE, "x.bin")}))
+
+
+def _metadata(path):
+    dcp.save({"model": STATE, "epoch": 3}, checkpoint_id=path.parent / "d")
+
+
+MAKERS = {
+    "zip": _zip, "legacy": _legacy, "module": _module, "quantized": _quantized, "pickle": _pickle, "tar": _tar,
+    "safetensors": _safetensors, "torchscript": _torchscript, "export": _export, "npz": _npz, "deflated": _deflated,
+    "index": _index, "metadata": _metadata,
+}  # fmt: skip
+
+
+@pytest.fixture(params=MAKERS)
+def saved(request, tmp_path):
+    """The file that will be damaged and what to open; a small sample of one format."""
+    path = tmp_path / "sample"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        MAKERS[request.param](path)
+    if request.param == "metadata":
+        return tmp_path / "d" / ".metadata", tmp_path / "d"
+    return path, path
+
+
+def survive(target: Path) -> None:
+    """Open it and read all: that may fail, but only as it should, and soon."""
+    start = time.perf_counter()
+    try:
+        found = open_checkpoint(target, dequantize=True)
+        for tensor in found.values():
+            assert tensor.array().shape == tensor.shape
+    except RemapError as error:
+        assert str(error)
+    assert time.perf_counter() - start < SLOWEST
+
+
+def test_sample_itself_is_sound(saved):
+    assert len(open_checkpoint(saved[1], dequantize=True)) > 0
+
+
+def test_cut_off(saved):
+    path, target = saved
+    whole = path.read_bytes()
+    step = max(1, len(whole) // 1500)
+    for length in (*range(0, len(whole), step), *range(max(0, len(whole) - 100), len(whole))):
+        path.write_bytes(whole[:length])
+        survive(target)
+
+
+def test_bytes_changed(saved):
+    path, target = saved
+    whole = path.read_bytes()
+    chance = random.Random(0)
+    for _ in range(MUTATIONS):
+        path.write_bytes(mutated(whole, chance))
+        survive(target)
+
+
+def mutated(whole: bytes, chance: random.Random) -> bytes:
+    """A few bytes changed, or a run of them left out, repeated or overwritten by an extreme number."""
+    data = bytearray(whole)
+    kind = chance.randrange(4)
+    at = chance.randrange(len(data))
+    if kind == 0:
+        for _ in range(chance.randint(1, 4)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+    elif kind == 1:
+        del data[at : at + chance.randint(1, 16)]
+    elif kind == 2:
+        data[at:at] = data[at : at + chance.randint(1, 64)]
+    else:
+        extreme = chance.choice([b"\xff" * 4, b"\xff" * 8, b"\0" * 4, b"\x7f" + b"\xff" * 7, b"\0\0\0\x80"])
+        data[at : at + len(extreme)] = extreme
+    return bytes(data)
+
+
+def test_inner_pickle_of_a_zip_changed(tmp_path):
+    """Changes inside of the pickle alone: those that hit an archive at random mostly break the archive."""
+    import zipfile
+
+    stream = io.BytesIO()
+    torch.save(WRAPPED, stream)
+    with zipfile.ZipFile(stream) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    body = next(name for name in parts if name.endswith("data.pkl"))
+    chance = random.Random(1)
+    path = tmp_path / "a.pt"
+    for _ in range(MUTATIONS):
+        with zipfile.ZipFile(path, "w") as made:
+            for name, data in parts.items():
+                made.writestr(name, mutated(data, chance) if name == body else data)
+        survive(path)
