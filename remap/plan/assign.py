@@ -13,7 +13,7 @@ from remap.errors import PlanError, Problem
 from remap.layout.axes import AxesError
 from remap.plan.match import Group
 from remap.plan.params import Scalar
-from remap.plan.plan import Assignment
+from remap.plan.plan import Assignment, Ignored
 from remap.plan.values import Layout, Values, has_sources
 from remap.rules.rulefile import RAW, RuleFile
 from remap.rules.template import TemplateError, parse_template
@@ -31,6 +31,8 @@ class Assigner:
         names: The target's variables by name, where a target is known.
         params: Values of the parameters.
         dtype: Element type to write, where the caller asks for one.
+        problems: What does not fit.
+        left: Tensors left behind, because the target lacks a layer that it may lack.
     """
 
     rules: RuleFile
@@ -39,6 +41,7 @@ class Assigner:
     params: Mapping[str, Scalar]
     dtype: np.dtype | None
     problems: list[Problem] = field(default_factory=list)
+    left: list[Ignored] = field(default_factory=list)
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
     def assign(self, group: Group) -> Iterator[Assignment]:
@@ -49,20 +52,29 @@ class Assigner:
             layout = self._layouts[id(rule)] = self.rules.layout_of(rule.spec)
         known = {**self.params, **group.captures} if self.params else group.captures
         captures = {name: str(text) for name, text in known.items()}
+        layers = []
         for to in [rule.spec.to] if isinstance(rule.spec.to, str) else rule.spec.to:
             try:
-                layer = parse_template(to).fill(captures, self.rules.tables)
+                layers.append(parse_template(to).fill(captures, self.rules.tables))
             except TemplateError as error:
                 self._fault("a template cannot be filled", group, f"'{to}': {error}")
-                continue
+        if rule.spec.absent and not any(self._is_there(layer, layout) for layer in layers):
+            keys = [key for found in group.tensors.values() for key in found.values()]
+            self.left += [Ignored(key, rule.spec.absent, rule.place) for key in keys]
+            return
+        for layer in layers:
             yield from _compared(list(self._layer(group, layout, layer)), layout)
+
+    def _is_there(self, layer: str, layout: Layout) -> bool:
+        """Whether the target has any variable of a layer; true where no target is known."""
+        return self.names is None or any(self.names.candidates(_joined(layer, entry)) for entry in layout)
 
     def _layer(self, group: Group, layout: Layout, layer: str) -> Iterator[Assignment]:
         rule = group.rule
         for entry, expression in layout.items():
             if not has_sources(group, expression) and entry not in rule.spec.fill:
                 continue
-            name = "/".join(part for part in (layer, entry) if part)
+            name = _joined(layer, entry)
             try:
                 variable = self._variable(name, group, entry)
                 value = self.values.make(group, layout, entry, layer, variable)
@@ -106,8 +118,15 @@ class Assigner:
         self.problems.append(Problem(what, f"{place} ({group.module})", found, excerpt=place.excerpt()))
 
 
+def _joined(layer: str, entry: str) -> str:
+    return "/".join(part for part in (layer, entry) if part)
+
+
 def _compared(made: list[Assignment], layout: Layout) -> Iterator[Assignment]:
     """The variables of one layer; those of one shape say so, for each could be taken for the other."""
+    if len(made) < 2:
+        yield from made
+        return
     shapes = Counter(assignment.shape for assignment in made if assignment.kind == "moved")
     for assignment in made:
         alike = assignment.kind == "moved" and shapes[assignment.shape] > 1 and layout[assignment.entry].verify

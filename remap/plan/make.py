@@ -24,8 +24,9 @@ from remap.plan.plan import Assignment, Ignored, Kind, Plan
 from remap.plan.values import Values, number_of
 from remap.plan.warn import plan_warnings
 from remap.rules.pattern import PatternError, Patterns
+from remap.rules.place import Place
 from remap.rules.rulefile import Rule, RuleFile
-from remap.rules.schema import FillRule, Keep
+from remap.rules.schema import Constant, FillRule, Keep
 from remap.target.inventory import Inventory, Variable
 from remap.target.match import Names
 
@@ -57,19 +58,19 @@ def make_plan(
     Raises:
         PlanError: The account does not close; every reason that was found, at once.
     """
-    values = resolve_params(rules, params or {}, checkpoint.path)
     try:
+        values = resolve_params(rules, params or {}, checkpoint.path, checkpoint, target)
         tensors, consumed, problems = derive_tensors(rules, checkpoint, values)
         claims = match_keys(rules, tensors)
     except PatternError as error:
         raise PlanError("a pattern takes too long", where=str(rules.path), found=str(error)) from error
-    epsilons = Epsilons(target, problems)
+    epsilons = Epsilons(target, problems, values)
     names = Names(target) if target is not None else None
     element = dtype_of(dtype) if dtype is not None else None
     made = Values(tensors, values, epsilons, Caller(allow_code), target)
     assigner = Assigner(rules, made, names, values, element, problems)
     moved = [assignment for group in claims.groups for assignment in assigner.assign(group)]
-    problems += source_problems(claims, list(tensors), _unused(claims, moved, problems))
+    problems += source_problems(claims, list(tensors), _unused(claims, moved, assigner.left, problems))
     if target is not None:
         rest = _leftover(target.variables, moved)
         moved += _settled(rules, rest, target, element, initial, problems)
@@ -82,19 +83,22 @@ def make_plan(
     problems += target_problems(moved, target.variables if target else (), claims.unclaimed, rules)
     if problems:
         raise PlanError(problems)
-    ignored = tuple(Ignored(key, rule.spec.reason, rule.place) for key, rule in claims.ignored)
+    ignored = (*(Ignored(key, rule.spec.reason, rule.place) for key, rule in claims.ignored), *assigner.left)
     plan = Plan(
         rules, checkpoint, target, tuple(moved), ignored, tuple(epsilons.mismatches.values()), (), values, consumed
     )
     return plan_warnings(plan)
 
 
-def _unused(claims: Claims, moved: Iterable[Assignment], problems: Sequence[Problem]) -> list[str]:
+def _unused(
+    claims: Claims, moved: Iterable[Assignment], left: Iterable[Ignored], problems: Sequence[Problem]
+) -> list[str]:
     """Keys that rules claim and no variable is made from; not told beside other problems, which explain them."""
     if problems:
         return []
     used = {leaf.name for assignment in moved for source in assignment.value.sources for leaf in leaves(source)}
     used |= {source.name for assignment in moved for source in assignment.value.sources}
+    used |= {ignored.name for ignored in left}
     claimed = (key for group in claims.groups for found in group.tensors.values() for key in found.values())
     return [key for key in claimed if key not in used]
 
@@ -150,14 +154,10 @@ def _settle(
     own = dtype_of(variable.dtype)
     spec = rule.spec
     if isinstance(spec, FillRule):
-        number = identity_constant(variable, target) if spec.value == "identity" else number_of(spec.value)
-        if number is None:
-            problems.append(
-                Problem("no variable of a BatchNormalization can be made the identity", str(rule.place), variable.path,
-                        "gamma, beta, moving_mean or moving_variance", 'value = "zeros", "ones" or a number')
-            )  # fmt: skip
+        filled = _filled(rule.place, spec.value, variable, target, problems)
+        if filled is None:
             return None
-        value = Value(constant(variable.shape, number, own), ())
+        value = filled
     elif variable.initial is not None:
         value = Value(constant(variable.shape, variable.initial, own), ())
     elif initial is not None:
@@ -171,3 +171,26 @@ def _settle(
         return None
     kind: Kind = "filled" if isinstance(spec, FillRule) else "kept"
     return Assignment(variable.path, value, dtype or own, kind, rule.place, variable=variable, reason=spec.reason)
+
+
+def _filled(
+    place: Place, given: Constant, variable: Variable, target: Inventory, problems: list[Problem]
+) -> Value | None:
+    """A variable of one constant, or of a list of numbers."""
+    own = dtype_of(variable.dtype)
+    if isinstance(given, list):
+        if (len(given),) == variable.shape:
+            return whole(constant_source(f"'value' of {place}", given, own))
+        problems.append(
+            Problem("a list of numbers does not fit the variable", f"{place} ({variable.path})",
+                    f"{len(given)} numbers", f"shape {variable.shape}", excerpt=place.excerpt("value"))
+        )  # fmt: skip
+        return None
+    number = identity_constant(variable, target) if given == "identity" else number_of(given)
+    if number is not None:
+        return Value(constant(variable.shape, number, own), ())
+    problems.append(
+        Problem("no variable of a BatchNormalization can be made the identity", str(place), variable.path,
+                "gamma, beta, moving_mean or moving_variance", 'value = "zeros", "ones" or a number')
+    )  # fmt: skip
+    return None

@@ -1,31 +1,42 @@
-"""Values of a rule file's ``[params]``: given, read from a file beside the checkpoint, or the default."""
+"""Values of a rule file's ``[params]``: given, read from a file beside the checkpoint, told by the names on either
+side, or the default."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from remap.errors import PlanError, Problem, UsageError
+from remap.rules.pattern import Patterns
 from remap.rules.rulefile import RuleFile
-from remap.rules.schema import Size
+from remap.rules.schema import Param, Size
+from remap.target.inventory import Inventory
 
 Scalar = int | float | str
 
 
-def resolve_params(rules: RuleFile, given: Mapping[str, Scalar], beside: Path) -> dict[str, Scalar]:
+def resolve_params(
+    rules: RuleFile,
+    given: Mapping[str, Scalar],
+    beside: Path,
+    keys: Collection[str] = (),
+    target: Inventory | None = None,
+) -> dict[str, Scalar]:
     """The value of every parameter that has one.
 
     Args:
         rules: The rule file.
         given: Values from the caller (``--set``); they win.
         beside: The checkpoint's file or folder; ``from = "config.json:hidden_size"`` is read next to it.
+        keys: The checkpoint's keys, which ``keys`` looks at.
+        target: The model, whose variables ``target`` looks at.
 
     Raises:
         UsageError: A given name is no parameter.
-        PlanError: A file that a parameter is read from is not valid JSON.
+        PlanError: A file that a parameter is read from is not valid JSON, or the target tells several values.
     """
     for name in given:
         if name not in rules.params:
@@ -45,10 +56,34 @@ def resolve_params(rules: RuleFile, given: Mapping[str, Scalar], beside: Path) -
             if file not in files:
                 files[file] = _read_json(folder / file)
             value = _dig(files[file], dotted)
+        if value is None:
+            value = _told_by_keys(param, keys)
+        if value is None and target is not None:
+            value = _told_by_target(name, param, target)
         value = param.default if value is None else value
         if value is not None:
             found[name] = value
     return found
+
+
+def _told_by_keys(param: Param, keys: Collection[str]) -> Scalar | None:
+    """The value of the first of the parameter's patterns that some key fits."""
+    patterns = Patterns(param.keys)
+    hits = {hit for key in keys for hit in patterns.match(key)} if param.keys else set()
+    return list(param.keys.values())[min(hits)] if hits else None
+
+
+def _told_by_target(name: str, param: Param, target: Inventory) -> str | None:
+    """What the parameter's pattern captures in the target's names."""
+    if param.target is None:
+        return None
+    patterns = Patterns([param.target])
+    names = {name for variable in target.variables for name in (variable.path, variable.address)}
+    found = {"".join(patterns.captures(0, each).values()) for each in names if patterns.match(each)}
+    if len(found) > 1:
+        raise PlanError(f"the model tells several values of the parameter '{name}'", where=param.target,
+                        found=", ".join(sorted(found)[:4]), fix=f"give it with --set {name}=VALUE")  # fmt: skip
+    return next(iter(found), None)
 
 
 def sizes_of(named: Mapping[str, Size], params: Mapping[str, Scalar]) -> dict[str, int]:

@@ -108,14 +108,18 @@ def describe(kind: Any) -> str:
     >>> describe(str | list[str])
     'a text or a list of texts'
     """
-    limits = [meta for meta in get_args(kind)[1:] if get_origin(kind) is Annotated]
-    parts = [_described(option) for option in _options(kind) if option is not type(None)]
-    for meta in limits:
-        if meta.ge is not None:
-            parts = [f"{part} of at least {meta.ge:g}" for part in parts]
-        if meta.min_length:
-            parts = [f"{part} that is not empty" for part in parts]
+    parts = [_limited(option, metas) for option, metas in _alternatives(kind) if option is not type(None)]
     return " or ".join(dict.fromkeys(parts))
+
+
+def _limited(option: Any, metas: tuple[Any, ...]) -> str:
+    described = _described(option)
+    for meta in metas:
+        if meta.ge is not None:
+            described += f" of at least {meta.ge:g}"
+        if meta.min_length:
+            described += " that is not empty"
+    return described
 
 
 def _described(option: Any) -> str:
@@ -139,10 +143,16 @@ def _plural(kind: Any) -> str:
 
 def _options(kind: Any) -> tuple[Any, ...]:
     """The alternatives of a type, notes on it left out."""
-    plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    if get_origin(plain) in (Union, types.UnionType):
-        return tuple(option for part in get_args(plain) for option in _options(part))
-    return (plain,)
+    return tuple(option for option, _ in _alternatives(kind))
+
+
+def _alternatives(kind: Any, metas: tuple[Any, ...] = ()) -> list[tuple[Any, tuple[Any, ...]]]:
+    """The alternatives of a type, each with the notes on it."""
+    if get_origin(kind) is Annotated:
+        return _alternatives(get_args(kind)[0], (*metas, *get_args(kind)[1:]))
+    if get_origin(kind) in (Union, types.UnionType):
+        return [found for part in get_args(kind) for found in _alternatives(part, metas)]
+    return [(kind, metas)]
 
 
 def _literals(option: Any) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ Reduce = Literal["sum"]
 BatchNormRole = Literal["gamma", "variance", "variance_without_gamma"]
 Mismatch = Literal["error", "accept", "fold"]
 Fill = float | Literal["zeros", "ones"]
+Constant = Fill | Literal["identity"] | list[float]
 Inferred = Literal["channels_before", "channels_after"]
 """Channels of the feature map before the Flatten that feeds a layer, or of the Reshape that a layer feeds."""
 
@@ -34,7 +35,10 @@ class About(Table, frozen=True):
 class BatchNorm(Table, frozen=True):
     """How BatchNorm statistics cross: the two epsilons, and what to do when they differ."""
 
-    source_epsilon: Annotated[float, Meta(ge=0, description="Epsilon of the PyTorch layers.")] = 1e-5
+    source_epsilon: Annotated[
+        Annotated[float, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^[A-Za-z_]\w*$")],
+        Meta(description="Epsilon of the PyTorch layers, or the parameter that has it."),
+    ] = 1e-5
     target_epsilon: Annotated[
         float | None, Meta(description="Epsilon of the Keras layers; a model, when given, knows better.")
     ] = None
@@ -58,6 +62,12 @@ class Param(Table, frozen=True):
     source: Annotated[
         str | None, Meta(description="Where to read it: 'config.json:num_attention_heads' beside the checkpoint.")
     ] = field(name="from", default=None)
+    keys: Annotated[
+        dict[str, int | float | str], Meta(description="Regex of a whole key to the value where the source has such.")
+    ] = {}
+    target: Annotated[
+        str | None, Meta(description="Regex of whole Keras variable paths; the value is what its one capture finds.")
+    ] = None
 
 
 class Part(Table, frozen=True):
@@ -77,7 +87,9 @@ class Expression(Table, frozen=True):
     )
     stack: Annotated[str | None, Meta(description="Capture gathered over all its values as a new first axis.")] = None
     concat: Annotated[str | None, Meta(description="Axis along which a list of tensors is joined.")] = None
-    reduce: Annotated[Reduce | None, Meta(description="How a list of tensors becomes one: sum.")] = None
+    reduce: Annotated[
+        Reduce | None, Meta(description="How a list of tensors becomes one: sum; axes of size 1 stretch.")
+    ] = None
     op: Annotated[str | None, Meta(description="A named operation on the sources.")] = None
     call: Annotated[str | None, Meta(description="A function of yours, module:name; needs --allow-code.")] = None
     options: Annotated[dict[str, float | int | str | bool], Meta(description="The operation's own settings.")] = {}
@@ -118,6 +130,9 @@ class Rename(Table, frozen=True):
     epsilon: Annotated[
         float | None, Meta(description="Epsilon of these normalisation layers; for BatchNorm, where not the file's.")
     ] = None
+    absent: Annotated[
+        str, Meta(description="Why the target may lack this layer; its tensors are then left behind, and reported.")
+    ] = ""
 
 
 class Ignore(Table, frozen=True):
@@ -141,8 +156,11 @@ class FillRule(Table, frozen=True):
 
     match: Annotated[str, Meta(description="Regex for whole Keras variable paths.")]
     value: Annotated[
-        Fill | Literal["identity"],
-        Meta(description="The constant; identity for the variables of a BatchNormalization that is to do nothing."),
+        Constant,
+        Meta(
+            description="The constant, or one number a channel; identity for the variables of a BatchNormalization "
+            "that is to do nothing."
+        ),
     ]
     reason: Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False

@@ -18,9 +18,10 @@ from remap.rules.expression import (
     unknown,
 )
 from remap.rules.layouts import source_patterns
+from remap.rules.pattern import PatternError, captures_of
 from remap.rules.place import Place
 from remap.rules.rulefile import Rule, RuleFile
-from remap.rules.schema import Derive, Rename
+from remap.rules.schema import Derive, Param, Rename
 from remap.rules.template import TemplateError, parse_template
 
 _BRACES = re.compile(r"\{[^}]*\}")
@@ -40,12 +41,31 @@ def validate(rules: RuleFile) -> list[Problem]:
     for derive in rules.derives:
         problems += _derive(derive, rules)
     for name, param in rules.params.items():
-        if param.source is not None and not _PARAM_SOURCE.fullmatch(param.source):
+        problems += _param(name, param, rules)
+    for policy in dict.fromkeys([rules.batchnorm, *(rename.batchnorm for rename in rules.renames)]):
+        epsilon = policy.source_epsilon
+        if isinstance(epsilon, str) and epsilon not in rules.params:
             problems.append(
-                Problem(f"parameter '{name}' is read from nowhere", str(rules.path), found=f'from = "{param.source}"',
-                        expected='a file and a key in it: "config.json:num_attention_heads"')
+                Problem(f"no parameter is called '{epsilon}'", str(rules.path), f'source_epsilon = "{epsilon}"',
+                        f"a number, or one of: {', '.join(rules.params) or 'it has no parameters'}")
             )  # fmt: skip
     return problems
+
+
+def _param(name: str, param: Param, rules: RuleFile) -> Iterator[Problem]:
+    where = f"{rules.path} [params.{name}]"
+    if param.source is not None and not _PARAM_SOURCE.fullmatch(param.source):
+        yield Problem(f"parameter '{name}' is read from nowhere", str(rules.path), found=f'from = "{param.source}"',
+                      expected='a file and a key in it: "config.json:num_attention_heads"')  # fmt: skip
+    for pattern in [*param.keys, *([] if param.target is None else [param.target])]:
+        try:
+            found = captures_of(pattern)
+        except PatternError as error:
+            yield Problem("invalid regular expression", where, found=f"'{pattern}': {error}")
+            continue
+        if pattern == param.target and len(found) != 1:
+            yield Problem(f"'target' of a parameter captures {'nothing' if not found else ', '.join(found)}", where,
+                          found=f"'{pattern}'", expected=f"one capture: (?P<{name}>...)")  # fmt: skip
 
 
 def _plain_patterns(rules: RuleFile) -> list[tuple[str, Place]]:
