@@ -63,6 +63,7 @@ def combine(
     if len(stacks) == 1:
         return stacks[0]
     if expression.reduce == "sum":
+        stacks = _broadcast(stacks)
         _same_shapes(stacks, "are summed")
         steps.append((f"sum of {len(stacks)}", stacks[0].shape))
         return Combined(stacks[0].shape, tuple(term for stack in stacks for term in stack.terms))
@@ -135,6 +136,26 @@ def _stacked(views: list[View], stack: bool, steps: Steps) -> Combined:
     return Combined(
         shape, (tuple(Piece(view.insert(0), (i, *(0 for _ in view.shape))) for i, view in enumerate(views)),)
     )
+
+
+def _broadcast(stacks: list[Combined]) -> list[Combined]:
+    """Axes of size 1 stretched to the size that the others have there; ranks stay as they are."""
+    if len({len(stack.shape) for stack in stacks}) > 1:
+        return stacks
+    wanted = tuple(max(sizes) for sizes in zip(*(stack.shape for stack in stacks), strict=True))
+    return [_stretched(stack, wanted) for stack in stacks]
+
+
+def _stretched(stack: Combined, wanted: Shape) -> Combined:
+    for axis, size in enumerate(wanted):
+        if stack.shape[axis] == 1 != size:
+            shape = (*stack.shape[:axis], size, *stack.shape[axis + 1 :])
+            terms = tuple(
+                tuple(Piece(piece.view.take(axis, 0).insert(axis, size), piece.start) for piece in term)
+                for term in stack.terms
+            )
+            stack = Combined(shape, terms)
+    return stack
 
 
 def _same_shapes(stacks: list[Combined], done: str) -> None:

@@ -21,6 +21,9 @@ class Names:
     components of either, whole components only: ``conv1_conv/kernel``. A full name wins over an equal ending of
     another. Every look-up takes the same short time, however many names there are.
 
+    Variables that share a path are told apart by their order: ``out/kernel``, ``out/kernel#2`` ... The number can stand
+    behind the layer too, as a rule writes it, and ``#1`` means the first: ``out#2/kernel``, ``out#1/kernel``.
+
     >>> from remap.target.inventory import Layer
     >>> layer = Layer("conv", "Conv2D", "stem/conv", "stem/conv")
     >>> kernel = Variable("stem/conv/kernel", "stem/conv/kernel", (3, 3, 3, 8), "float32", 0)
@@ -41,9 +44,12 @@ class Names:
         for index, variable in enumerate(self.variables):
             self._full.setdefault(variable.address, index)
         self._full |= {variable.path: index for index, variable in enumerate(self.variables)}
+        seconds = [path.removesuffix("#2") for path in self._full if path.endswith("#2")]
+        self._full |= {f"{path}#1": self._full[path] for path in seconds}
 
     def candidates(self, name: str) -> tuple[Variable, ...]:
         """All variables that ``name`` can mean: none, one, or, where it is ambiguous, several."""
+        name = _numbered_last(name)
         full = self._full.get(name)
         indexes = self._endings.get(name, []) if full is None else [full]
         return tuple(self.variables[index] for index in indexes)
@@ -140,6 +146,17 @@ class Names:
             for gram in _grams_of(name):
                 grams[gram].append(index)
         return grams
+
+
+def _numbered_last(name: str) -> str:
+    """The name with a ``#2`` behind one of its components moved to its end, where paths have it.
+
+    >>> _numbered_last("block/out#2/kernel")
+    'block/out/kernel#2'
+    """
+    before, mark, rest = name.partition("#")
+    number, slash, ending = rest.partition("/")
+    return f"{before}{slash}{ending}{mark}{number}"
 
 
 def _proper_endings(name: str) -> Iterable[str]:

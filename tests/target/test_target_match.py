@@ -38,6 +38,8 @@ BLOCKS = names(
         ("block/head/kernel", "block/head/kernel"),
         ("twin/kernel", "twin/kernel"),
         ("twin/kernel#2", "twin/kernel#2"),
+        ("twin#2/kernel", "twin/kernel#2"),  # as a rule writes it, whose layout adds the variable
+        ("twin#1/kernel", "twin/kernel"),
         ("b/norm/gamma", "b/norm/gamma"),
     ],
 )
@@ -46,7 +48,7 @@ def test_resolves(name, path):
     assert BLOCKS.find(name).path == path
 
 
-@pytest.mark.parametrize("name", ["onv2d_9/kernel", "conv2d_9", "block", "", "/", "kernel/", "d/kernel"])
+@pytest.mark.parametrize("name", ["onv2d_9/kernel", "twin/kernel#3", "head#1/kernel", "conv2d_9", "block", "", "/", "kernel/", "d/kernel"])
 def test_only_whole_components_at_the_end_count(name):
     assert BLOCKS.find(name) is None
     assert BLOCKS.candidates(name) == ()
