@@ -81,7 +81,8 @@ class Axes:
         unknown = [name for name in (*self.names, *self.new) if name not in sizes]
         if unknown:
             raise AxesError(
-                f"size of {', '.join(unknown)} in {self.text!r} is unknown for shape {shape}; known: {sizes or 'none'}"
+                f"size of {', '.join(unknown)} in {self.text!r} is unknown for shape {shape}; "
+                f"known: {sizes or 'none'}; say sizes = {{ {unknown[0]} = NUMBER }}"
             )
         for group, size in zip(self.left, shape, strict=True):
             if prod(sizes[name] for name in group) != size:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from remap.plan.infer import Graph
+from remap.plan.params import sizes_of
 from remap.plan.plan import Assignment, Plan
 from remap.plan.suggest import grouped
 from remap.target.inventory import Inventory, Layer
@@ -15,20 +16,25 @@ KERAS_EPSILON = 1e-3
 """What Keras's normalisation layers take when nothing is said; PyTorch's take 1e-5 (RMSNorm: the dtype's own)."""
 _NORMALISATIONS = {"LayerNormalization", "GroupNormalization", "RMSNormalization"}
 
+_ORDERED_BY_A_FLATTEN = {("dense", "kernel"), ("batch_normalization", "moving_mean")}
+
 
 def plan_warnings(plan: Plan) -> Plan:
     """The plan with its warnings."""
     if plan.target is None:
         return replace(plan, warnings=tuple(_unknown_epsilon(plan)))
-    warnings = [*_flattened_dense(plan, plan.target), *_unfoldable_epsilon(plan, plan.target)]
-    return replace(plan, warnings=(*warnings, *_reset_before(plan, plan.target)))
+    found = (_flattened_dense, _other_channels, _unfoldable_epsilon, _reset_before)
+    return replace(plan, warnings=tuple(warning for find in found for warning in find(plan, plan.target)))
 
 
 def _flattened_dense(plan: Plan, target: Inventory) -> Iterator[str]:
     """A flatten before a Dense orders its inputs; PyTorch's order and Keras's differ."""
     graph = Graph(target)
     for assignment, layer in _layers(plan, target, {"Dense", "BatchNormalization"}):
-        if assignment.layout not in ("dense", "batch_normalization") or assignment.entry not in ("kernel", "gamma"):
+        if assignment.layout not in ("dense", "batch_normalization") or assignment.entry not in (
+            "kernel",
+            "moving_mean",
+        ):
             continue
         if graph.flatten_before(layer) is None or graph.channels_before(layer) == assignment.shape[0]:
             continue
@@ -36,6 +42,22 @@ def _flattened_dense(plan: Plan, target: Inventory) -> Iterator[str]:
             f"{assignment.name} is fed by a Flatten, and {assignment.place} says layout '{assignment.layout}': right "
             f"only if PyTorch flattened channels last too; otherwise layout '{assignment.layout}_after_flatten'"
         )
+
+
+def _other_channels(plan: Plan, target: Inventory) -> Iterator[str]:
+    """Channels that the rule says, where the model has another number."""
+    graph = Graph(target)
+    rules = {rule.place: rule.spec for rule in plan.rules.renames}
+    for assignment in plan.assignments:
+        rule = rules.get(assignment.place)
+        if rule is None or not rule.sizes or assignment.variable is None:
+            continue
+        inferring = plan.rules.layout_of(rule)[assignment.entry].infer
+        told = sizes_of(rule.sizes, plan.params) if inferring else {}
+        for axis, what in inferring.items():
+            size = graph.size(what, target.layers[assignment.variable.layer])
+            if axis in told and size not in (None, told[axis]):
+                yield f"{assignment.name}: {assignment.place} says {axis} = {told[axis]}, the model has {size} channels"
 
 
 def _unfoldable_epsilon(plan: Plan, target: Inventory) -> Iterator[str]:

@@ -70,7 +70,7 @@ def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
-            if not tensor.is_floating_point() or name.endswith(("_u", "_v")) and "weight_v" not in name:
+            if not tensor.is_floating_point() or (name.endswith(("_u", "_v")) and "weight_v" not in name):
                 continue
             noise = torch.randn(tensor.shape, generator=generator)
             if name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight")):
