@@ -85,7 +85,7 @@ def _derive(rule: Rule[Derive], instance: Instance, checkpoint: Checkpoint, name
             fix=f"did you mean '{close[0]}'?" if close else "", excerpt=rule.place.excerpt(spec.op),
         )  # fmt: skip
     inputs = {key: checkpoint[instance[key]] for key in spec.sources if key in instance}
-    return operate(spec.op, inputs, spec.options, f"{name} ({rule.place})")
+    return operate(spec.op, inputs, spec.options, name, f"{rule.place} ({name})")
 
 
 def _texts(params: Mapping[str, Scalar]) -> dict[str, str]:

@@ -32,7 +32,7 @@ def operation(name: str) -> Operation:
     return OPERATIONS[name]
 
 
-def operate(name: str, inputs: Mapping[str, Source], given: Mapping[str, Option], result: str) -> Derived:
+def operate(name: str, inputs: Mapping[str, Source], given: Mapping[str, Option], result: str, where: str) -> Derived:
     """The result of an operation, computed when read.
 
     Args:
@@ -40,6 +40,7 @@ def operate(name: str, inputs: Mapping[str, Source], given: Mapping[str, Option]
         inputs: Its inputs by name.
         given: Settings that are not the default.
         result: What the new tensor is called.
+        where: The place to report.
 
     Raises:
         PlanError: An input or a setting is unknown or missing, or the shapes do not fit.
@@ -49,21 +50,21 @@ def operate(name: str, inputs: Mapping[str, Source], given: Mapping[str, Option]
     missing = [key for key in found.inputs if key not in inputs and key not in found.optional]
     if unknown or missing:
         raise PlanError(
-            f"operation '{name}' has other inputs", where=result,
+            f"operation '{name}' has other inputs", where=where,
             found=", ".join([*(f"unknown {key}" for key in unknown), *(f"missing {key}" for key in missing)]),
             expected=f"{', '.join(found.inputs)}; settings: {', '.join(found.options) or 'none'}",
         )  # fmt: skip
     options = {**found.options, **given}
     for key, value in options.items():
         if isinstance(value, str) and not isinstance(found.options[key], str):
-            raise PlanError(f"setting '{key}' of operation '{name}' is not known", where=result,
+            raise PlanError(f"setting '{key}' of operation '{name}' is not known", where=where,
                             found=f"'{value}' names neither a size of the rule nor a parameter",
                             fix=f"say sizes = {{ {value} = NUMBER }} in the rule")  # fmt: skip
     names = list(inputs)
     try:
         shape = found.shape({key: source.shape for key, source in inputs.items()}, options)
     except AxesError as error:
-        raise PlanError(f"operation '{name}' does not fit", where=result, found=str(error)) from error
+        raise PlanError(f"operation '{name}' does not fit", where=where, found=str(error)) from error
 
     def compute(arrays: list[np.ndarray]) -> np.ndarray:
         return found.compute(dict(zip(names, arrays, strict=True)), options)

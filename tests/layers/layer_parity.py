@@ -75,6 +75,8 @@ def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
             noise = torch.randn(tensor.shape, generator=generator)
             if name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight")):
                 noise = noise.abs() + 0.3
+            elif tensor.ndim == 0:
+                noise = noise.abs() + 2
             else:
                 noise *= 0.5
             tensor.copy_(noise)
