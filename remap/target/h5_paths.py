@@ -11,6 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from remap.target.live import is_keras2
+
 
 def datasets_of(model: Any, roots: tuple[type, ...]) -> dict[str, Any]:
     """Dataset path -> the object that Keras would store there, for a real or a lazily built model.
@@ -45,16 +47,26 @@ def _datasets(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 class _NumberingStore:
     """Stands in for the store that a hook writes to; iteration and look-ups find it empty."""
 
-    def __init__(self, real: Any, stored: list[Any]) -> None:
+    def __init__(self, real: Any, stored: list[Any], layer: Any) -> None:
         self.real = real
         self.stored = stored
+        self.layer = layer
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.real[key] = np.int64(len(self.stored))
-        self.stored.append(value)
+        self.stored.append(_variable_behind(value, key, self.layer))
 
     def __contains__(self, key: str) -> bool:
         return False
+
+
+def _variable_behind(value: Any, key: str, layer: Any) -> Any:
+    """Keras 3 stores the variables themselves; tf_keras stores their values, numbered in the layer's order."""
+    if not isinstance(value, np.ndarray) or not is_keras2(layer) or not key.isdecimal():
+        return value
+    own = [*layer._trainable_weights, *layer._non_trainable_weights]
+    found = own[int(key)] if int(key) < len(own) else value
+    return found if tuple(found.shape) == value.shape else value
 
 
 @contextmanager
@@ -71,7 +83,7 @@ def _numbers_for_values(roots: tuple[type, ...], stored: list[Any]) -> Iterator[
 
 def _numbering(hook: Callable[[Any, Any], None], stored: list[Any]) -> Callable[[Any, Any], None]:
     def save_own_variables(self: Any, store: Any) -> None:
-        hook(self, store if isinstance(store, _NumberingStore) else _NumberingStore(store, stored))
+        hook(self, store if isinstance(store, _NumberingStore) else _NumberingStore(store, stored, self))
 
     return save_own_variables
 

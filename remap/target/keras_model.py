@@ -1,4 +1,4 @@
-"""The inventory of a live Keras 3 model, and the way back from the inventory to its variables."""
+"""The inventory of a live Keras model, and the way back from the inventory to its variables."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from remap.target.h5_paths import datasets_of
 from remap.target.inventory import Inventory, Layer, Variable
 from remap.target.layers import graph_inputs, is_model, kind_of, settings_of
 from remap.target.lazy import is_lazy, without_weights
+from remap.target.live import checkpoint_keys, clear_sessions, dtype_name, framework_of, is_keras2, path_of, value_of
 from remap.target.spec import ModelSource, checked_model
 from remap.target.survey import Survey
 
 
 def inventory_of(source: ModelSource | Callable[[], Any] | Any, name: str = "") -> Inventory:
-    """List the variables and layers of a Keras 3 model.
+    """List the variables and layers of a Keras 3 or tf_keras model.
 
     Args:
         source: A model source or a function that builds the model, which is then built without allocating its weights
-            (BERT-large: 0.2 s and a few MB); or a built model, taken as it is.
+            (BERT-large: 0.2 s and a few MB; tf_keras cannot do that); or a built model, taken as it is.
         name: What :attr:`Inventory.model` says; the source's own spec if empty.
 
     Raises:
@@ -32,12 +33,11 @@ def inventory_of(source: ModelSource | Callable[[], Any] | Any, name: str = "") 
     A factory that cannot run without weights (one that loads or predicts) is run again with them, and a note in the
     inventory says so. Before building, Keras's global state is cleared, so that automatic names start afresh.
     """
-    keras = import_keras()
     if isinstance(source, ModelSource):
-        return _inventory_by_building(keras, source, name or source.spec)
+        return _inventory_by_building(source, name or source.spec)
     if is_model(source):
-        return _inventory(keras, checked_model(source, name), name)
-    return _inventory_by_building(keras, ModelSource(name or getattr(source, "__name__", "the model"), source), name)
+        return _inventory(checked_model(source, name), name)
+    return _inventory_by_building(ModelSource(name or getattr(source, "__name__", "the model"), source), name)
 
 
 def build_model(source: ModelSource) -> Any:
@@ -46,8 +46,8 @@ def build_model(source: ModelSource) -> Any:
     Raises:
         TargetError: As for :func:`inventory_of`.
     """
-    keras = import_keras()
-    keras.backend.clear_session()
+    import_keras()
+    clear_sessions()
     model = source.model()
     if any(is_lazy(variable) for variable in model.weights):
         raise TargetError(
@@ -73,7 +73,7 @@ def identify(model: Any, inventory: Inventory | None = None) -> dict[str, Any]:
     survey = Survey(checked_model(model, inventory.model if inventory else ""))
     if inventory is None:
         return dict(zip(survey.paths, survey.variables, strict=True))
-    h5_places = _h5_places(import_keras(), survey, inventory.model)
+    h5_places = _h5_places(survey, inventory.model)
     live = {tuple(h5_places[id(variable)]): variable for variable in survey.variables}
     problems = [
         Problem(
@@ -87,7 +87,7 @@ def identify(model: Any, inventory: Inventory | None = None) -> dict[str, Any]:
     ]
     expected = {known.weights_h5 for known in inventory.variables}
     problems += [
-        Problem("the model has a variable that the inventory lacks", where=variable.path)
+        Problem("the model has a variable that the inventory lacks", where=path_of(variable))
         for places, variable in live.items()
         if places not in expected
     ]
@@ -97,20 +97,21 @@ def identify(model: Any, inventory: Inventory | None = None) -> dict[str, Any]:
 
 
 def _told(variable: Any) -> str:
-    return "no variable in its place" if variable is None else f"{variable.path}, shape {tuple(variable.shape)}"
+    return "no variable in its place" if variable is None else f"{path_of(variable)}, shape {tuple(variable.shape)}"
 
 
-def _inventory_by_building(keras: Any, source: ModelSource, name: str) -> Inventory:
-    keras.backend.clear_session()
+def _inventory_by_building(source: ModelSource, name: str) -> Inventory:
+    keras = import_keras()
+    clear_sessions()
     notes: tuple[str, ...] = ()
     try:
         with without_weights(keras) as scope:
-            return _inventory(keras, source.model(), name, assigned=scope.get_current_value)
+            return _inventory(source.model(), name, assigned=scope.get_current_value)
     except RemapError as error:
         notes = (f"Built with its weights in memory, since it does not build without them: {_cause(error)}",)
     finally:
-        keras.backend.clear_session()  # else the next real build would allocate the weights that were left out
-    return _inventory(keras, build_model(source), name, notes=notes)
+        clear_sessions()  # else the next real build would allocate the weights that were left out
+    return _inventory(build_model(source), name, notes=notes)
 
 
 def _cause(error: RemapError) -> str:
@@ -119,25 +120,27 @@ def _cause(error: RemapError) -> str:
 
 
 def _inventory(
-    keras: Any,
     model: Any,
     name: str,
     notes: tuple[str, ...] = (),
     assigned: Callable[[Any], Any] = lambda variable: None,
 ) -> Inventory:
     survey = Survey(model)
-    h5_places = _h5_places(keras, survey, name)
+    keras = framework_of(model)
+    keys = checkpoint_keys(model) if is_keras2(model) else {}
+    h5_places = _h5_places(survey, name)
     variables = [
         Variable(
             path=path,
             address=place,
             shape=tuple(int(size) for size in variable.shape),
-            dtype=str(variable.dtype),
+            dtype=dtype_name(variable),
             layer=owner,
             initial=_initial(keras, variable, survey.layers[owner]) if assigned(variable) is None else None,
             weights_h5=tuple(h5_places[id(variable)]),
             legacy_h5=legacy.first,
             legacy_copies=tuple(legacy.copies),
+            tf_object=keys.get(id(variable)),
         )
         for variable, path, place, owner, legacy in zip(
             survey.variables, survey.paths, survey.addresses, survey.owners, survey.legacy, strict=True
@@ -180,11 +183,13 @@ def _layers(survey: Survey) -> tuple[Layer, ...]:
     )
 
 
-def _h5_places(keras: Any, survey: Survey, name: str) -> dict[int, list[str]]:
+def _h5_places(survey: Survey, name: str) -> dict[int, list[str]]:
     places: dict[int, list[str]] = defaultdict(list)
     known = {id(variable) for variable in survey.variables}
     problems = []
-    for dataset, stored in datasets_of(survey.model, (keras.Layer, keras.Optimizer, keras.Metric)).items():
+    keras = framework_of(survey.model)
+    roots = (keras.layers.Layer, keras.optimizers.Optimizer, keras.metrics.Metric)
+    for dataset, stored in datasets_of(survey.model, roots).items():
         places[id(stored)].append(dataset)
         if id(stored) not in known:
             problems.append(
@@ -205,10 +210,11 @@ def _initial(keras: Any, variable: Any, layer: Any) -> float | None:
     """The constant that a variable starts with; for one with a value, only if it still holds it."""
     if is_lazy(variable):
         return _constant(keras, variable._initializer)
-    declared = _constant(keras, getattr(layer, f"{variable.name}_initializer", None))
+    name = path_of(variable).rsplit("/", 1)[-1]
+    declared = _constant(keras, getattr(layer, f"{name}_initializer", None))
     if declared is None:
         return None
-    return declared if bool(np.all(keras.ops.convert_to_numpy(variable) == declared)) else None
+    return declared if bool(np.all(value_of(variable) == declared)) else None
 
 
 def _constant(keras: Any, initializer: Any) -> float | None:

@@ -85,7 +85,7 @@ def _parameters(cls: type) -> tuple[str, ...]:
     """Parameters of the constructors of a layer class and its bases, those of every Keras object left out."""
     names: dict[str, None] = {}
     for base in cls.__mro__:
-        if base.__module__.startswith("keras") and base.__name__ == "Layer":
+        if base.__name__ == "Layer" and base.__module__.split(".")[0] in ("keras", "tf_keras"):
             break
         if "__init__" in vars(base):
             names |= dict.fromkeys(signature(vars(base)["__init__"]).parameters)
@@ -125,8 +125,8 @@ def graph_inputs(container: Any) -> dict[int, tuple[str, ...]]:
     layer_ids = {id(layer) for layer in container.layers}
     found: dict[int, list[str]] = {}
     for node in chain.from_iterable(container._nodes_by_depth.values()):
-        if id(node.operation) in layer_ids:
-            names = found.setdefault(id(node.operation), [])
+        if id(_operation(node)) in layer_ids:
+            names = found.setdefault(id(_operation(node)), [])
             names += [name for name in _feeding(node, layer_ids) if name not in names]
     return {key: tuple(names) for key, names in found.items()}
 
@@ -138,7 +138,12 @@ def _feeding(node: Any, layer_ids: set[int]) -> Iterator[str]:
         if id(parent) in seen:
             continue
         seen.add(id(parent))
-        if id(parent.operation) in layer_ids:
-            yield parent.operation.name
+        if id(_operation(parent)) in layer_ids:
+            yield _operation(parent).name
         else:
             waiting += parent.parent_nodes
+
+
+def _operation(node: Any) -> Any:
+    """What a node of the graph calls: an operation in Keras 3, a layer in tf_keras."""
+    return node.operation if hasattr(node, "operation") else node.layer

@@ -30,7 +30,9 @@ def automatic_number(name: str, class_name: str) -> tuple[str, int] | None:
     >>> automatic_number("conv1_conv", "Conv2D")
     """
     base = re.escape(snake_case(class_name))
-    found = re.fullmatch(rf"((?:forward_|backward_)?{base})(?:_(\d+))?", name)
+    if class_name == "InputLayer":
+        base = "input|input_layer"  # tf_keras calls it input_1
+    found = re.fullmatch(rf"((?:forward_|backward_)?(?:{base}))(?:_(\d+))?", name)
     return (found[1], int(found[2] or 0)) if found else None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from remap.target import naming
 from remap.target.inventory import LegacyCopy
 from remap.target.layers import is_model, kind_of, sublayers, walk
+from remap.target.live import is_keras2, legacy_name, path_of
 
 OWN_WEIGHTS = "top_level_model_weights"
 """The group of the legacy layout that holds the weights of a subclassed model itself."""
@@ -58,7 +59,7 @@ class Survey:
         groups = [(layer.name, layer.trainable_weights + layer.non_trainable_weights) for layer in self.model.layers]
         groups.append((OWN_WEIGHTS, own))
         for group, weights in groups:
-            names = naming.told_apart(weight.path for weight in weights)
+            names = naming.told_apart(legacy_name(weight) for weight in weights)
             possible = group not in self.shared_names
             for index, (weight, name) in enumerate(zip(weights, names, strict=True)):
                 if id(weight) not in index_of:
@@ -84,7 +85,9 @@ class Survey:
         layer_ranks = naming.ranks(
             (layer.name, type(layer).__name__) for layer, fixed in zip(self.layers, given, strict=True) if not fixed
         )
-        variable_ranks = naming.ranks((variable.name, type(variable).__name__) for variable in self.variables)
+        variable_ranks = naming.ranks(
+            (path_of(variable).rsplit("/", 1)[-1], type(variable).__name__) for variable in self.variables
+        )
 
         def ranks_for(owner: int) -> dict[str, str]:
             """A name that a holder gives can also be an automatic one elsewhere in the model."""
@@ -93,7 +96,7 @@ class Survey:
 
         self.layer_paths = self._layer_paths(prefix)
         self.layer_addresses = [naming.address(path, ranks_for(index)) for index, path in enumerate(self.layer_paths)]
-        paths = [variable.path.removeprefix(prefix) for variable in self.variables]
+        paths = [path_of(variable).removeprefix(prefix) for variable in self.variables]
         self.paths = naming.told_apart(paths)
         self.addresses = naming.told_apart(
             naming.address(self._scoped(path, owner), ranks_for(owner), variable_ranks)
@@ -112,7 +115,7 @@ class Survey:
         for layer, parent in zip(self.layers, self.parents, strict=True):
             if layer is self.model:
                 path = ""
-            elif layer.path is not None:
+            elif getattr(layer, "path", None) is not None:
                 path = layer.path.removeprefix(prefix)
             else:
                 path = scope_of[id(parent)] + layer.name
@@ -127,9 +130,9 @@ class Survey:
 
 
 def _is_named_by_its_holder(layer: Any, holder: Any) -> bool:
-    """Whether a layer's automatic-looking name is none: LSTM, GRU ... call their cell after its class, always."""
+    """Whether a layer's automatic-looking name is none: LSTM, GRU ... of Keras 3 name their cell after its class."""
     kind, holder_kind = type(layer).__name__, type(holder).__name__
-    return kind.endswith("Cell") and holder_kind.startswith(kind.removesuffix("Cell"))
+    return not is_keras2(layer) and kind.endswith("Cell") and holder_kind.startswith(kind.removesuffix("Cell"))
 
 
 def _own_weights(layer: Any) -> list[Any]:

@@ -13,7 +13,6 @@ from msgspec import structs
 
 from remap.errors import MissingPackageError, TargetError, UsageError
 from remap.target.keras_model import build_model, inventory_of
-from remap.target.resolve import load_inventory
 from remap.target.spec import load_model_builder, parse_model_args
 
 GOOD_FILE = """
@@ -286,25 +285,12 @@ def test_unreadable_model_arguments(pair):
         parse_model_args([pair])
 
 
-def test_load_inventory_tells_an_inventory_from_an_architecture(tmp_path):
-    inventory = inventory_of(models.nested, "nested")
-    for name in ("i.json", "i.json.gz"):
-        inventory.save(tmp_path / name)
-        assert load_inventory(str(tmp_path / name)) == inventory
-    (tmp_path / "a.json").write_text(models.nested().to_json())
-    assert [v.shape for v in load_inventory(str(tmp_path / "a.json")).variables] == [
-        v.shape for v in inventory.variables
-    ]
-    with pytest.raises(UsageError):
-        load_inventory(str(tmp_path / "i.json"), {"a": 1})
-
-
 def test_nothing_is_imported_before_it_is_needed():
     code = (
         "import sys\n"
         "import remap.target.keras_model, remap.target.spec, remap.target.match\n"
-        "from remap.target.resolve import load_inventory\n"
-        "assert len(load_inventory('keras.applications:ResNet152').variables) == 932\n"
+        "from remap.target.shipped import shipped_inventory\n"
+        "assert len(shipped_inventory('keras.applications:ResNet152').variables) == 932\n"
         "print([name for name in ('keras', 'tensorflow', 'torch', 'jax', 'triton') if name in sys.modules])\n"
     )
     root = Path(__file__).parents[2]
