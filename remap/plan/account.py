@@ -71,10 +71,12 @@ def target_problems(
                 "a variable is written twice", assignment.name,
                 found=f"from {_origin(other)} and from {_origin(assignment)}", expected="one rule for each variable",
             )  # fmt: skip
-        yield from _shape_problem(assignment, rules)
+        variable = assignment.variable
+        if variable is not None and assignment.shape != variable.shape and assignment.kind != "kept":
+            yield _shape_problem(assignment, variable, rules)
     missing = {variable.path: variable for variable in variables if variable.path not in by_name}
     siblings: dict[str, Assignment] = {}
-    for assignment in assignments:
+    for assignment in assignments if missing else ():
         siblings.setdefault(assignment.name.rpartition("/")[0], assignment)
     for pattern, members in grouped(missing):
         variable = missing[members[0]]
@@ -84,13 +86,10 @@ def target_problems(
         )  # fmt: skip
 
 
-def _shape_problem(assignment: Assignment, rules: RuleFile) -> Iterator[Problem]:
-    variable = assignment.variable
-    if variable is None or assignment.shape == variable.shape or assignment.kind == "kept":
-        return
+def _shape_problem(assignment: Assignment, variable: Variable, rules: RuleFile) -> Problem:
     others = _fitting_layouts(assignment, variable.shape, rules)
     sources = [f"{source.name} {source.shape}" for source in assignment.value.sources]
-    yield Problem(
+    return Problem(
         "shapes differ", f"{assignment.place} ({assignment.name})",
         found=f"{assignment.shape} from {', '.join(sources[:3])} by layout '{assignment.layout}'",
         expected=str(variable.shape),

@@ -14,7 +14,7 @@ from remap.layout.axes import AxesError
 from remap.plan.match import Group
 from remap.plan.params import Scalar
 from remap.plan.plan import Assignment, Ignored
-from remap.plan.values import Layout, Values, has_sources
+from remap.plan.values import Layout, Values, found_sources, has_sources
 from remap.rules.rulefile import RAW, RuleFile
 from remap.rules.template import TemplateError, parse_template
 from remap.target.inventory import Variable
@@ -50,8 +50,9 @@ class Assigner:
         layout = self._layouts.get(id(rule))
         if layout is None:
             layout = self._layouts[id(rule)] = self.rules.layout_of(rule.spec)
-        known = {**self.params, **group.captures} if self.params else group.captures
-        captures = {name: str(text) for name, text in known.items()}
+        captures = group.captures
+        if self.params:
+            captures = {**{name: str(value) for name, value in self.params.items()}, **captures}
         layers = []
         for to in [rule.spec.to] if isinstance(rule.spec.to, str) else rule.spec.to:
             try:
@@ -72,12 +73,13 @@ class Assigner:
     def _layer(self, group: Group, layout: Layout, layer: str) -> Iterator[Assignment]:
         rule = group.rule
         for entry, expression in layout.items():
-            if not has_sources(group, expression) and entry not in rule.spec.fill:
+            found = found_sources(group, expression)
+            if not has_sources(found, expression) and entry not in rule.spec.fill:
                 continue
             name = _joined(layer, entry)
             try:
                 variable = self._variable(name, group, entry)
-                value = self.values.make(group, layout, entry, layer, variable)
+                value = self.values.make(group, layout, entry, layer, variable, found)
             except PlanError as error:
                 self.problems += error.problems
                 continue

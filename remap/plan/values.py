@@ -54,7 +54,9 @@ class Values:
     _recipes: dict[object, Recipe] = field(default_factory=dict)
     _singles: dict[int, Expression] = field(default_factory=dict)
 
-    def make(self, group: Group, layout: Layout, entry: str, layer: str, variable: Variable | None) -> Value:
+    def make(
+        self, group: Group, layout: Layout, entry: str, layer: str, variable: Variable | None, found: Found
+    ) -> Value:
         """The value of variable ``entry`` of a layout.
 
         Args:
@@ -63,14 +65,14 @@ class Values:
             entry: The variable.
             layer: Name of the Keras layer.
             variable: The target's record, where known.
+            found: Its tensors, as :func:`found_sources` gives them.
 
         Raises:
             PlanError: Tensors are missing, or a fill or fold cannot be made.
             AxesError: Shapes do not fit.
         """
         expression = layout[entry]
-        found = found_sources(group, expression)
-        there = has_sources(group, expression)
+        there = has_sources(found, expression)
         stand_in = None
         if there or expression.batchnorm is not None:
             stand_in = self._stand_in(group, layout, entry, layer, variable, found)
@@ -90,11 +92,10 @@ class Values:
     ) -> Source | None:
         """The computed source that takes the place of the expression's own, where something is computed."""
         expression = layout[entry]
-        where = f"{group.rule.place} ({group.module})"
         if expression.batchnorm is not None:
             return self._folded(group, layout, entry, layer, variable, found)
         if expression.call is not None:
-            return self.caller.call(expression.call, self._flat(found), where)
+            return self.caller.call(expression.call, self._flat(found), f"{group.rule.place} ({group.module})")
         if expression.op is not None:
             named = dict(zip(operation(expression.op).inputs, found, strict=False))
             inputs = {name: self._flat([keys])[0] for name, keys in named.items() if keys}
@@ -103,7 +104,8 @@ class Values:
                 name: sizes.get(value, value) if isinstance(value, str) else value
                 for name, value in expression.options.items()
             }
-            return operate(expression.op, inputs, options, f"{expression.op} of {group.module}")
+            where = f"{group.rule.place} ({group.module})"
+            return operate(expression.op, inputs, options, f"{expression.op} of {group.module}", where)
         return None
 
     def _folded(
@@ -136,14 +138,15 @@ class Values:
         parts: tuple[tuple[int, ...], ...],
         variable: Variable | None,
     ) -> Value:
-        forms = tuple([Form(source.shape, source.strides, source.dtype) for source in sources])
+        forms = tuple([(source.shape, source.strides, source.dtype) for source in sources])
         shape = variable.shape if variable else None
         inferred = self._inferred(group, expression, variable)
         key = (id(expression), id(group.rule), forms, parts, shape, tuple(inferred.items()))
         recipe = self._recipes.get(key)
         if recipe is None:
             sizes = self._sizes(group, expression, variable)
-            recipe = self._recipes[key] = compile_recipe(expression, forms, parts, sizes, shape)
+            compiled = compile_recipe(expression, tuple(Form(*form) for form in forms), parts, sizes, shape)
+            recipe = self._recipes[key] = compiled
         return Value(recipe, tuple(sources))
 
     def _sizes(self, group: Group, expression: Expression, variable: Variable | None) -> dict[str, int]:
@@ -206,9 +209,8 @@ def found_sources(group: Group, expression: Expression) -> Found:
     return [group.tensors.get(pattern, {}) for pattern in source_patterns(expression)]
 
 
-def has_sources(group: Group, expression: Expression) -> bool:
+def has_sources(found: Found, expression: Expression) -> bool:
     """Whether the module has what the variable is made from; if not, the layout leaves the variable out."""
-    found = found_sources(group, expression)
     if expression.batchnorm == "variance_without_gamma":
         return bool(found[0])
     if expression.op in OPERATIONS and OPERATIONS[expression.op].any_of:
@@ -232,14 +234,14 @@ def number_of(fill: Fill) -> float:
 
 
 def _check_complete(group: Group, entry: str, expression: Expression, found: Found) -> None:
+    if all(found) and expression.stack is None:
+        return
     where = f"{group.rule.place} ({group.module}: {entry})"
     missing = [p for p, keys in zip(source_patterns(expression), found, strict=True) if not keys]
     if missing:
         here = [key for keys in found for key in keys.values()]
         raise PlanError("only some of a variable's tensors are there", where=where, found=", ".join(here[:4]),
                         expected=f"also {', '.join(missing)}")  # fmt: skip
-    if expression.stack is None:
-        return
     for keys in found:
         gaps = sorted(set(range(max(keys) + 1)) - set(keys))
         if gaps:

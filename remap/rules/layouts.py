@@ -37,5 +37,7 @@ def source_patterns(expression: Expression) -> list[str]:
     >>> source_patterns(Expression(sources=["a", "b"]))
     ['a', 'b']
     """
-    sources = [expression.sources] if isinstance(expression.sources, str) else expression.sources
+    sources = expression.sources
+    if isinstance(sources, str):
+        return [sources]
     return [source if isinstance(source, str) else source.tensor for source in sources]

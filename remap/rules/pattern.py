@@ -147,7 +147,7 @@ class Patterns:
         self._compiled = [_compile(expand(pattern)) for pattern in patterns]
         self._slow = {i for i, compiled in enumerate(self._compiled) if isinstance(compiled, regex.Pattern)}
         self._in_set = [i for i in range(len(self._compiled)) if i not in self._slow]
-        self._names = [tuple(compiled.groupindex) for compiled in self._compiled]
+        self._groups = [dict(compiled.groupindex) for compiled in self._compiled]
         self._set = _set([self._compiled[i].pattern for i in self._in_set])
         self._any = _any([self._compiled[i].pattern for i in self._in_set])
         self._spent = 0.0
@@ -171,11 +171,13 @@ class Patterns:
 
     def captures(self, index: int, name: str) -> dict[str, str]:
         """The named captures of a pattern that matches ``name``; empty text for one not taken part."""
-        names = self._names[index]
-        if not names:
-            return {}
-        match = self._backtrack(index, name) if index in self._slow else self._compiled[index].fullmatch(name)
-        return {key: match[key] or "" for key in names} if match is not None else {}
+        groups = self._groups[index]
+        if index in self._slow:
+            match = self._backtrack(index, name)
+            return {key: match[group] or "" for key, group in groups.items()}
+        # as bytes: RE2's offsets into text would be counted anew for each match
+        match = self._compiled[index].fullmatch(name.encode())
+        return {key: (match[group] or b"").decode() for key, group in groups.items()}
 
     def _backtrack(self, index: int, name: str) -> Any:
         started = time.perf_counter()

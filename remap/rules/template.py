@@ -50,7 +50,7 @@ class Template:
         Raises:
             TemplateError: An unknown name or table entry, arithmetic on what is no number.
         """
-        return "".join(part if isinstance(part, str) else str(part(captures, tables)) for part in self._parts)
+        return "".join([part if isinstance(part, str) else str(part(captures, tables)) for part in self._parts])
 
     def _parse(self) -> None:
         text, position = self.text, 0
