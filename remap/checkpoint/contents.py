@@ -32,7 +32,7 @@ class Contents:
 
 def stored(storage: Storage, dtype: np.dtype, shape: tuple[int, ...], key: str = "") -> View:
     """A dense tensor that fills ``storage``."""
-    ref = StorageRef(key, dtype, dtype.name, storage.nbytes // dtype.itemsize)
+    ref = StorageRef(key, dtype, dtype.str, storage.nbytes // dtype.itemsize)
     ref.storage = storage
     return View(ref, 0, shape, dense_strides(shape))
 
@@ -46,7 +46,7 @@ def attach(refs: Iterable[StorageRef], storages: dict[str, Storage], where: str)
     problems = []
     for ref in refs:
         found = storages.get(ref.key)
-        itemsize = ref.dtype.itemsize if ref.dtype else 1
+        itemsize = ref.dtype.itemsize if ref.dtype is not None else 1
         needed = (ref.start + ref.numel) * itemsize
         if found is None or found.nbytes < needed:
             size = "nothing" if found is None else f"{found.nbytes} bytes"

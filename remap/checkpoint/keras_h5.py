@@ -5,6 +5,7 @@ Both layouts are read: the datasets of ``.weights.h5`` by path, those of the leg
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -31,29 +32,73 @@ def open_keras_h5(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: The file is damaged.
     """
+    return read_keras_h5(path, "", MappedFile(path), 0, path.stat().st_size)
+
+
+def read_keras_h5(path: Path, label: str, mapped: MappedFile, start: int, nbytes: int) -> Checkpoint:
+    """All datasets of an HDF5 file that fills a range of another file.
+
+    Args:
+        path: The outer file.
+        label: What to call it; told by its layout if empty.
+        mapped: The outer file's bytes.
+        start: First byte of the HDF5 file.
+        nbytes: Its length.
+
+    Raises:
+        CheckpointError: It is damaged.
+    """
     import h5py
 
     tensors: dict[str, Tensor] = {}
     skipped: list[Skipped] = []
-    mapped = MappedFile(path)
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            tensor = _tensor(name, item, mapped)
+            tensor = _tensor(name, item, mapped, start)
             if tensor is None:
                 skipped.append(Skipped(name, f"dataset of {item.dtype}"))
             else:
                 tensors[name] = tensor
 
     try:
-        with h5py.File(path, "r") as file:
+        whole = start == 0 and nbytes == path.stat().st_size
+        source = path if whole else _Window(mapped.bytes()[start : start + nbytes])
+        with h5py.File(source, "r") as file:
             file.visititems(visit)
             kind = "Keras legacy h5" if "layer_names" in _attributes(file) else "Keras weights.h5"
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(
             "cannot read the HDF5 file", where=str(path), found=str(error), fix="it is damaged: write it again"
         ) from error
-    return Checkpoint(path, kind, tensors, skipped=tuple(skipped))
+    return Checkpoint(path, label or kind, tensors, skipped=tuple(skipped))
+
+
+class _Window(io.RawIOBase):
+    """Mapped bytes as a file to be read: what h5py reads of it is all that is loaded."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self._data = data
+        self._at = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, len(self._data))[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._data[self._at : self._at + len(buffer)]
+        memoryview(buffer)[: len(part)] = part.data
+        self._at += len(part)
+        return len(part)
 
 
 def _attributes(file: Any) -> set[str]:
@@ -62,7 +107,7 @@ def _attributes(file: Any) -> set[str]:
     return {name.rstrip("0123456789") for group in groups for name in group.attrs}
 
 
-def _tensor(name: str, dataset: Any, mapped: MappedFile) -> Tensor | None:
+def _tensor(name: str, dataset: Any, mapped: MappedFile, start: int) -> Tensor | None:
     dtype = _dtype(dataset)
     if dtype is None:
         return None
@@ -72,7 +117,7 @@ def _tensor(name: str, dataset: Any, mapped: MappedFile) -> Tensor | None:
         array = np.ascontiguousarray(dataset[()]).view(dtype).reshape(shape)
         return Tensor(name, shape, dtype, dense_strides(shape), ArrayStorage(array, f"{mapped.path} {name}"))
     nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    return Tensor(name, shape, dtype, dense_strides(shape), FileStorage(mapped, offset, nbytes))
+    return Tensor(name, shape, dtype, dense_strides(shape), FileStorage(mapped, start + offset, nbytes))
 
 
 def _dtype(dataset: Any) -> np.dtype | None:

@@ -19,6 +19,7 @@ from remap.checkpoint.tree import NumpyArray, Quantized, Refused, Tree, View, de
 from remap.errors import CheckpointError, Problem
 
 WHOLE = "."
+DEEPSPEED_MARK = "ds_version"
 LIGHTNING_MARK = "pytorch-lightning_version"
 DISTRIBUTED = ".metadata"
 
@@ -137,8 +138,21 @@ def _close_up(path: Path, contents: Contents, root: str | None, strip: Sequence[
             found=refusals[0].reason if refusals else f"{describe(found.tree)} {keys(found.tree)}".strip(),
             fix="load it where it was made and save model.state_dict()",
         )
+    _demand_weights(where, contents.tree, tensors)
     skipped = (*contents.skipped, *found.skipped, *state.skipped, *refusals)
     return Checkpoint(path, contents.format, tensors, (*found.peeled, *state.peeled), skipped)
+
+
+def _demand_weights(where: str, tree: Tree, tensors: dict[str, Tensor]) -> None:
+    """Raise for a DeepSpeed ZeRO-3 file, whose weights lie cut up among the optimizer's files."""
+    empty = [name for name, tensor in tensors.items() if not tensor.size]
+    if empty and isinstance(tree, dict) and DEEPSPEED_MARK in tree:
+        raise CheckpointError(
+            "weights are not in this file: DeepSpeed ZeRO-3 keeps them in its optimizer files",
+            where=where,
+            found=f"{len(empty)} empty tensors: {', '.join(empty[:4])}",
+            fix="run the zero_to_fp32.py that lies in the checkpoint's folder and convert its output",
+        )
 
 
 def _records(entries: dict[str, Tree], dequantize: bool) -> tuple[dict[str, Tensor], list[Skipped]]:

@@ -11,18 +11,19 @@ from math import prod
 from typing import Any
 
 from remap.checkpoint.blob import Blob
-from remap.checkpoint.contents import Contents, stored
+from remap.checkpoint.contents import MAX_RANK, Contents, stored
 from remap.checkpoint.tree import Refused, Tree
 from remap.dtypes import dtype_of
 from remap.errors import CheckpointError, Problem
 
 MAX_HEADER = 100_000_000
 
-_DTYPES = {
+_NAMES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
     "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
     "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "C64": "complex64", "C128": "complex128",
 }  # fmt: skip
+_DTYPES = {code: dtype_of(name) for code, name in _NAMES.items()}
 
 
 def looks_like(head: bytes) -> bool:
@@ -85,7 +86,7 @@ def _parse(blob: Blob, text: bytes) -> dict[str, Any]:
     return header
 
 
-def _count(value: Any) -> bool:
+def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 1 << 63
 
 
@@ -95,7 +96,7 @@ def _entry(blob: Blob, name: str, info: Any, start: int, room: int) -> Any:
         code, shape, (first, last) = info["dtype"], info["shape"], info["data_offsets"]
     except (TypeError, KeyError, ValueError):
         return Problem("damaged safetensors entry", where=where, expected="dtype, shape and data_offsets")
-    if type(shape) is not list or len(shape) > 32 or not all(map(_count, (*shape, first, last))):
+    if type(shape) is not list or len(shape) > MAX_RANK or not all(map(_is_count, (*shape, first, last))):
         return Problem("damaged safetensors entry", where=where, found=f"shape {shape!r:.200}", expected="counts")
     if not first <= last <= room:
         return Problem(
@@ -104,9 +105,9 @@ def _entry(blob: Blob, name: str, info: Any, start: int, room: int) -> Any:
             found=f"bytes {first}..{last} of {room}",
             fix="the file is truncated or damaged: fetch it again",
         )
-    if code not in _DTYPES:
+    dtype = _DTYPES.get(code) if type(code) is str else None
+    if dtype is None:
         return Refused(f"tensor of safetensors type {code!r:.40}, which is not supported")
-    dtype = dtype_of(_DTYPES[code])
     if prod(shape) * dtype.itemsize != last - first:
         return Problem(
             "tensor's shape does not fit its bytes",

@@ -12,6 +12,7 @@ from remap.checkpoint.machine import Machine, PickleError
 from remap.checkpoint.tree import Global, NumpyArray, StorageRef, Tree
 from remap.errors import CheckpointError
 
+_KEYS = (str, int)
 NUMPY_MAKERS = [(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")]
 NUMPY_BUFFERS = [(f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")]
 
@@ -86,19 +87,18 @@ class TorchPickle:
             raise TypeError("persistent id is no tuple")
         if pid[0] == "module":
             return pid[1]
-        kind, key, _, numel, *view = pid[1:]
-        if pid[0] != "storage" or type(kind) is not allowed.ElementType or type(key) not in (str, int):
-            raise TypeError("persistent id of an unknown kind")
+        word, kind, key, _, numel, *view = pid
         start = 0
         if view and view[0] is not None:
             _, start, numel = view[0]
+        if word != "storage" or type(kind) is not allowed.ElementType or type(key) not in _KEYS:
+            raise TypeError("persistent id of an unknown kind")
         if type(start) is not int or type(numel) is not int or start < 0 or numel < 0:
             raise TypeError("storage whose size is no count")
-        key = str(key)
-        found = self.storages.get((key, kind.name, start, numel))
+        token = key, kind, start, numel
+        found = self.storages.get(token)
         if found is None:
-            found = StorageRef(key, kind.dtype, kind.name, numel, start)
-            self.storages[key, kind.name, start, numel] = found
+            found = self.storages[token] = StorageRef(str(key), kind.dtype, kind.name, numel, start)
         return found
 
     def _refuse_dangerous(self) -> None:

@@ -5,8 +5,6 @@ Layout: https://docs.pytorch.org/docs/stable/notes/serialization.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from remap.checkpoint.blob import Blob, BytesBlob
@@ -22,31 +20,30 @@ from remap.errors import CheckpointError
 MAX_PICKLE = 1 << 30
 
 
-@dataclass(slots=True, eq=False)
 class EntryStorage:
     """A stored entry of an archive; where it starts is looked up when it is first read."""
 
-    blob: Blob = field(repr=False)
-    name: str
-    entry: Entry
-    _found: Storage | None = None
+    __slots__ = ("blob", "entry", "found", "name", "nbytes")
 
-    @property
-    def nbytes(self) -> int:
-        return self.entry.nbytes
+    def __init__(self, blob: Blob, name: str, entry: Entry) -> None:
+        self.blob = blob
+        self.name = name
+        self.entry = entry
+        self.nbytes = entry.nbytes
+        self.found: Storage | None = None
 
     @property
     def place(self) -> str:
         return f"{self.name} in {self.blob.name}"
 
     def map(self) -> np.ndarray:
-        if self._found is None:
-            self._found = self.blob.storage(locate(self.blob, self.name, self.entry), self.nbytes)
-        return self._found.map()
+        if self.found is None:
+            self.found = self.blob.storage(locate(self.blob, self.name, self.entry), self.nbytes)
+        return self.found.map()
 
     def release(self) -> None:
-        if self._found is not None:
-            self._found.release()
+        if self.found is not None:
+            self.found.release()
 
 
 def looks_like(entries: dict[str, Entry]) -> bool:
@@ -83,8 +80,9 @@ def read_pickle(blob: Blob, entries: dict[str, Entry], pickle: str, folder: str)
     inner = BytesBlob(data, f"{pickle} in {blob.name}")
     runner = TorchPickle(inner.name, also={LOADER: storage_loader(inner, data)})
     tree, _ = runner.run(data)
-    storages = {ref.key: entry_storage(blob, folder + ref.key, entries) for ref in runner.storages.values()}
-    attach(runner.storages.values(), {key: found for key, found in storages.items() if found}, blob.name)
+    keys = {ref.key for ref in runner.storages.values()}
+    storages = {key: found for key in keys if (found := entry_storage(blob, folder + key, entries))}
+    attach(runner.storages.values(), storages, blob.name)
     resolve_arrays(runner.arrays, inner)
     return tree
 

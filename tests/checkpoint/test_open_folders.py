@@ -107,6 +107,13 @@ def test_deepspeed(tmp_path, state, same):
     same(open_checkpoint(step), state)
 
 
+def test_deepspeed_zero_3(tmp_path):
+    saved = {"module": {"a.weight": torch.empty(0), "b.running_mean": torch.ones(2)}, "ds_version": "0.15"}
+    torch.save(saved, tmp_path / "zero_pp_rank_0_mp_rank_00_model_states.pt")
+    with pytest.raises(CheckpointError, match=r"ZeRO-3(.|\n)*a.weight(.|\n)*zero_to_fp32"):
+        open_checkpoint(tmp_path)
+
+
 def test_numbered_shards(tmp_path, state, same):
     names = list(state)
     for number, name in enumerate(names, 1):

@@ -1,0 +1,192 @@
+"""TensorFlow checkpoints, name-based and object-based alike, read without TensorFlow.
+
+A checkpoint is ``PREFIX.index``, a LevelDB table from tensor names to a small protocol buffer each, and
+``PREFIX.data-00000-of-00001``, the bytes. Format: tensorflow/core/util/tensor_bundle and
+tensorflow/core/protobuf/tensor_bundle.proto.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+
+from remap.checkpoint.tensor import Checkpoint, FileStorage, MappedFile, Skipped, Tensor, dense_strides
+from remap.dtypes import dtype_of
+from remap.errors import CheckpointError
+
+MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
+FOOTER = 48
+UNCOMPRESSED = 0
+MAX_RANK = 254
+
+_DTYPES = {
+    1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 8: "complex64", 9: "int64", 10: "bool",
+    14: "bfloat16", 17: "uint16", 18: "complex128", 19: "float16", 22: "uint32", 23: "uint64", 24: "float8_e5m2",
+    25: "float8_e4m3fn",
+}  # fmt: skip
+"""tensorflow/core/framework/types.proto."""
+
+Fields = dict[int, list[int | bytes]]
+
+
+def index_of(path: Path) -> Path | None:
+    """The ``.index`` file of a checkpoint that is named by its prefix or by one of its files; None if there is none."""
+    name = path.name.partition(".data-")[0].removesuffix(".index")
+    index = path.with_name(f"{name}.index")
+    return index if index.is_file() else None
+
+
+def open_tf_bundle(index: Path) -> Checkpoint:
+    """The tensors of a TensorFlow checkpoint by name, from its index alone.
+
+    Raises:
+        CheckpointError: The index is damaged, compressed, or names bytes that are not there.
+    """
+    try:
+        data = index.read_bytes()
+        entries = dict(_table(data, index))
+        shards = _number(_fields(entries.pop(b"", b"")), 1, 1)
+        return _checkpoint(index, entries, shards)
+    except (IndexError, ValueError, struct.error, UnicodeDecodeError, KeyError) as error:
+        raise CheckpointError(
+            "damaged TensorFlow checkpoint", where=str(index), found=str(error), fix="fetch or save it again"
+        ) from error
+    except OSError as error:
+        raise CheckpointError("cannot read the TensorFlow checkpoint", where=str(index), found=str(error)) from error
+
+
+def _checkpoint(index: Path, entries: dict[bytes, bytes], shards: int) -> Checkpoint:
+    files: dict[int, MappedFile] = {}
+    sizes: dict[int, int] = {}
+    tensors: dict[str, Tensor] = {}
+    skipped: list[Skipped] = []
+    for key, value in entries.items():
+        name, fields = key.decode(), _fields(value)
+        code, shape = _number(fields, 1, 0), _shape(fields)
+        if code not in _DTYPES or 7 in fields:
+            kind = "a partitioned variable" if 7 in fields else "strings" if code == 7 else f"TensorFlow type {code}"
+            skipped.append(Skipped(name, kind))
+            continue
+        shard, offset, size = (_number(fields, field, 0) for field in (3, 4, 5))
+        dtype = dtype_of(_DTYPES[code])
+        if shard not in files:
+            path = index.with_name(f"{index.name.removesuffix('.index')}.data-{shard:05d}-of-{shards:05d}")
+            files[shard], sizes[shard] = MappedFile(path), path.stat().st_size
+        if size != prod(shape) * dtype.itemsize or offset + size > sizes[shard]:
+            raise ValueError(f"{name}: {size} bytes at {offset} for shape {shape} of {dtype.name}, "
+                             f"in a file of {sizes[shard]}")  # fmt: skip
+        tensors[name] = Tensor(name, shape, dtype, dense_strides(shape), FileStorage(files[shard], offset, size))
+    return Checkpoint(index.with_suffix(""), "TensorFlow checkpoint", tensors, skipped=tuple(skipped))
+
+
+def _shape(fields: Fields) -> tuple[int, ...]:
+    sizes = []
+    for shape in fields.get(2, []):
+        for dim in _fields(_bytes(shape)).get(2, []):
+            size = _number(_fields(_bytes(dim)), 1, 0)
+            sizes.append(size)
+    if len(sizes) > MAX_RANK or any(size >> 62 for size in sizes):
+        raise ValueError(f"absurd shape {sizes[:8]}")
+    return tuple(sizes)
+
+
+def _table(data: bytes, index: Path) -> Iterator[tuple[bytes, bytes]]:
+    """All entries of a LevelDB table."""
+    if len(data) < FOOTER or data[-8:] != MAGIC:
+        raise ValueError("it does not end as an index does: truncated, or no TensorFlow checkpoint")
+    footer = data[-FOOTER:]
+    position = _skip_handle(footer, 0)
+    blocks = _handle(footer, position)
+    for _, handle in _block(data, *blocks):
+        yield from _block(data, *_handle(handle, 0))
+
+
+def _handle(data: bytes, position: int) -> tuple[int, int]:
+    offset, position = _varint(data, position)
+    return offset, _varint(data, position)[0]
+
+
+def _skip_handle(data: bytes, position: int) -> int:
+    return _varint(data, _varint(data, position)[1])[1]
+
+
+def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
+    """Entries of one block: keys share prefixes with the key before them."""
+    if offset + size + 5 > len(data):
+        raise ValueError(f"a block reaches to byte {offset + size + 5} of {len(data)}")
+    if data[offset + size] != UNCOMPRESSED:
+        raise ValueError("a block is compressed, which TensorFlow does not do")
+    block = data[offset : offset + size]
+    (restarts,) = struct.unpack_from("<I", block, size - 4)
+    end = size - 4 - 4 * restarts
+    position, key = 0, b""
+    while position < end:
+        shared, position = _varint(block, position)
+        own, position = _varint(block, position)
+        length, position = _varint(block, position)
+        if shared > len(key) or position + own + length > end:
+            raise ValueError("an entry reaches outside of its block")
+        key = key[:shared] + block[position : position + own]
+        position += own
+        yield key, block[position : position + length]
+        position += length
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number does not end")
+
+
+def _fields(data: bytes) -> Fields:
+    """Fields of a protocol buffer message by number; nested messages as bytes."""
+    found: Fields = {}
+    position = 0
+    while position < len(data):
+        tag, position = _varint(data, position)
+        kind = tag & 7
+        value: int | bytes
+        if kind == 0:
+            value, position = _varint(data, position)
+        elif kind in (1, 5):
+            width = 8 if kind == 1 else 4
+            value = int.from_bytes(data[position : position + width], "little")
+            position += width
+        elif kind == 2:
+            length, position = _varint(data, position)
+            value = data[position : position + length]
+            position += length
+        else:
+            raise ValueError(f"unknown field kind {kind}")
+        if position > len(data):
+            raise ValueError("a field reaches outside of its message")
+        found.setdefault(tag >> 3, []).append(value)
+    return found
+
+
+def _number(fields: Fields, field: int, default: int) -> int:
+    value = fields.get(field, [default])[-1]
+    if not isinstance(value, int):
+        raise ValueError(f"field {field} is no number")
+    return value
+
+
+def _bytes(value: int | bytes) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError("a message is a number")
+    return value
+
+
+def object_names(checkpoint: Checkpoint) -> dict[str, str]:
+    """Names of an object-based checkpoint without their fixed ending, by full name."""
+    ending = "/.ATTRIBUTES/VARIABLE_VALUE"
+    return {name: name.removesuffix(ending) for name in checkpoint}
