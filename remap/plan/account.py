@@ -10,7 +10,7 @@ from remap.layout.compile import Form, compile_recipe
 from remap.layout.tiles import Source
 from remap.plan.match import Claims
 from remap.plan.plan import Assignment
-from remap.plan.suggest import closest, grouped
+from remap.plan.suggest import Nearest, grouped
 from remap.rules.layouts import source_patterns
 from remap.rules.rulefile import RuleFile
 from remap.target.inventory import Variable
@@ -24,9 +24,9 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         keys: All keys.
         unused: Keys that a rule claims but no variable is made from.
     """
-    claimed = [key for group in claims.groups for found in group.tensors.values() for key in found.values()]
+    claimed = Nearest(key for group in claims.groups for found in group.tensors.values() for key in found.values())
     for pattern, members in grouped(claims.unclaimed):
-        near = closest(members[0], claimed, 1)
+        near = claimed.to(members[0], 1)
         yield Problem(
             "no rule claims a source tensor", where=_several(pattern, members),
             fix=f"a [[rename]] like the one for '{near[0]}', or an [[ignore]] with a reason" if near
@@ -38,9 +38,9 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
     for first, second, owner in claims.doubled:
         yield Problem("two source tensors fit one place of a layout", str(owner.place), f"{first} and {second}",
                       "one", "narrow the pattern, or capture what tells them apart")  # fmt: skip
-    modules = list(dict.fromkeys(key.rpartition(".")[0] for key in keys)) if claims.idle else []
+    names, modules = Nearest(keys), Nearest(key.rpartition(".")[0] for key in keys)
     for rule in claims.idle:
-        near = closest(_plain(rule.spec.match), modules if getattr(rule.spec, "layout", None) else keys, 2)
+        near = (modules if getattr(rule.spec, "layout", None) else names).to(_plain(rule.spec.match), 2)
         yield Problem(
             "a rule matches nothing", str(rule.place), fix="check the pattern, or say optional = true",
             found=f"closest: {', '.join(near)}" if near else "", excerpt=rule.place.excerpt(rule.spec.match),
@@ -78,11 +78,12 @@ def target_problems(
     siblings: dict[str, Assignment] = {}
     for assignment in assignments if missing else ():
         siblings.setdefault(assignment.name.rpartition("/")[0], assignment)
+    near = Nearest(unclaimed)
     for pattern, members in grouped(missing):
         variable = missing[members[0]]
         yield Problem(
             "no rule writes a variable of the model", where=_several(pattern, members),
-            found=f"shape {variable.shape}", fix=_fix_missing(members[0], siblings, unclaimed, rules),
+            found=f"shape {variable.shape}", fix=_fix_missing(members[0], siblings, near, rules),
         )  # fmt: skip
 
 
@@ -119,14 +120,14 @@ def _fitting_layouts(assignment: Assignment, shape: tuple[int, ...], rules: Rule
     return found
 
 
-def _fix_missing(name: str, siblings: Mapping[str, Assignment], unclaimed: Sequence[str], rules: RuleFile) -> str:
+def _fix_missing(name: str, siblings: Mapping[str, Assignment], unclaimed: Nearest, rules: RuleFile) -> str:
     layer, _, entry = name.rpartition("/")
     sibling = siblings.get(layer)
     if sibling is not None and sibling.layout in rules.layouts:
         expression = rules.layouts[sibling.layout].get(entry)
         if expression is not None and expression.fill is not None:
             return f'the layer is written by {sibling.place}: say fill = ["{entry}"] there'
-    near = closest(name.replace("/", "."), unclaimed, 2)
+    near = unclaimed.to(name.replace("/", "."), 2)
     hint = f"; unclaimed: {', '.join(near)}" if near else ""
     return f"a [[rename]] that writes it, or a [[keep]] or [[fill]] with a reason{hint}"
 

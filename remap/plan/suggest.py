@@ -5,22 +5,40 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from functools import cached_property
+from heapq import nlargest
 
 _NUMBER = re.compile(r"\d+")
-MOST_COMPARED = 400
+MOST_COMPARED = 40
 
 
-def closest(name: str, names: Sequence[str], count: int = 3) -> list[str]:
-    """The names most like ``name``, best first; numbers count little, words much.
+class Nearest:
+    """Names, ready to be asked for those most like another: numbers count little, words much.
 
-    >>> closest("layer1.0.conv1.weight", ["layer1.0.bn1.weight", "layer1.0.conv2.weight", "fc.bias"], 1)
+    Of names that differ in numbers only, the first stands for all, so that an answer takes a short time
+    however many names there are.
+
+    >>> Nearest(["layer1.0.bn1.weight", "layer1.0.conv2.weight", "fc.bias"]).to("layer1.0.conv1.weight", 1)
     ['layer1.0.conv2.weight']
     """
-    words = set(_words(name))
-    ranked = sorted(names, key=lambda other: -len(words & set(_words(other))))[:MOST_COMPARED]
-    scored = [(SequenceMatcher(None, name, other, autojunk=False).ratio(), other) for other in ranked]
-    scored.sort(key=lambda pair: -pair[0])
-    return [other for score, other in scored[:count] if score >= 0.5]
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = names
+
+    def to(self, name: str, count: int = 3) -> list[str]:
+        """Up to ``count`` of the names, best first; fewer where they are hardly alike."""
+        words = set(_words(name))
+        ranked = nlargest(MOST_COMPARED, self._words.items(), key=lambda pair: len(words & pair[1]))
+        scored = [(SequenceMatcher(None, name, other, autojunk=False).ratio(), other) for other, _ in ranked]
+        scored.sort(key=lambda pair: -pair[0])
+        return [other for score, other in scored[:count] if score >= 0.5]
+
+    @cached_property
+    def _words(self) -> dict[str, set[str]]:
+        shapes: dict[str, str] = {}
+        for name in self._names:
+            shapes.setdefault(_NUMBER.sub("#", name), name)
+        return {name: set(_words(name)) for name in shapes.values()}
 
 
 def grouped(names: Iterable[str]) -> list[tuple[str, list[str]]]:
