@@ -22,7 +22,7 @@ from remap.plan.infer import Graph
 from remap.plan.match import Group
 from remap.plan.operate import Caller, operate, operation
 from remap.plan.params import Scalar, sizes_of
-from remap.rules.layouts import source_patterns
+from remap.rules.layouts import like_parts, source_patterns
 from remap.rules.schema import Expression, Fill
 from remap.target.inventory import Inventory, Variable
 
@@ -169,14 +169,13 @@ class Values:
         """Shape and dtype of a fill: the variable's, or those of the tensor (or its axes) that ``like`` names."""
         if variable is not None:
             return variable.shape, dtype_of(variable.dtype)
-        pattern, colon, axes = (part.strip() for part in str(expression.like).rpartition(": "))
-        pattern, axes = (pattern, axes) if colon else (axes, "")
+        pattern, axes = like_parts(str(expression.like))
         keys = group.tensors.get(pattern)
         if not keys:
             raise PlanError("cannot tell the shape of a fill", where=f"{group.rule.place} ({group.module})",
                             expected=f"a tensor '{pattern}', which 'like' names")  # fmt: skip
         tensor = self.tensors[next(iter(keys.values()))]
-        if not colon:
+        if not axes:
             return tensor.shape, tensor.dtype
         sibling = next(e for e in layout.values() if e.axes is not None and pattern in source_patterns(e))
         sizes = self._sizes(group, sibling, None)

@@ -9,7 +9,7 @@ from remap.errors import Problem
 from remap.layout.axes import Axes, AxesError, parse_axes, parse_groups
 from remap.layout.ops import OPERATIONS
 from remap.layout.take import TakeError, parse_take
-from remap.rules.layouts import source_patterns
+from remap.rules.layouts import like_parts, source_patterns
 from remap.rules.pattern import PatternError, captures_of
 from remap.rules.place import Place
 from remap.rules.schema import Expression, Part
@@ -167,8 +167,7 @@ def _repeats(expression: Expression, place: Place) -> Iterator[Problem]:
 
 
 def _like(expression: Expression, place: Place) -> Iterator[Problem]:
-    if expression.like is not None and ":" in expression.like:
-        axes = expression.like.partition(":")[2].strip()
+    if expression.like is not None and (axes := like_parts(expression.like)[1]):
         try:
             parse_groups(axes)
         except AxesError as error:

@@ -31,6 +31,16 @@ def normalise(layout: Layout) -> dict[str, Expression]:
     }
 
 
+def like_parts(like: str) -> tuple[str, str]:
+    """The pattern of the tensor that a fill is shaped like, and which of its axes; no axes for all of them.
+
+    >>> like_parts("(?:pw|1).weight: o"), like_parts("weight")
+    (('(?:pw|1).weight', 'o'), ('weight', ''))
+    """
+    pattern, colon, axes = like.rpartition(": ")
+    return (pattern.strip(), axes.strip()) if colon else (like.strip(), "")
+
+
 def source_patterns(expression: Expression) -> list[str]:
     """The patterns of the tensors that an expression reads, in order.
 

@@ -78,7 +78,7 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
     spec, place = rule.spec, rule.place
     invalid = list(pattern_problems(spec.match, place.of("match")))
     yield from invalid
-    if not spec.to:
+    if not spec.to and (spec.layout is None or isinstance(spec.to, list)):
         yield fault("a rule writes nothing", place.of("to"), expected="a Keras layer or variable")
     if spec.layout is not None and spec.layout not in rules.layouts:
         yield unknown(f"unknown layout '{spec.layout}'", spec.layout, rules.layouts, place.of("layout"))
