@@ -48,7 +48,9 @@ def test_resolves(name, path):
     assert BLOCKS.find(name).path == path
 
 
-@pytest.mark.parametrize("name", ["onv2d_9/kernel", "twin/kernel#3", "head#1/kernel", "conv2d_9", "block", "", "/", "kernel/", "d/kernel"])
+@pytest.mark.parametrize(
+    "name", ["onv2d_9/kernel", "twin/kernel#3", "head#1/kernel", "conv2d_9", "block", "", "/", "kernel/", "d/kernel"]
+)
 def test_only_whole_components_at_the_end_count(name):
     assert BLOCKS.find(name) is None
     assert BLOCKS.candidates(name) == ()
