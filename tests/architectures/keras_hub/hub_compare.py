@@ -1,0 +1,89 @@
+"""Two Keras models bit for bit, and a Keras model's outputs beside those of a PyTorch model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras_hub
+import numpy as np
+import torch
+
+import remap
+
+BATCH, LENGTH, TOKENS = 2, 8, 30
+TORCH_NAMES = {
+    "token_ids": "input_ids",
+    "encoder_token_ids": "input_ids",
+    "decoder_token_ids": "decoder_input_ids",
+    "segment_ids": "token_type_ids",
+    "images": "pixel_values",
+    "pixel_values": "pixel_values",
+}
+OUTPUTS = ("sequence_output", "decoder_sequence_output", "vision_logits")
+
+
+@dataclass
+class Converted:
+    """A checkpoint in three models.
+
+    Args:
+        torch_model: The one that was saved.
+        reference: As keras_hub's own converter loads it.
+        ours: As remap loads it.
+        checked: What remap reports of that.
+    """
+
+    torch_model: torch.nn.Module
+    reference: Any
+    ours: Any
+    checked: Any
+
+
+def convert(torch_model: torch.nn.Module, folder: Path, rules: str) -> Converted:
+    """Load a folder twice: by keras_hub, and by a rule file into a model with other weights."""
+    reference = keras_hub.models.Backbone.from_preset(str(folder))
+    ours = keras_hub.models.Backbone.from_preset(str(folder), load_weights=False)
+    checked = remap.load_into(ours, rules, folder)
+    return Converted(torch_model, reference, ours, checked)
+
+
+def differing(reference: Any, ours: Any) -> list[str]:
+    """Paths of the variables that are not equal in every bit, in shape or in dtype."""
+    pairs = zip(reference.weights, ours.weights, strict=True)
+    return [one.path for one, other in pairs if _bits(one) != _bits(other)]
+
+
+def _bits(variable: Any) -> tuple[Any, ...]:
+    array = np.asarray(variable)
+    return array.shape, array.dtype.name, array.tobytes()
+
+
+def random_inputs(backbone: Any, seed: int) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The same random inputs for a keras_hub backbone and for its PyTorch twin."""
+    rng = np.random.default_rng(seed)
+    named = backbone.input if isinstance(backbone.input, dict) else {"images": backbone.input}
+    keras_inputs: dict[str, np.ndarray] = {}
+    torch_inputs: dict[str, torch.Tensor] = {}
+    for name, symbol in named.items():
+        if name.endswith("padding_mask"):
+            keras_inputs[name] = np.ones((BATCH, LENGTH), "int32")
+            continue
+        if name.endswith("_ids"):
+            top = 2 if name == "segment_ids" else TOKENS
+            array = rng.integers(min(4, top - 2), top, (BATCH, LENGTH), "int32")
+            torch_inputs[TORCH_NAMES[name]] = torch.tensor(array).long()
+        else:
+            array = rng.normal(size=(BATCH, *symbol.shape[1:])).astype("float32")
+            torch_inputs[TORCH_NAMES[name]] = torch.tensor(array).permute(0, 3, 1, 2)
+        keras_inputs[name] = array
+    return (keras_inputs if isinstance(backbone.input, dict) else keras_inputs["images"]), torch_inputs
+
+
+def keras_output(backbone: Any, inputs: Any) -> np.ndarray:
+    """What the backbone says of each position, or of each image."""
+    found = backbone(inputs, training=False)
+    if isinstance(found, dict):
+        found = next(found[name] for name in OUTPUTS if name in found)
+    return np.asarray(found)

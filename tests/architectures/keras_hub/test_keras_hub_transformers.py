@@ -1,0 +1,51 @@
+"""Rule files for transformers checkpoints: every bit as keras_hub's own converter has it, outputs as PyTorch's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hub_checkpoints import fill_randomly, save_transformers, transformers_model
+from hub_compare import Converted, convert, differing, keras_output, random_inputs
+from hub_transformers import CASES, Case
+
+pytestmark = pytest.mark.architectures
+ROUNDING = 1e-5
+"""Of float32, through the few layers of these models."""
+
+
+@pytest.fixture(scope="module", params=CASES, ids=str)
+def case(request) -> Case:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def converted(case, tmp_path_factory) -> Converted:
+    model = transformers_model(case.model, case.config, case.settings)
+    fill_randomly(model, dtype=case.dtype, zeros=case.zeros)
+    folder = tmp_path_factory.mktemp(str(case))
+    save_transformers(model, folder, case.published, case.respelled)
+    return convert(model, folder, f"keras_hub/{case.rules}")
+
+
+def test_every_variable_is_as_keras_hub_loads_it(converted):
+    assert differing(converted.reference, converted.ours) == []
+
+
+def test_outputs_are_those_of_transformers(case, converted):
+    (ours, theirs), (_, others) = (outputs(case, converted, seed) for seed in (0, 1))
+    scale = np.abs(theirs).max()
+    assert np.abs(theirs - others).max() / scale > 0.1, "the outputs hardly depend on the inputs"
+    difference = np.abs(ours - theirs).max() / scale
+    low, high = case.apart or (0, ROUNDING)
+    assert low <= difference <= high
+
+
+def outputs(case: Case, converted: Converted, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    keras_inputs, torch_inputs = random_inputs(converted.ours, seed)
+    has_head = "For" in case.model or "LMHead" in case.model
+    model = converted.torch_model.base_model if has_head else converted.torch_model
+    with torch.no_grad():
+        found = model(**torch_inputs)
+    theirs = found.last_hidden_state if hasattr(found, "last_hidden_state") else found[0]
+    return keras_output(converted.ours, keras_inputs), theirs.numpy()
