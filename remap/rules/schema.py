@@ -74,8 +74,8 @@ class Part(Table, frozen=True):
     """One source of a list, with its own axes and take, applied before it is combined."""
 
     tensor: Annotated[str, Meta(description="Regex of the tensor's name, relative to the module.")]
-    axes: str | None = None
-    take: dict[str, int | str] = {}
+    axes: Annotated[str | None, Meta(description="einops pattern for this source alone.")] = None
+    take: Annotated[dict[str, int | str], Meta(description="An index or a slice of an axis of this source.")] = {}
 
 
 class Expression(Table, frozen=True):
@@ -191,15 +191,21 @@ class Document(Table, frozen=True):
     """A whole rule file."""
 
     format: Annotated[Literal[1], Meta(description="Version of the rule language.")]
-    about: About = About()
-    batchnorm: BatchNorm = BatchNorm()
-    source: SourceOptions = SourceOptions()
-    params: dict[str, int | float | str | Param] = {}
+    about: Annotated[About, Meta(description="What the file converts.")] = About()
+    batchnorm: Annotated[BatchNorm, Meta(description="The epsilons of BatchNorm, and what a difference means.")] = (
+        BatchNorm()
+    )
+    source: Annotated[SourceOptions, Meta(description="How the checkpoint is unwrapped.")] = SourceOptions()
+    params: Annotated[
+        dict[str, int | float | str | Param], Meta(description="Named sizes and numbers; --set NAME=VALUE overrides.")
+    ] = {}
     tables: Annotated[dict[str, dict[str, int | str]], Meta(description="Look-ups for templates: {roles[role]}.")] = {}
-    include: list[str | Include] = []
-    layouts: dict[str, Layout] = {}
-    rename: list[Rename] = []
-    ignore: list[Ignore] = []
-    keep: list[Keep] = []
-    fill: list[FillRule] = []
-    derive: list[Derive] = []
+    include: Annotated[list[str | Include], Meta(description="Rule files whose rules are taken in.")] = []
+    layouts: Annotated[
+        dict[str, Layout], Meta(description="Layouts of this file's own: Keras variable to how it is made.")
+    ] = {}
+    rename: Annotated[list[Rename], Meta(description="Where modules, or single tensors, go.")] = []
+    ignore: Annotated[list[Ignore], Meta(description="Source tensors that are left behind.")] = []
+    keep: Annotated[list[Keep], Meta(description="Target variables that stay at their initial value.")] = []
+    fill: Annotated[list[FillRule], Meta(description="Target variables that are set to a constant.")] = []
+    derive: Annotated[list[Derive], Meta(description="Tensors computed from others before any rule sees them.")] = []
