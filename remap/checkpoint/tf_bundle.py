@@ -19,6 +19,8 @@ from remap.errors import CheckpointError
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 FOOTER = 48
 UNCOMPRESSED = 0
+OBJECT_ENDING = "/.ATTRIBUTES/VARIABLE_VALUE"
+"""What every variable's key ends in when the checkpoint is object-based."""
 MAX_RANK = 254
 
 _DTYPES = {
@@ -40,6 +42,8 @@ def index_of(path: Path) -> Path | None:
 
 def open_tf_bundle(index: Path) -> Checkpoint:
     """The tensors of a TensorFlow checkpoint by name, from its index alone.
+
+    Names of object-based checkpoints are given without their fixed ending: ``layer_with_weights-0/kernel``.
 
     Raises:
         CheckpointError: The index is damaged, compressed, or names bytes that are not there.
@@ -63,7 +67,7 @@ def _checkpoint(index: Path, entries: dict[bytes, bytes], shards: int) -> Checkp
     tensors: dict[str, Tensor] = {}
     skipped: list[Skipped] = []
     for key, value in entries.items():
-        name, fields = key.decode(), _fields(value)
+        name, fields = key.decode().removesuffix(OBJECT_ENDING), _fields(value)
         code, shape = _number(fields, 1, 0), _shape(fields)
         if code not in _DTYPES or 7 in fields:
             kind = "a partitioned variable" if 7 in fields else "strings" if code == 7 else f"TensorFlow type {code}"
@@ -184,9 +188,3 @@ def _bytes(value: int | bytes) -> bytes:
     if not isinstance(value, bytes):
         raise ValueError("a message is a number")
     return value
-
-
-def object_names(checkpoint: Checkpoint) -> dict[str, str]:
-    """Names of an object-based checkpoint without their fixed ending, by full name."""
-    ending = "/.ATTRIBUTES/VARIABLE_VALUE"
-    return {name: name.removesuffix(ending) for name in checkpoint}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
@@ -22,7 +21,7 @@ def command(file: str, pattern: str | None, as_json: bool) -> None:
     PATTERN is a regular expression, '<name>' standing for an index; only tensors whose whole name it matches
     are shown.
     """
-    found = listing(Path(file), pattern)
+    found = listing(file, pattern)
     if as_json:
         click.echo(json.dumps(listing_data(found)))
     else:

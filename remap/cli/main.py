@@ -15,7 +15,12 @@ from remap.errors import RemapError
 COMMANDS = {
     "apply": "Convert a checkpoint by a rule file, and prove the result.",
     "check": "Hold a written file against rules, checkpoint and model.",
+    "diff": "Hold two weight files of any format against each other.",
+    "explain": "Tell how one tensor or one variable is converted, step by step.",
     "inspect": "Show the tensors of a checkpoint or of a Keras file.",
+    "lint": "Say what could go wrong with a rule file, without converting.",
+    "rules": "List the shipped rule files, or show one.",
+    "schema": "Print the JSON Schema of a rule file, for editors.",
     "target": "Save what a Keras model holds, so that no model is needed later.",
 }
 """Name of each command, which is also its module in :mod:`remap.cli`, and its line in ``remap --help``."""

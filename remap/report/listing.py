@@ -11,8 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.tree import Tree
 
-from remap.checkpoint.keras_h5 import is_hdf5, open_keras_h5
-from remap.checkpoint.open import open_checkpoint
+from remap.checkpoint.anything import open_weights
 from remap.checkpoint.tensor import Checkpoint, Tensor
 from remap.errors import UsageError
 from remap.plan.suggest import grouped
@@ -21,7 +20,6 @@ from remap.rules.pattern import PatternError, Patterns
 
 SHAPES_SHOWN = 3
 SKIPPED_SHOWN = 12
-_SEPARATOR = re.compile(r"[./]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +30,14 @@ class Listing:
     tensors: tuple[Tensor, ...]
 
 
-def listing(path: Path, pattern: str | None = None) -> Listing:
+def listing(path: str | Path, pattern: str | None = None) -> Listing:
     """Open a checkpoint or a Keras HDF5 file and choose tensors by a regular expression.
 
     Raises:
         CheckpointError: It cannot be read.
         UsageError: The pattern is invalid, or matches nothing.
     """
-    checkpoint = open_keras_h5(path) if is_hdf5(path) else open_checkpoint(path)
+    checkpoint = open_weights(path)
     if pattern is None:
         return Listing(checkpoint, tuple(checkpoint.values()))
     try:
@@ -80,10 +78,11 @@ def print_listing(found: Listing, out: Console) -> None:
     )
     if checkpoint.peeled:
         out.print(f"peeled: {', '.join(checkpoint.peeled)}", markup=False)
+    separator = "/" if any("/" in tensor.name for tensor in found.tensors) else "."
     root = Tree("", hide_root=True)
     branches: dict[tuple[str, ...], Tree] = {(): root}
     for pattern, members in _merged(found.tensors):
-        *path, leaf = _components(pattern)
+        *path, leaf = _components(pattern, separator)
         branch = root
         for depth in range(1, len(path) + 1):
             key = tuple(path[:depth])
@@ -103,7 +102,7 @@ def _merged(tensors: Iterable[Tensor]) -> list[tuple[str, list[Tensor]]]:
     return [(pattern, [by_name[name] for name in names]) for pattern, names in grouped(by_name)]
 
 
-def _components(pattern: str) -> list[str]:
+def _components(pattern: str, separator: str) -> list[str]:
     """A pattern's components, the dots inside of ranges left alone."""
     ranges: list[str] = []
 
@@ -111,7 +110,7 @@ def _components(pattern: str) -> list[str]:
         ranges.append(match[0])
         return f"\0{len(ranges) - 1}\0"
 
-    parts = _SEPARATOR.split(re.sub(r"\{[^}]*\}", hide, pattern))
+    parts = re.sub(r"\{[^}]*\}", hide, pattern).split(separator)
     return [re.sub(r"\0(\d+)\0", lambda match: ranges[int(match[1])], part) for part in parts]
 
 

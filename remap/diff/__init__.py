@@ -1,0 +1,1 @@
+"""Two weight files held against each other, tensor by tensor, without loading either."""

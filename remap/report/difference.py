@@ -1,0 +1,48 @@
+"""A difference of two files for people, grouped like the other reports."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from remap.diff.files import Difference, Entry
+from remap.plan.suggest import grouped
+from remap.report.terminal import table
+
+SHOWN = 40
+
+
+def print_difference(found: Difference, a: str, b: str, out: Console) -> None:
+    """What differs, names that differ in numbers only on one line; then the count."""
+    differing = {entry.name: entry for entry in found.entries if entry.verdict != "equal"}
+    rows = table(out, "name", "what", "a", "b", "max abs", "max rel", "equal", right=("max abs", "max rel", "equal"))
+    patterns = grouped(differing)
+    for pattern, names in patterns[:SHOWN]:
+        rows.add_row(*_row(pattern, [differing[name] for name in names]))
+    if differing:
+        out.print(rows, markup=False)
+    if len(patterns) > SHOWN:
+        out.print(f"... and {len(patterns) - SHOWN} more patterns")
+    for side, only in ((a, found.only_a), (b, found.only_b)):
+        for pattern, members in grouped(only)[:SHOWN]:
+            out.print(f"only in {side}: {pattern} ({len(members)})", markup=False)
+    equal = len(found.entries) - len(differing)
+    verdict = "[bold green]equal[/]" if found.equal else "[bold red]different[/]"
+    out.print(
+        f"{verdict}: {equal} of {len(found.entries)} shared tensors equal bit for bit, {len(differing)} differ; "
+        f"{len(found.only_a)} only in {a}, {len(found.only_b)} only in {b}"
+    )
+
+
+def _row(pattern: str, entries: list[Entry]) -> tuple[str, ...]:
+    kinds = "/".join(dict.fromkeys(entry.verdict for entry in entries))
+    compared = [entry.compared for entry in entries if entry.compared is not None]
+    elements, equal = sum(c.elements for c in compared), sum(c.equal for c in compared)
+    return (
+        pattern if len(entries) == 1 else f"{pattern} ({len(entries)})",
+        kinds,
+        f"{entries[0].dtypes[0]} {list(entries[0].shapes[0])}",
+        f"{entries[0].dtypes[1]} {list(entries[0].shapes[1])}",
+        f"{max(c.absolute for c in compared):.3g}" if compared else "",
+        f"{max(c.relative for c in compared):.3g}" if compared else "",
+        f"{equal / elements:.1%}" if elements else "",
+    )
