@@ -32,3 +32,5 @@ def command(model: str, model_args: tuple[str, ...], out: str, force: bool) -> N
         f"[bold green]wrote[/] {out}  {inventory.kind} model, {len(inventory.variables)} variables in "
         f"{len(inventory.layers)} layers, Keras {inventory.keras_version}"
     )
+    for note in inventory.notes:
+        console().print(f"note: {note}", markup=False)

@@ -54,6 +54,8 @@ def print_plan(plan: Plan, out: Console) -> None:
         out.print(f"            no tensors, left alone: {names}{more}", markup=False)
     if plan.target is not None:
         out.print(f"[bold]target[/]      {plan.target.model}  {len(plan.target.variables)} variables")
+        for note in plan.target.notes:
+            out.print(f"            {note}", markup=False)
     out.print()
     found = table(out, "PyTorch", "Keras", "layout", "variables", "size", "rule", right=("variables", "size"))
     for row in rows(plan):
