@@ -8,26 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from remap.arguments import Model, Rules, Source, model_source, opened, target_of
 from remap.checkpoint.open import open_checkpoint as _open
 from remap.checkpoint.tensor import Checkpoint
-from remap.errors import PlanError, UsageError
-from remap.plan.make import Initial, make_plan
+from remap.errors import UsageError
+from remap.plan.make import make_plan
 from remap.plan.params import Scalar
 from remap.plan.plan import Plan
+from remap.plan.shipped import plan_with_shipped
 from remap.rules.load import load_rules
-from remap.rules.rulefile import RuleFile
 from remap.target.inventory import Inventory
-from remap.target.shipped import shipped_inventory
 
 if TYPE_CHECKING:
     from remap.check.compare import Checked
-    from remap.target.spec import ModelSource
     from remap.write.write import Written
-
-Rules = str | Path | RuleFile
-Source = str | Path | Checkpoint | Mapping[str, Any]
-Model = Any
-"""A spec (``"package.module:callable"``, ``"file.py:callable"``, ``"model.keras"``), a callable, or a live model."""
 
 __all__ = ["Result", "apply", "check", "load_into", "load_rules", "open_checkpoint", "plan"]
 
@@ -95,13 +89,13 @@ def plan(
     >>> [(a.name, a.shape) for a in found.assignments]
     [('dense/kernel', (10, 5)), ('dense/bias', (5,))]
     """
-    file, source, recognised = _opened(rules, checkpoint)
-    inventory, initial = _target(model, target)
+    file, source, recognised = opened(rules, checkpoint)
+    inventory, initial = target_of(model, target)
     settings: dict[str, Any] = {"params": params, "dtype": dtype, "allow_code": allow_code}
     if inventory is not None:
         found = make_plan(file, source, inventory, initial=initial, **settings)
     else:
-        found = _plan_with_shipped(file, source, settings)
+        found = plan_with_shipped(file, source, settings)
     return replace(found, recognised=recognised)
 
 
@@ -147,7 +141,7 @@ def apply(
     from remap.write.write import output_format, write
 
     started = time.perf_counter()
-    source = _model_source(model) if model is not None else None
+    source = model_source(model) if model is not None else None
     planned = plan(
         rules, checkpoint, model=source, target=target, params=params, dtype=dtype, allow_code=allow_code
     )  # fmt: skip
@@ -195,7 +189,7 @@ def check(
     path = Path(file)
     if not path.exists():
         raise UsageError("no such file", where=str(path))
-    source = _model_source(model)
+    source = model_source(model)
     planned = plan(rules, checkpoint, model=source, params=params, dtype=dtype, allow_code=allow_code)
     return check_file(planned, path, source, _stage(progress, "check", planned))
 
@@ -227,7 +221,7 @@ def load_into(
     from remap.check.model import assign_all
     from remap.target.keras_model import identify, inventory_of
 
-    file, source, _ = _opened(rules, checkpoint)
+    file, source, _ = opened(rules, checkpoint)
     inventory = inventory_of(model)
     live = identify(model, inventory)
     planned = make_plan(
@@ -244,78 +238,6 @@ def default_output(planned: Plan, format: str | None = None) -> Path:
     for suffix in (".safetensors", ".pth", ".pt", ".bin", ".ckpt"):
         name = name.removesuffix(suffix)
     return path.with_name(f"{name}.weights.h5" if planned.target is not None else f"{name}.h5")
-
-
-def _plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str, Any]) -> Plan:
-    """The plan against the first shipped inventory of the rule file's models that it closes with; without one,
-    the plan that the rules make alone."""
-    needs_target = file.fills or file.keeps or any(param.target for param in file.params.values())
-    alone = None if needs_target else make_plan(file, source, None, **settings)
-    failures: list[PlanError] = []
-    for spec in file.about.models:
-        inventory = shipped_inventory(spec)
-        if inventory is None or (alone is not None and len(alone.assignments) != len(inventory.variables)):
-            continue
-        try:
-            return make_plan(file, source, inventory, **settings)
-        except PlanError as error:
-            failures.append(error)
-    if alone is not None:
-        return alone
-    if failures:
-        raise min(failures, key=lambda error: len(error.problems))
-    return make_plan(file, source, None, **settings)
-
-
-def _opened(rules: Rules, checkpoint: Source) -> tuple[RuleFile, Checkpoint, tuple[str, ...]]:
-    """Rules and checkpoint, and why these rules where they were to be found out."""
-    if rules != "auto":
-        file = rules if isinstance(rules, RuleFile) else load_rules(rules)
-        return file, _checkpoint(checkpoint, file), ()
-    from remap.plan.recognise import choose
-
-    source = _checkpoint(checkpoint, None)
-    best, second = choose(source)
-    lines = [f"recognised as '{best.name}': {best.why()}"]
-    lines.append(f"second: '{second.name}': {second.why()}" if second else "no other shipped rule file knows any of it")
-    file = load_rules(best.name)
-    return file, source, tuple(lines)
-
-
-def _checkpoint(checkpoint: Source, file: RuleFile | None) -> Checkpoint:
-    if isinstance(checkpoint, Checkpoint):
-        return checkpoint
-    if isinstance(checkpoint, Mapping):
-        from remap.checkpoint.memory import from_state_dict
-
-        return from_state_dict(checkpoint)
-    return _open(checkpoint) if file is None else _open(checkpoint, root=file.source.root, strip=file.source.strip)
-
-
-def _target(model: Model | None, target: str | Path | Inventory | None) -> tuple[Inventory | None, Initial | None]:
-    if model is None:
-        return (target if isinstance(target, Inventory) or target is None else Inventory.load(Path(target))), None
-    if target is not None:
-        raise UsageError("a model and a target are given", expected="one of them", fix="leave out --target")
-    from remap.check.model import initial_values
-    from remap.target.keras_model import inventory_of
-
-    source = _model_source(model)
-    inventory = inventory_of(source)
-    return inventory, initial_values(source, inventory)
-
-
-def _model_source(model: Model) -> ModelSource:
-    from remap.target.spec import ModelSource, load_model_builder
-
-    if isinstance(model, ModelSource):
-        return model
-    if isinstance(model, str | Path):
-        return load_model_builder(str(model))
-    name = getattr(model, "__name__", None) or getattr(model, "name", None) or type(model).__name__
-    if callable(model) and not hasattr(model, "variables"):
-        return ModelSource(str(name), model)
-    return ModelSource(str(name), lambda: model)
 
 
 def _stage(progress: Callable[[str, int, int], None] | None, stage: str, planned: Plan) -> Callable[[int], None] | None:

@@ -1,0 +1,34 @@
+"""Planning against the inventories that come with remap, where no model is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from remap.checkpoint.tensor import Checkpoint
+from remap.errors import PlanError
+from remap.plan.make import make_plan
+from remap.plan.plan import Plan
+from remap.rules.rulefile import RuleFile
+from remap.target.shipped import shipped_inventory
+
+
+def plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str, Any]) -> Plan:
+    """The plan against the first shipped inventory of the rule file's models that it closes with; without one,
+    the plan that the rules make alone."""
+    needs_target = file.fills or file.keeps or any(param.target for param in file.params.values())
+    alone = None if needs_target else make_plan(file, source, None, **settings)
+    failures: list[PlanError] = []
+    for spec in file.about.models:
+        inventory = shipped_inventory(spec)
+        if inventory is None or (alone is not None and len(alone.assignments) != len(inventory.variables)):
+            continue
+        try:
+            return make_plan(file, source, inventory, **settings)
+        except PlanError as error:
+            failures.append(error)
+    if alone is not None:
+        return alone
+    if failures:
+        raise min(failures, key=lambda error: len(error.problems))
+    return make_plan(file, source, None, **settings)
