@@ -54,8 +54,15 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
-    """One regex that claims keys: a rule and, with a layout, one of its source patterns."""
+class Claim:
+    """One regex that claims whole keys.
+
+    Args:
+        rule: The rule that it is for.
+        pattern: The regex, the module's and the tensor's part together.
+        source: With a layout, the source pattern of the layout.
+        stacks: Captures that a stack is gathered over.
+    """
 
     rule: Rule[Rename] | Rule[Ignore]
     pattern: str
@@ -72,8 +79,7 @@ def match_keys(rules: RuleFile, keys: Iterable[str]) -> Claims:
     Raises:
         PatternError: A pattern ran out of time.
     """
-    claims = [claim for rename in rules.renames for claim in _rename_claims(rename, rules)]
-    claims += [_Claim(ignore, ignore.spec.match) for ignore in rules.ignores]
+    claims = claims_of(rules)
     patterns = Patterns(claim.pattern for claim in claims)
     groups: dict[tuple[int, str, tuple[str, ...]], Group] = {}
     found = Claims([], [], [], [], [], [])
@@ -100,20 +106,26 @@ def match_keys(rules: RuleFile, keys: Iterable[str]) -> Claims:
     return found
 
 
-def _rename_claims(rule: Rule[Rename], rules: RuleFile) -> list[_Claim]:
+def claims_of(rules: RuleFile) -> list[Claim]:
+    """Everything that a rule file claims keys by, in the order of its rules."""
+    claims = [claim for rename in rules.renames for claim in _rename_claims(rename, rules)]
+    return claims + [Claim(ignore, ignore.spec.match) for ignore in rules.ignores]
+
+
+def _rename_claims(rule: Rule[Rename], rules: RuleFile) -> list[Claim]:
     if rule.spec.layout is None:
-        return [_Claim(rule, rule.spec.match)]
+        return [Claim(rule, rule.spec.match)]
     layout = rules.layout_of(rule.spec)
     module = f"(?P<{_MODULE}>{rule.spec.match})\\." if rule.spec.match else ""
     stacks: dict[str, set[str]] = {}
     for expression in layout.values():
         for pattern in source_patterns(expression):
             stacks.setdefault(pattern, set()).update({expression.stack} if expression.stack else ())
-    return [_Claim(rule, f"{module}(?:{pattern})", pattern, tuple(sorted(names))) for pattern, names in stacks.items()]
+    return [Claim(rule, f"{module}(?:{pattern})", pattern, tuple(sorted(names))) for pattern, names in stacks.items()]
 
 
 def _join(
-    groups: dict[tuple[int, str, tuple[str, ...]], Group], claim: _Claim, key: str, captures: dict[str, str]
+    groups: dict[tuple[int, str, tuple[str, ...]], Group], claim: Claim, key: str, captures: dict[str, str]
 ) -> str | None:
     """Add a key to the group of its module and captures; the key whose place it took, if there was one."""
     rule: Rule[Rename] = claim.rule  # type: ignore[assignment]

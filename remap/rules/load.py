@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -129,10 +129,9 @@ class _Reader:
                 **builtin_layouts(),
                 **self._merged("layout", [_own_layouts(file) for file in files], layouts, place),
             },
-            layout_places=dict(
-                [entry for file in files for entry in file.layout_places.items()]
-                + [(name, places.find("layouts", name)) for name in layouts]
-            ),
+            layout_places=_places([file.layout_places for file in files], "layouts", layouts, places),
+            param_places=_places([file.param_places for file in files], "params", params, places),
+            table_places=_places([file.table_places for file in files], "tables", whole.get("tables") or {}, places),
             renames=(*rules["rename"], *(rule for file in files for rule in file.renames)),
             ignores=(*rules["ignore"], *(rule for file in files for rule in file.ignores)),
             keeps=(*rules["keep"], *(rule for file in files for rule in file.keeps)),
@@ -218,6 +217,13 @@ class _Reader:
                     )  # fmt: skip
                 merged[name] = value
         return {**merged, **own}
+
+
+def _places(
+    included: list[Mapping[str, Place]], section: str, names: Iterable[str], places: Places
+) -> dict[str, Place]:
+    found = {name: place for part in included for name, place in part.items()}
+    return found | {name: places.find(section, name) for name in names}
 
 
 def _own_layouts(file: RuleFile) -> dict[str, Any]:

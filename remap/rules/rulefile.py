@@ -55,6 +55,8 @@ class RuleFile:
         tables: Look-ups for templates.
         layouts: Built-in layouts and the file's own, by name; each maps Keras variables to expressions.
         layout_places: Where each layout of the file's own stands.
+        param_places: Where each parameter stands.
+        table_places: Where each look-up stands.
         renames: ``[[rename]]`` rules, those of included files too.
         ignores: ``[[ignore]]`` rules.
         keeps: ``[[keep]]`` rules.
@@ -70,6 +72,8 @@ class RuleFile:
     tables: Mapping[str, Mapping[str, int | str]]
     layouts: Mapping[str, Mapping[str, Expression]]
     layout_places: Mapping[str, Place]
+    param_places: Mapping[str, Place]
+    table_places: Mapping[str, Place]
     renames: tuple[Rule[Rename], ...]
     ignores: tuple[Rule[Ignore], ...]
     keeps: tuple[Rule[Keep], ...]

@@ -1,0 +1,93 @@
+"""``remap lint``."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from remap.cli import options
+from remap.lint.finding import CODES, Finding
+from remap.lint.lint import lint
+from remap.report.terminal import console
+
+_CODES = "\b\nCodes:\n" + "\n".join(f"  {code}  {kind}" for code, kind in CODES.items())
+
+
+@click.command("lint", epilog=_CODES)
+@click.argument("rules")
+@click.argument("checkpoint", required=False)
+@options.model
+@options.model_arg
+@click.option("--target", metavar="FILE", help="Inventory from 'remap target', instead of a model.")
+@options.settings
+@click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", help="How to print.")
+def command(
+    rules: str,
+    checkpoint: str | None,
+    model: str | None,
+    model_args: tuple[str, ...],
+    target: str | None,
+    settings: tuple[str, ...],
+    form: str,
+) -> None:
+    """Say what could go wrong with RULES, without converting.
+
+    Without CHECKPOINT the rules are held against each other; with one also against its tensors, and with --model
+    against the model's variables. Exits with 1 where there is any finding.
+    """
+    found = lint(
+        rules, checkpoint, model=options.model_source(model, model_args), target=target,
+        params=options.parsed_settings(settings),
+    )  # fmt: skip
+    if form == "json":
+        click.echo(json.dumps([_data(finding) for finding in found], indent=2))
+    elif form == "github":
+        for finding in found:
+            click.echo(_annotation(finding))
+    else:
+        _print(found)
+    sys.exit(1 if found else 0)
+
+
+def _print(found: list[Finding]) -> None:
+    out = console()
+    for finding in found:
+        style = "bold red" if finding.level == "error" else "bold yellow"
+        out.print(f"[{style}]{finding.code}[/] {finding.level}: ", end="")
+        out.print(finding.message, markup=False)
+        out.print(f"  at {finding.place}", markup=False)
+        for line in finding.excerpt().splitlines() if finding.place.text else ():
+            out.print(f"  {line}", markup=False, overflow="ignore", crop=False)
+        out.print(f"  fix: {finding.fix}", markup=False)
+    errors = sum(finding.level == "error" for finding in found)
+    if found:
+        out.print(f"{len(found)} findings, {errors} of them errors")
+    else:
+        out.print("nothing to say: the rules look right")
+
+
+def _data(finding: Finding) -> dict[str, object]:
+    return {
+        "code": finding.code,
+        "kind": CODES[finding.code],
+        "level": finding.level,
+        "message": finding.message,
+        "file": str(finding.place.path),
+        "line": finding.place.line,
+        "column": finding.place.start + 1,
+        "fix": finding.fix,
+    }
+
+
+def _annotation(finding: Finding) -> str:
+    """A finding as a workflow command that GitHub shows beside the line."""
+    place = finding.place
+    text = _escaped(f"{finding.message}. Fix: {finding.fix}")
+    file = _escaped(str(place.path)).replace(":", "%3A").replace(",", "%2C")
+    return f"::{finding.level} file={file},line={place.line},col={place.start + 1},title={finding.code}::{text}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,0 +1,87 @@
+"""All checks, one after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from remap.api import open_checkpoint, plan
+from remap.checkpoint.tensor import Checkpoint
+from remap.errors import PlanError, Problem
+from remap.lint.checkpoint import CHECKPOINT_CHECKS
+from remap.lint.finding import Finding
+from remap.lint.overlap import OVERLAP_CHECKS
+from remap.lint.patterns import PATTERN_CHECKS, written_patterns
+from remap.lint.unused import UNUSED_CHECKS
+from remap.plan.derive import derive_tensors
+from remap.plan.match import match_keys
+from remap.plan.params import resolve_params
+from remap.rules.load import load_rules
+from remap.rules.place import Place
+from remap.rules.rulefile import RuleFile
+
+_PLACE = re.compile(r"(.+?\.toml):(\d+)")
+_TOLD = {"a rule matches nothing", "several rules claim one source tensor"}
+"""Problems of a plan that have codes of their own."""
+
+
+def lint(rules: str | Path, checkpoint: str | Path | None = None, **settings: Any) -> list[Finding]:
+    """Everything that can be said of a rule file without converting.
+
+    Args:
+        rules: Path of a rule file, or the bare name of a shipped one.
+        checkpoint: A checkpoint to hold it against.
+        **settings: ``model``, ``target``, ``params`` ... as :func:`remap.api.plan` takes them.
+
+    Returns:
+        Findings in the order of file and line.
+
+    Raises:
+        RuleError: The rule file is wrong by itself.
+        CheckpointError: The checkpoint cannot be read.
+    """
+    file = load_rules(rules)
+    found = [finding for pattern in written_patterns(file) for check in PATTERN_CHECKS for finding in check(pattern)]
+    found += [finding for check in UNUSED_CHECKS for finding in check(file)]
+    static = [finding for check in OVERLAP_CHECKS for finding in check(file)]
+    if checkpoint is not None:
+        source = open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
+        found += _against(file, source, settings)
+    told = {(finding.code, finding.place) for finding in found}
+    found += [finding for finding in static if (finding.code, finding.place) not in told]
+    return sorted(dict.fromkeys(found), key=lambda finding: (str(finding.place.path), finding.place.line, finding.code))
+
+
+def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> Iterator[Finding]:
+    params = resolve_params(rules, settings.get("params") or {}, source.path, source, None)
+    tensors, _, _ = derive_tensors(rules, source, params)
+    claims = match_keys(rules, tensors)
+    for check in CHECKPOINT_CHECKS:
+        yield from check(rules, source, claims)
+    try:
+        planned = plan(rules, source, **settings)
+    except PlanError as error:
+        yield from (_problem(problem, rules) for problem in error.problems if problem.what not in _TOLD)
+    else:
+        for warning in planned.warnings:
+            match = _PLACE.search(warning)
+            yield Finding("R402", warning, _place(match, rules), "read it, and decide")
+
+
+def _problem(problem: Problem, rules: RuleFile) -> Finding:
+    match = _PLACE.match(problem.where)
+    details = [problem.where[match.end() :].strip(" ()") if match else problem.where, problem.found]
+    if problem.expected:
+        details.append(f"expected {problem.expected}")
+    message = ": ".join([problem.what, *(detail for detail in details if detail)])
+    return Finding("R401", message, _place(match, rules), problem.fix or "make the two sides fit", "error")
+
+
+def _place(match: re.Match[str] | None, rules: RuleFile) -> Place:
+    if match is None:
+        return Place(rules.path, 1)
+    path, line = Path(match[1]), int(match[2])
+    lines = path.read_text("utf-8").split("\n") if path.is_file() else []
+    return Place(path, line, lines[line - 1] if line <= len(lines) else "")
