@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from math import isqrt, prod
+from math import prod
 from mmap import mmap
 from operator import add
 from typing import Protocol
@@ -17,10 +17,13 @@ from remap.dtypes import working_dtype
 from remap.layout.copy import copy
 from remap.layout.recipe import Piece, Recipe, Term, View
 
-TILE_BYTES = 16 * 1024 * 1024
+TILE_BYTES = 32 * 1024 * 1024
 MAPPED_BYTES = 64 * 1024 * 1024
 """Bytes of mapped files that one variable may have in memory at a time: they count as the process's own."""
-RUN_BYTES = 8 * 1024
+RUN = 512
+"""Bytes that a tile reads in one run at least, where its sources can be in memory whole: some cache lines."""
+LARGE_RUN = 4096
+"""The same where they cannot: a page."""
 FAULT_BYTES = 64 * 1024
 """What the kernel maps around a touched page of a file."""
 
@@ -83,9 +86,8 @@ class Tile:
 def tiles(recipe: Recipe, budget: int = TILE_BYTES) -> list[Tile]:
     """Boxes that cover the variable, each of at most about ``budget`` bytes.
 
-    Where the sources can be in memory whole, each tile is one run of the variable, in order. Of a larger variable,
-    tiles are boxes with runs of :data:`RUN_BYTES` or more both where it is read and where it is written, so that
-    neither side is touched in crumbs.
+    Each reads its source in runs of some length and, for the rest, is as much of the variable in one run as fits.
+    Where the sources are too large to be in memory whole, runs are longer: every one costs a page fault.
 
     >>> recipe = Recipe((4, 3), (4, 3), np.dtype("f4"), ())
     >>> [tile.stop for tile in tiles(recipe, budget=24)]
@@ -94,10 +96,8 @@ def tiles(recipe: Recipe, budget: int = TILE_BYTES) -> list[Tile]:
     axes, item = recipe.axes, recipe.dtype.itemsize
     backwards = range(len(axes))[::-1]
     extents = [1] * len(axes)
-    if recipe.reach > MAPPED_BYTES:
-        run = min(RUN_BYTES // item, isqrt(budget // item))
-        _lengthen(extents, axes, _reading_order(recipe), run)
-        _lengthen(extents, axes, backwards, run)
+    if recipe.nbytes > budget and recipe.terms:
+        _lengthen(extents, recipe, (LARGE_RUN if recipe.reach > MAPPED_BYTES else RUN) // item)
     for axis in backwards:
         room = budget // item * extents[axis] // prod(extents)
         extents[axis] = max(extents[axis], min(axes[axis], room))
@@ -107,19 +107,14 @@ def tiles(recipe: Recipe, budget: int = TILE_BYTES) -> list[Tile]:
     return [Tile(start, tuple(map(min, map(add, start, extents), axes))) for start in starts]
 
 
-def _reading_order(recipe: Recipe) -> list[int]:
-    """The axes, that along which the first source moves by the smallest steps first."""
+def _lengthen(extents: list[int], recipe: Recipe, count: int) -> None:
+    """Widen a box until the first source is read in runs of ``count`` elements."""
     steps = [abs(step) for step in recipe.terms[0][0].view.strides]
-    return sorted((axis for axis, step in enumerate(steps) if step), key=lambda axis: steps[axis])
-
-
-def _lengthen(extents: list[int], axes: tuple[int, ...], order: Sequence[int], count: int) -> None:
-    """Widen a box until it holds a run of ``count`` elements along the axes in ``order``."""
     run = 1
-    for axis in order:
-        extents[axis] = max(extents[axis], min(axes[axis], max(count // run, 1)))
+    for axis in sorted((axis for axis, step in enumerate(steps) if step), key=lambda axis: steps[axis]):
+        extents[axis] = min(recipe.axes[axis], -(-count // run))
         run *= extents[axis]
-        if extents[axis] < axes[axis]:
+        if run >= count:
             return
 
 

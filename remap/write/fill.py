@@ -18,13 +18,15 @@ from threading import Lock
 import numpy as np
 
 from remap.errors import Problem, WriteError
-from remap.layout.tiles import Tile, tiles
+from remap.layout.tiles import TILE_BYTES, Tile, tiles
 from remap.plan.plan import Assignment
 from remap.write.flush import start_writeback
 from remap.write.narrow import Loss, cast
 
 THREADS = min(2, os.cpu_count() or 1)
 """Two keep a disk cache busy; more only wait for memory."""
+WRITE_BYTES = 512 * 1024
+"""What one call writes: for larger ones the kernel looks for 2 MB of memory in one piece, which is dear."""
 FLUSH_BYTES = 64 * 1024 * 1024
 """How much is written before the disk is told to start on it."""
 
@@ -114,7 +116,7 @@ class _Run:
         self._filler = filler
         self._handle = handle
         self._regions = regions
-        self._cuts = [tiles(region.assignment.value.recipe) for region in regions]
+        self._cuts = [_cut(region) for region in regions]
         self._left = [len(cuts) for cuts in self._cuts]
         self._uses = Counter(id(source.storage) for region in regions for source in region.assignment.value.sources)
         self._todo = ((number, tile) for number, cuts in enumerate(self._cuts) for tile in cuts)
@@ -182,6 +184,13 @@ class _Run:
             storage.release()
 
 
+def _cut(region: Region) -> list[Tile]:
+    """Tiles that are no larger after the cast than before."""
+    recipe = region.assignment.value.recipe
+    item = recipe.dtype.itemsize
+    return tiles(recipe, TILE_BYTES * item // max(item, region.dtype.itemsize))
+
+
 class _Room:
     """A buffer that is used again for every tile: fresh memory costs as much as the copy."""
 
@@ -197,5 +206,5 @@ class _Room:
 
 def _write_all(handle: int, data: memoryview, offset: int) -> None:
     while data:
-        written = os.pwrite(handle, data, offset)
+        written = os.pwrite(handle, data[:WRITE_BYTES], offset)
         data, offset = data[written:], offset + written
