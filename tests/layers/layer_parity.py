@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import torch
 
+import remap
 from remap.check.compare import as_numpy
-from remap.check.model import assign_all
 from remap.checkpoint.memory import from_state_dict
 from remap.plan.make import make_plan
 from remap.plan.plan import Plan
@@ -106,7 +106,9 @@ def planned(module: torch.nn.Module, model: Any, rules: Path, **options: Any) ->
 def convert(module: torch.nn.Module, model: Any, rules: Path, **options: Any) -> Plan:
     """Convert into the live model, whose values are read back and compared; the plan that was carried out."""
     plan = planned(module, model, rules, **options)
-    assert assign_all(plan, model).equal
+    checked = remap.load_into(model, rules, module.state_dict(), **options)
+    assert checked.equal
+    assert checked.variables == sum(assignment.kind != "kept" for assignment in plan.assignments)
     return plan
 
 
