@@ -10,11 +10,15 @@ from remap.lint.finding import Finding
 from remap.plan.match import Claim, claims_of
 from remap.rules.pattern import expand
 from remap.rules.rulefile import RuleFile
+from remap.rules.schema import Ignore
 from remap.rules.syntax import parse_regex
 
 
 def overlaps(rules: RuleFile) -> Iterator[Finding]:
-    """R102 and R103: pairs of rules that can claim one key, with such a key; once for each pair."""
+    """R102 and R103: pairs of rules that can claim one key, with such a key; once for each pair.
+
+    Two [[ignore]] rules that merely touch are passed over: a checkpoint that has such a key is rare, and told of.
+    """
     by_rule: dict[int, list[tuple[Claim, Automaton]]] = {}
     for claim in claims_of(rules):
         tree = parse_regex(expand(claim.pattern))
@@ -23,19 +27,24 @@ def overlaps(rules: RuleFile) -> Iterator[Finding]:
     for ones, others in combinations(by_rule.values(), 2):
         name = next((n for _, a in ones for _, b in others if (n := common_name(a, b)) is not None), None)
         if name is not None:
-            yield _finding(ones, others, name)
+            yield from _findings(ones, others, name)
 
 
-def _finding(ones: list[tuple[Claim, Automaton]], others: list[tuple[Claim, Automaton]], name: str) -> Finding:
+def _findings(
+    ones: list[tuple[Claim, Automaton]], others: list[tuple[Claim, Automaton]], name: str
+) -> Iterator[Finding]:
     for inner, outer in ((ones, others), (others, ones)):
         if all(any(holds(larger, smaller) for _, larger in outer) for _, smaller in inner):
             shadowed, by = inner[0][0].rule, outer[0][0].rule
-            return Finding(
+            yield Finding(
                 "R103", f"'{by.spec.match}' at {by.place} claims all that '{shadowed.spec.match}' does: '{name}'",
                 shadowed.place.of("match"), "remove one, or narrow the wider pattern",
             )  # fmt: skip
+            return
     first, second = ones[0][0].rule, others[0][0].rule
-    return Finding(
+    if isinstance(first.spec, Ignore) and isinstance(second.spec, Ignore):
+        return
+    yield Finding(
         "R102", f"'{second.spec.match}' and '{first.spec.match}' at {first.place} can both claim '{name}'",
         second.place.of("match"), "narrow one of the patterns: a key belongs to one rule",
     )  # fmt: skip

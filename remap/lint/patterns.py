@@ -67,7 +67,12 @@ def exploding(pattern: Written) -> Iterator[Finding]:
 def single_digit(pattern: Written) -> Iterator[Finding]:
     """R104: one digit where a series goes on: ``layer_1`` but not ``layer_10``."""
     if _takes_one_digit(pattern.tree):
-        yield Finding("R104", f"'{pattern.text}' takes one digit: 1 but not 10", pattern.place, "write <name>, or \\d+")
+        yield Finding(
+            "R104",
+            f"'{pattern.text}' takes one digit: 1 but not 10",
+            pattern.place,
+            "write <name>, or \\d+; [1-9]\\d* for all but 0",
+        )
 
 
 def _takes_one_digit(node: Node) -> bool:

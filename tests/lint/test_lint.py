@@ -90,6 +90,7 @@ def test_every_code_but_the_warnings_of_a_plan_is_in_the_table():
 CLEAN = {
     "patterns that touch and do not overlap": rule(r"a\.<i>", "b{i}") + rule(r"a\.<i>\.w", "c{i}") + rule(r"a\.x", "d"),
     "layouts of one module that take other tensors": rule("a", "x", 'layout = "dense"\n') + ignore(r"a\.running_.*"),
+    "two ignores that touch": ignore(r".*\.step") + ignore(r"head\..*"),
     "few digits, meant so": rule(r"conv(?P<n>[123])", "c{n}"),
     "two digits": rule(r"a(?P<n>\d\d?)", "c{n}"),
     "repetition that is told apart": ignore(r"(?:\w+\.)+x"),
