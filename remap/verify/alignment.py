@@ -1,0 +1,132 @@
+"""Which module became which layer: read from the plan, where the rules say it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from remap.plan.plan import Assignment, Plan
+from remap.rules.rulefile import RAW
+from remap.target.inventory import Inventory, Layer
+from remap.verify.reference import Module
+from remap.verify.rows import Pair
+
+
+def align(plan: Plan, modules: Mapping[str, Module], called: set[str]) -> tuple[list[Pair], dict[str, str]]:
+    """Pair every Keras layer that the plan writes with the modules it is made from.
+
+    Args:
+        plan: A plan that knows its target.
+        modules: Every PyTorch module by path.
+        called: Modules that were called; where one was not, the module around it stands for it.
+
+    Returns:
+        The pairs in the order of the target, and the layers without one with the reason.
+    """
+    assert plan.target is not None
+    sources: dict[int, dict[str, list[Assignment]]] = defaultdict(lambda: defaultdict(list))
+    untraced: dict[str, str] = {}
+    for assignment in plan.assignments:
+        if assignment.variable is None or assignment.kind != "moved":
+            continue
+        layer = _layer_of(plan.target, assignment.variable.layer)
+        module = _module_of(assignment, modules)
+        if module is None:
+            untraced[plan.target.layers[layer].path or assignment.name] = (
+                f"{assignment.sources[0]} is a parameter by itself, no module"
+            )
+        else:
+            sources[layer][_called(module, modules, called)].append(assignment)
+    return _pairs(plan, sources, modules, untraced), untraced
+
+
+def _pairs(
+    plan: Plan,
+    sources: Mapping[int, Mapping[str, Sequence[Assignment]]],
+    modules: Mapping[str, Module],
+    untraced: dict[str, str],
+) -> list[Pair]:
+    assert plan.target is not None
+    layers_of: dict[str, set[int]] = defaultdict(set)
+    for layer, found in sources.items():
+        for module in found:
+            layers_of[module].add(layer)
+    pairs: dict[int, Pair] = {}
+    for layer, found in sources.items():
+        together = [module for module in found if len(layers_of[module]) > 1]
+        holder = _common(plan.target, layers_of[together[0]]) if len(found) == 1 and together else None
+        record = plan.target.layers[layer if holder is None else holder]
+        assignments = tuple(entry for entries in found.values() for entry in entries)
+        key = layer if holder is None else holder
+        if key in pairs:
+            pairs[key] = Pair(record.path, record.class_name, pairs[key].modules, pairs[key].assignments + assignments)
+            continue
+        partial = [module for module in found if not _covered(module, modules, plan)]
+        if partial:
+            untraced[record.path] = f"{partial[0]} holds other modules too: its output is not this layer's"
+            continue
+        pairs[key] = Pair(record.path, record.class_name, tuple(found), assignments, bool(together) and holder is None)
+    return [pairs[key] for key in sorted(pairs)]
+
+
+def _layer_of(target: Inventory, index: int) -> int:
+    """A layer's index; for the cell of a recurrent layer, that of the layer, which runs it."""
+    layer = target.layers[index]
+    parent = _index(target, str(PurePosixPath(layer.path).parent))
+    if layer.class_name.endswith("Cell") and parent is not None:
+        return parent
+    return index
+
+
+def _index(target: Inventory, path: str) -> int | None:
+    return next((index for index, layer in enumerate(target.layers) if layer.path == path), None)
+
+
+def _module_of(assignment: Assignment, modules: Mapping[str, Module]) -> str | None:
+    if assignment.layout != RAW:
+        return assignment.module if not modules or assignment.module in modules else None
+    path = assignment.sources[0].rpartition(".")[0]
+    alone = path in modules and not any(other.startswith(f"{path}.") for other in modules if other != path)
+    return path if path and alone else None
+
+
+def _called(module: str, modules: Mapping[str, Module], called: set[str]) -> str:
+    """The module itself, or the nearest one around it that was called where it was not."""
+    path = module
+    while path and path not in called:
+        path = path.rpartition(".")[0]
+    return path if path else module
+
+
+def _covered(module: str, modules: Mapping[str, Module], plan: Plan) -> bool:
+    """Whether a module is what the layer computes: it holds no modules, or nothing but what the layer is made from."""
+    record = modules.get(module)
+    prefix = f"{module}." if module else ""
+    if record is None or not any(path != module and path.startswith(prefix) for path in modules):
+        return True
+    held = {prefix + name for name in record.tensors}
+    written = {name for entry in plan.assignments for name in entry.sources if name.startswith(prefix)}
+    own = {entry.variable.layer for entry in plan.assignments if entry.variable and written & set(entry.sources)}
+    return held <= written | {i.name for i in plan.ignored} and (len(own) == 1 or _common_of(plan, own) is not None)
+
+
+def _common_of(plan: Plan, layers: set[int]) -> int | None:
+    assert plan.target is not None
+    return _common(plan.target, layers)
+
+
+def _common(target: Inventory, layers: set[int]) -> int | None:
+    """The innermost layer that holds all of ``layers``, unless that is the model or a model inside of it."""
+    parts = [PurePosixPath(target.layers[index].path).parts for index in layers]
+    shared: list[str] = []
+    for level in zip(*parts, strict=False):
+        if len(set(level)) > 1:
+            break
+        shared.append(level[0])
+    index = _index(target, "/".join(shared)) if shared else None
+    return index if index is not None and _is_operation(target.layers[index]) else None
+
+
+def _is_operation(layer: Layer) -> bool:
+    return not layer.class_name.endswith(("Functional", "Sequential", "Model", "Backbone"))

@@ -1,0 +1,37 @@
+"""The suspicions, one kind a module: each looks at the site and yields trials, the likeliest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from remap.verify.causes import (
+    activation,
+    attention,
+    glue,
+    normalisation,
+    preprocessing,
+    recurrent,
+    resize,
+    weights,
+    window,
+)
+from remap.verify.explain import Trial
+from remap.verify.site import Site
+
+KINDS = (
+    window.trials,
+    normalisation.trials,
+    activation.trials,
+    preprocessing.trials,
+    resize.trials,
+    attention.trials,
+    recurrent.trials,
+    weights.trials,
+    glue.trials,
+)
+
+
+def all_trials(site: Site) -> Iterator[Trial]:
+    """Every suspicion about a site, the likeliest first."""
+    return chain.from_iterable(kind(site) for kind in KINDS)

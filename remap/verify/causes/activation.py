@@ -1,0 +1,93 @@
+"""Another activation than PyTorch's: GELU by tanh for GELU by erf, a slope, a form of hard-swish, or none at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from remap.verify.causes.functions import FUNCTIONS, apply
+from remap.verify.explain import Trial
+from remap.verify.forms import closest, forms
+from remap.verify.site import Site, Step
+
+
+def trials(site: Site) -> Iterator[Trial]:
+    """Every activation in the place of the one that Keras has; then what Keras has, where it was not seen."""
+    for position, step in enumerate(site.steps):
+        if not _elementwise(step):
+            continue
+        own = _name(step)
+        for name in FUNCTIONS:
+            yield Trial(
+                _cause(name, own), f"{name} instead of {own}", partial(_then, site, position, step, name), position,
+                hint=f"give the Keras layer the activation {name}",
+            )  # fmt: skip
+    if site.unseen is not None:
+        yield from _unseen(site)
+
+
+def _elementwise(step: Step) -> bool:
+    weightless = not list(getattr(step.layer, "weights", ()))
+    return weightless and len(step.inputs) == 1 and step.inputs[0].shape == step.output.shape and _known(step)
+
+
+def _known(step: Step) -> bool:
+    """Whether the step does what one of the activations does."""
+    return _name(step, default="") != ""
+
+
+def _name(step: Step, default: str = "the activation that it has") -> str:
+    x, y = step.inputs[0], step.output
+    for name in FUNCTIONS:
+        with np.errstate(all="ignore"):
+            made = apply(name, x)
+        if np.allclose(made, y, rtol=1e-5, atol=1e-6 * max(1.0, float(np.max(np.abs(y), initial=0.0)))):
+            return name
+    return default
+
+
+def _cause(name: str, own: str) -> str:
+    if name.startswith("gelu") and own.startswith("gelu"):
+        return "gelu tanh against erf"
+    if name.startswith("hard") and own.startswith("hard"):
+        return "hard-swish form" if "swish" in name else "hard-sigmoid form"
+    if name.startswith("linear"):
+        return "extra activation"
+    return "activation"
+
+
+def _then(site: Site, position: int, step: Step, name: str) -> np.ndarray:
+    """The activation, and the rest of the steps where its output is none of PyTorch's values."""
+    value = apply(name, step.inputs[0]).astype(step.output.dtype)
+    near = site.against(value)
+    if near is not None and near[0].largest <= site.allowed(near[1].output):
+        return value
+    return site.through(position + 1, value)
+
+
+def _unseen(site: Site) -> Iterator[Trial]:
+    """What Keras computes without a layer, told from PyTorch's own input of the activation."""
+    have = site.unseen
+    assert have is not None
+    for event in site.events:
+        if event.output.size != have.size or not event.inputs or event.inputs[0].shape != event.output.shape:
+            continue
+        if closest(event.output, have) is None:
+            continue
+        own = _name(event, default="")
+        if not own:
+            continue
+        for name in FUNCTIONS:
+            if name != own:
+                yield Trial(
+                    _cause(own, name), f"Keras computes {name} where PyTorch computes {own}",
+                    partial(_form, event, name, have), expected=have, hint=f"compute {own} in the Keras model",
+                )  # fmt: skip
+
+
+def _form(event: Step, name: str, have: np.ndarray) -> np.ndarray:
+    made = apply(name, event.inputs[0])
+    best = closest(made, have)
+    return best[0] if best is not None else next(forms(made, have.shape))

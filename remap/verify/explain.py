@@ -1,0 +1,183 @@
+"""Why two networks part: suspicions are tried on the recorded input, and one that makes the difference vanish is proved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from remap.plan.plan import Plan
+from remap.verify.audit import Disagreement
+from remap.verify.difference import Tolerance
+from remap.verify.forms import closest
+from remap.verify.keras_side import KerasSide
+from remap.verify.rows import Row
+from remap.verify.site import Site, Step, find_site
+from remap.verify.trace import Trace
+
+Blame = Literal["model", "weights", "torch", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One suspicion.
+
+    Args:
+        cause: What it suspects, one or two words: ``padding``.
+        text: What was changed, after "with": ``padding 1 on every side``.
+        compute: The value under the suspicion, in Keras's layout.
+        step: Position of the suspected step among the site's.
+        blame: Whose fault it would be.
+        hint: What to do about it.
+        against: What the value is held against; the outputs of PyTorch's calls at the site if None.
+        expected: For a suspicion that reproduces what Keras has: that value.
+    """
+
+    cause: str
+    text: str
+    compute: Callable[[], np.ndarray]
+    step: int = 0
+    blame: Blame = "model"
+    hint: str = ""
+    expected: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The first divergence, and what is known of its cause.
+
+    Args:
+        layer: The Keras layer where the two part.
+        kind: Its class.
+        module: What PyTorch computes there.
+        cause: One or two words; empty if no suspicion held.
+        text: The finding in a sentence.
+        proved: Whether a trial made the difference vanish.
+        blame: Whose fault it is.
+        hint: What to do about it.
+        before: Difference as it is, None where shapes differ.
+        after: Difference under the suspicion.
+    """
+
+    layer: str
+    kind: str
+    module: str
+    cause: str
+    text: str
+    proved: bool
+    blame: Blame
+    hint: str = ""
+    before: float | None = None
+    after: float | None = None
+
+
+def explain(
+    row: Row,
+    rows: Sequence[Row],
+    torch: Trace,
+    side: KerasSide,
+    plan: Plan,
+    tolerance: Tolerance,
+    audit: Sequence[Disagreement],
+) -> Finding:
+    """Find out why the first row that differs does.
+
+    Args:
+        row: That row.
+        rows: All rows.
+        torch: PyTorch's trace.
+        side: The Keras side, live.
+        plan: The plan.
+        tolerance: How far values may be apart.
+        audit: Settings that disagree, for a suspicion that cannot be proved.
+    """
+    from remap.verify.causes import all_trials
+
+    site = find_site(row, rows, torch, side, plan, tolerance)
+    for trial in all_trials(site):
+        found = _try(site, trial)
+        if found is not None:
+            return found
+    return _unproved(site, audit)
+
+
+def _try(site: Site, trial: Trial) -> Finding | None:
+    try:
+        with np.errstate(all="ignore"):
+            value = trial.compute()
+    except Exception as error:  # a layer that cannot run under the suspicion does not confirm it
+        site.tried.append(f"{trial.text}: {type(error).__name__}")
+        return None
+    if trial.expected is not None:
+        near = closest(value, trial.expected)
+        after, event = (near[1].largest if near else None), site.events[-1] if site.events else None
+        allowed = site.allowed(trial.expected)
+    else:
+        held = site.against(value)
+        after, event = (held[0].largest, held[1]) if held else (None, None)
+        allowed = site.allowed(event.output) if event else 0.0
+    if after is None or after > allowed:
+        return None
+    step = site.steps[trial.step] if site.steps else None
+    before = _before(site, step, event)
+    if before is not None and before <= allowed:
+        return None
+    layer = step.name if step else site.row.layer
+    return Finding(
+        layer, step.call.kind if step else site.row.kind, _title(site, event), trial.cause,
+        _sentence(trial, layer, before, after, step, event), True, trial.blame, trial.hint, before, after,
+    )  # fmt: skip
+
+
+def _before(site: Site, step: Step | None, event: Step | None) -> float | None:
+    """The difference as it is, where the trial was held against."""
+    if event is None:
+        return None
+    have = step.output if step is not None else site.unseen
+    if have is None:
+        return site.row.difference.largest if site.row.difference else None
+    near = closest(event.output, have, parts=site.row.pair is not None and site.row.pair.parts)
+    if near is None and site.row.difference is not None and event is site.events[-1]:
+        return site.row.difference.largest
+    return near[1].largest if near else None
+
+
+def _sentence(
+    trial: Trial, layer: str, before: float | None, after: float, step: Step | None, event: Step | None
+) -> str:
+    if trial.expected is not None:
+        return f"before {layer}, {trial.text} (reproduced to {after:.1g})"
+    if before is None:
+        shapes = f"shapes {step.output.shape} and PyTorch's {event.output.shape}" if step and event else "other shapes"
+        return f"with {trial.text} the difference at {layer} falls from {shapes} to {after:.1g}"
+    return f"with {trial.text} the difference at {layer} falls from {before:.2g} to {after:.1g}"
+
+
+def _title(site: Site, event: Step | None) -> str:
+    return event.call.title if event is not None else site.row.module
+
+
+def _unproved(site: Site, audit: Sequence[Disagreement]) -> Finding:
+    row = site.row
+    step = site.steps[site.blamed] if site.steps else None
+    layer, kind = (step.name, step.call.kind) if step else (row.layer, row.kind)
+    told = [entry for entry in audit if entry.layer in (layer, row.layer) and not entry.harmless]
+    module = (
+        _title(site, site.events[-1] if step is None or layer == row.layer else None) if site.events else row.module
+    )
+    before = row.difference.largest if row.difference else None
+    if told:
+        entry = told[0]
+        text = (
+            f"{entry.setting} disagrees at {layer}: PyTorch {entry.torch}, Keras {entry.keras}; not proved by a trial"
+        )
+        return Finding(layer, kind, module, entry.setting, text, False, "model", before=before)
+    where = f"between {row.layer} and what comes before it: " if site.unseen is not None and row.pair else ""
+    done = ", ".join(dict.fromkeys(event.kind for event in site.events)) or "nothing"
+    text = f"{where}no suspicion held; PyTorch computes there: {done}"
+    return Finding(layer, kind, module, "", text, False, "unknown", before=before)
+
+
+Trials = Callable[[Site], Iterator[Trial]]

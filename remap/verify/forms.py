@@ -1,0 +1,80 @@
+"""One tensor in two layouts: the ways in which PyTorch's array can be read as Keras's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from remap.verify.difference import Difference, difference
+
+
+def forms(array: np.ndarray, shape: tuple[int, ...], parts: bool = False) -> Iterator[np.ndarray]:
+    """A PyTorch array in Keras's shape: as it is, channels moved last, the batch moved first, axes merged or split.
+
+    Args:
+        array: PyTorch's array.
+        shape: Keras's shape; every form has it.
+        parts: Whether a part of the last axis will do, where one module became several layers.
+
+    >>> [form.shape for form in forms(np.zeros((1, 3, 8, 9)), (1, 8, 9, 3))]
+    [(1, 8, 9, 3)]
+    >>> [form.shape for form in forms(np.zeros((2, 5, 12)), (2, 5, 3, 4))]
+    [(2, 5, 3, 4), (2, 5, 3, 4), (2, 5, 3, 4)]
+    """
+    size = int(np.prod(shape, dtype=np.int64))
+    seen = set()
+    for order in _orders(array.ndim):
+        moved = array.transpose(order)
+        if moved.size == size and (moved.shape == shape or _regroups(moved.shape, shape)):
+            seen.add(order)
+            yield moved.reshape(shape)
+    if array.ndim == 3 and len(shape) == 2 and (array.shape[0], array.shape[2]) == shape:
+        yield array[:, -1]
+    if parts and array.ndim and shape and array.shape[-1] > shape[-1] and array.shape[-1] % shape[-1] == 0:
+        for part in np.split(array, array.shape[-1] // shape[-1], axis=-1):
+            yield from forms(part, shape)
+
+
+def _orders(rank: int) -> Iterator[tuple[int, ...]]:
+    """Orders of axes in which the two sides write one tensor, the likeliest first."""
+    own = tuple(range(rank))
+    if rank >= 3:
+        yield (0, *own[2:], 1)
+    yield own
+    if rank >= 2:
+        yield (1, 0, *own[2:])
+    if rank >= 4:
+        yield (0, 2, 1, *own[3:])
+        yield (0, own[-1], *own[1:-1])
+
+
+def _regroups(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether axes of one shape are products of neighbouring axes of the other, or ones.
+
+    >>> _regroups((1, 5, 12), (1, 5, 3, 4)), _regroups((2, 6), (3, 4)), _regroups((1, 7, 1, 1), (1, 7))
+    (True, False, True)
+    """
+    bounds = [set(np.cumprod(sizes, dtype=np.int64).tolist()) for sizes in (shape, wanted)]
+    return bounds[0] <= bounds[1] or bounds[1] <= bounds[0]
+
+
+def closest(
+    torch: np.ndarray, keras: np.ndarray, tolerance: float = 0.0, parts: bool = False
+) -> tuple[np.ndarray, Difference] | None:
+    """PyTorch's array in the form that is nearest to Keras's, and how far it is; None where no form fits.
+
+    Args:
+        torch: PyTorch's array.
+        keras: Keras's array.
+        tolerance: A form that is as near as this ends the search.
+        parts: See :func:`forms`.
+    """
+    best: tuple[np.ndarray, Difference] | None = None
+    for form in forms(torch, keras.shape, parts):
+        found = difference(form, keras)
+        if best is None or found.largest < best[1].largest:
+            best = form, found
+        if found.largest <= tolerance:
+            break
+    return best

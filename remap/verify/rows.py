@@ -1,0 +1,179 @@
+"""The two traces held together: which call of a module belongs to which call of a layer, and how far apart they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from remap.plan.plan import Assignment
+from remap.verify.difference import Difference, Tolerance
+from remap.verify.forms import closest
+from remap.verify.order import output_order
+from remap.verify.trace import Trace
+
+Outcome = Literal["equal", "differs", "not compared"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A Keras layer and the PyTorch modules that it was made from.
+
+    Args:
+        layer: Path of the layer.
+        class_name: Its class.
+        modules: Paths of the modules.
+        assignments: What was written into the layer.
+        parts: Whether its modules became other layers too.
+    """
+
+    layer: str
+    class_name: str
+    modules: tuple[str, ...]
+    assignments: tuple[Assignment, ...]
+    parts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: a layer's output, or an output of the network.
+
+    Args:
+        layer: Path of the Keras layer; for an output of the network its name.
+        module: Path of the PyTorch module whose output it is held against.
+        kind: Class of the Keras layer, ``output`` for an output of the network.
+        outcome: What came of it.
+        difference: How far they are apart; None where shapes differ or nothing was compared.
+        tolerance: How far they may be.
+        noise: PyTorch's own rounding error there, where it was measured.
+        shapes: Of both sides, PyTorch's first.
+        reason: Why it was not compared, or that shapes differ.
+        torch_value: Position of the output in PyTorch's trace.
+        keras_value: Position in Keras's.
+        torch_call: Position of the last module's call, None for an output.
+        keras_call: Position of the layer's call.
+        first_call: Position of the first module's call, where several became one layer.
+        pair: What it belongs to; None for an output.
+    """
+
+    layer: str
+    module: str
+    kind: str
+    outcome: Outcome
+    difference: Difference | None = None
+    tolerance: float = 0.0
+    noise: float | None = None
+    shapes: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    reason: str = ""
+    torch_value: int = -1
+    keras_value: int = -1
+    torch_call: int | None = None
+    keras_call: int | None = None
+    first_call: int | None = None
+    pair: Pair | None = None
+
+
+def compare_layers(pairs: list[Pair], torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Row]:
+    """One row for each call of each pair, in the order in which PyTorch ended them."""
+    found: list[tuple[int, Row]] = []
+    for pair in pairs:
+        found += _rows_of(pair, torch, keras, tolerance)
+    return [row for _, row in sorted(found, key=lambda entry: entry[0])]
+
+
+def _rows_of(pair: Pair, torch: Trace, keras: Trace, tolerance: Tolerance) -> list[tuple[int, Row]]:
+    module_calls = [torch.by_name.get(module, []) for module in pair.modules]
+    layer_calls = keras.by_name.get(pair.layer, [])
+    reason = _why_not(pair, module_calls, layer_calls, torch, keras)
+    if reason:
+        at = min((calls[0] for calls in module_calls if calls), default=len(torch.calls))
+        return [
+            (at, Row(pair.layer, ", ".join(pair.modules), pair.class_name, "not compared", reason=reason, pair=pair))
+        ]
+    rows = []
+    for turn, keras_call in enumerate(layer_calls):
+        own = sorted(calls[turn] for calls in module_calls)
+        rows.append((own[-1], _row(pair, own[0], own[-1], keras_call, torch, keras, tolerance)))
+    return rows
+
+
+def _why_not(pair: Pair, modules: list[list[int]], layer: list[int], torch: Trace, keras: Trace) -> str:
+    if pair.layer in keras.untraced or not layer:
+        return keras.untraced.get(pair.layer, "the Keras model does not call it")
+    for path, calls in zip(pair.modules, modules, strict=True):
+        if not calls:
+            return torch.untraced.get(path) or torch.untraced.get("") or (
+                f"PyTorch does not call {path or 'it'}: its weights are used by another module or function"
+            )  # fmt: skip
+        if len(calls) != len(layer):
+            return f"PyTorch calls {path} {len(calls)} times, Keras {len(layer)} times"
+    if not keras.calls[layer[0]].outputs:
+        return "its output has no value outside of a compiled loop"
+    return ""
+
+
+def _row(pair: Pair, first: int, last: int, keras_call: int, torch: Trace, keras: Trace, tolerance: Tolerance) -> Row:
+    outputs = torch.calls[last].outputs
+    keras_value = keras.calls[keras_call].outputs[0]
+    module = torch.calls[last].name
+    if not outputs:
+        return Row(pair.layer, module, pair.class_name, "not compared", reason="PyTorch gives no tensor", pair=pair)
+    choices = [compare_values(torch, value, keras, keras_value, last_depth(torch, last), tolerance, pair.parts)
+               for value in outputs]  # fmt: skip
+    best = min(range(len(choices)), key=lambda index: _rank(choices[index]))
+    found = choices[best]
+    if found.outcome == "differs" and found.difference is not None:
+        found = _reordered(pair, found, torch, keras)
+    outcome, reason = found.outcome, found.reason
+    if found.difference is None and pair.parts:
+        outcome, reason = "not compared", "one module became several layers, and none of its outputs has this shape"
+    return Row(
+        pair.layer, module, pair.class_name, outcome, found.difference, found.tolerance, found.noise, found.shapes,
+        reason, outputs[best], keras_value, last, keras_call, first, pair,
+    )  # fmt: skip
+
+
+def _reordered(pair: Pair, found: Row, torch: Trace, keras: Trace) -> Row:
+    """The same comparison with the outputs in the order that the rule gives them, where that is not PyTorch's."""
+    order = output_order(pair.assignments)
+    if order is None:
+        return found
+    expected = torch.values[found.torch_value]
+    axis = 1 if expected.ndim >= 3 and expected.shape[1] == len(order) else -1
+    if expected.shape[axis] != len(order):
+        return found
+    best = closest(np.take(expected, order, axis), keras.values[found.keras_value], found.tolerance)
+    if best is None or found.difference is None or best[1].largest >= found.difference.largest:
+        return found
+    return replace(found, difference=best[1], outcome="equal" if best[1].largest <= found.tolerance else "differs")
+
+
+def _rank(found: Row) -> float:
+    return found.difference.largest if found.difference is not None else float("inf")
+
+
+def last_depth(torch: Trace, call: int) -> int:
+    """How many modules were called before, none counted for what it holds."""
+    return sum(1 for index, found in torch.leaves() if found.name and index < call)
+
+
+def compare_values(
+    torch: Trace,
+    torch_value: int,
+    keras: Trace,
+    keras_value: int,
+    depth: int,
+    tolerance: Tolerance,
+    parts: bool = False,
+) -> Row:
+    """Two values, wherever they come from."""
+    expected, found = torch.values[torch_value], keras.values[keras_value]
+    noise = torch.noise.get(torch_value)
+    allowed = tolerance.of(float(np.max(np.abs(expected), initial=0.0)), depth, noise)
+    shapes = (expected.shape, found.shape)
+    best = closest(expected, found, allowed, parts)
+    if best is None:
+        return Row("", "", "", "differs", None, allowed, noise, shapes, "shapes differ", torch_value, keras_value)
+    outcome: Outcome = "equal" if best[1].largest <= allowed else "differs"
+    return Row("", "", "", outcome, best[1], allowed, noise, shapes, "", torch_value, keras_value)

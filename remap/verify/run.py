@@ -1,0 +1,341 @@
+"""The proof from end to end: both networks built, fed, looked into, and held beside each other."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from remap.checkpoint.memory import from_state_dict
+from remap.checkpoint.open import open_checkpoint
+from remap.checkpoint.tensor import Checkpoint
+from remap.errors import UsageError
+from remap.plan.make import make_plan
+from remap.plan.params import Scalar
+from remap.plan.plan import Plan
+from remap.rules.load import load_rules
+from remap.rules.rulefile import RuleFile
+from remap.target.keras_model import inventory_of
+from remap.target.spec import ModelSource, load_model_builder
+from remap.verify.alignment import align
+from remap.verify.audit import Disagreement, audit
+from remap.verify.difference import Tolerance
+from remap.verify.explain import Finding, explain
+from remap.verify.inputs import Feed, InputSpec, draw, parse_input, settle_inputs
+from remap.verify.keras_inputs import keras_inputs
+from remap.verify.keras_side import KerasSide, build_side, precision, run_keras
+from remap.verify.outputs import compare_outputs
+from remap.verify.recording import is_recording, load_recording
+from remap.verify.reference import Reference
+from remap.verify.rows import Row, compare_layers
+from remap.verify.verified import Sight, Verified
+from remap.verify.weights import put_weights
+
+Rules = str | Path | RuleFile
+
+
+def verify(
+    rules: Rules,
+    checkpoint: str | Path | Checkpoint,
+    model: str | ModelSource,
+    torch: Any,
+    *,
+    inputs: Sequence[str | InputSpec] = (),
+    samples: int = 1,
+    seed: int = 0,
+    atol: float | None = None,
+    rtol: float | None = None,
+    float64: bool = False,
+    calibrate: bool = False,
+    odd_size: bool = False,
+    weights: str | Path | None = None,
+    params: Mapping[str, Scalar] | None = None,
+    torch_args: Mapping[str, object] | None = None,
+    allow_code: bool = False,
+) -> Verified:
+    """Hold the converted Keras model beside the PyTorch model: weights, outputs, every layer.
+
+    Args:
+        rules: Path, bare name of a shipped rule file, or what :func:`remap.load_rules` gave.
+        checkpoint: The checkpoint.
+        model: The Keras model: ``package.module:callable``, ``file.py:callable``, ``.keras`` ...
+        torch: The PyTorch model: likewise, a TorchScript file, a ``.pt2`` file, a recording, or a live module.
+        inputs: See :func:`remap.verify.inputs.parse_input`; inferred from the Keras model where left out.
+        samples: Size of the batch, where a shape is inferred.
+        seed: For drawing inputs.
+        atol: Absolute tolerance, instead of :class:`remap.verify.difference.Tolerance`'s own.
+        rtol: Tolerance relative to the largest value, likewise.
+        float64: Whether both sides compute in double precision.
+        calibrate: Whether a copy of the PyTorch model takes BatchNorm statistics of real activations first.
+        odd_size: Whether images get an odd size, at which asymmetric and symmetric padding coincide.
+        weights: A Keras weights file to load, instead of assigning what the rules make of the checkpoint.
+        params: Values for the rule file's parameters.
+        torch_args: Arguments of the callable that ``torch`` names.
+        allow_code: Whether the rule file may call functions of the user's.
+
+    Raises:
+        RemapError: One of the two does not build or run, or the account does not close.
+    """
+    started = time.perf_counter()
+    file = rules if isinstance(rules, RuleFile) else load_rules(rules)
+    source = _checkpoint(checkpoint, file)
+    network = None if is_recording(_title(torch)) else _network(torch, torch_args)
+    keras_source = model if isinstance(model, ModelSource) else load_model_builder(str(model))
+    plan = _plan(file, source, keras_source, params, allow_code)
+    tolerance = Tolerance(atol, rtol, float64)
+    with precision(float64):
+        side = build_side(keras_source)
+        if network is None:
+            reference = _recorded(torch, inputs, calibrate, float64, odd_size)
+        else:
+            reference = _ran(
+                network, _title(torch), plan, side, _parsed(inputs),
+                samples=samples, seed=seed, float64=float64, calibrate=calibrate, odd_size=odd_size,
+            )  # fmt: skip
+        if reference.calibrated:
+            plan = _plan(file, _with(source, reference.calibrated), keras_source, params, allow_code)
+        checked = put_weights(plan, side, Path(weights) if weights is not None else None)
+        run_keras(side, reference.feeds, keras_source.spec)
+        found = _compared(plan, reference, side, tolerance)
+        found = replace(found, weights=checked, keras=keras_source.spec)
+        finding = _finding(found, reference, side, tolerance)
+    found = replace(found, finding=finding)
+    notes = (*_notes(reference, calibrate), *_odd_rows(found))
+    return replace(found, notes=notes, seconds=time.perf_counter() - started)
+
+
+def static_audit(
+    rules: Rules | Plan,
+    checkpoint: str | Path | Checkpoint,
+    model: str | ModelSource,
+    torch: Any,
+    *,
+    params: Mapping[str, Scalar] | None = None,
+    torch_args: Mapping[str, object] | None = None,
+    allow_code: bool = False,
+) -> Verified:
+    """Compare the settings of every mapped pair, and run nothing.
+
+    Args:
+        rules: See :func:`verify`; or a plan that is made already and knows its target.
+        checkpoint: See :func:`verify`.
+        model: See :func:`verify`.
+        torch: See :func:`verify`.
+        params: See :func:`verify`.
+        torch_args: See :func:`verify`.
+        allow_code: See :func:`verify`.
+
+    Returns:
+        A result whose verdict is ``audited``: settings that disagree, nothing else.
+    """
+    started = time.perf_counter()
+    modules = (
+        load_recording(Path(torch)).modules if is_recording(_title(torch)) else _modules(_network(torch, torch_args))
+    )
+    keras_source = model if isinstance(model, ModelSource) else load_model_builder(str(model))
+    if isinstance(rules, Plan):
+        plan = rules
+    else:
+        file = rules if isinstance(rules, RuleFile) else load_rules(rules)
+        plan = _plan(file, _checkpoint(checkpoint, file), keras_source, params, allow_code)
+    return Verified(
+        plan, _title(torch), keras_source.spec, audit=audit(plan, modules), seconds=time.perf_counter() - started
+    )  # fmt: skip
+
+
+def record(
+    torch: Any,
+    checkpoint: str | Path,
+    inputs: Sequence[str | InputSpec],
+    *,
+    seed: int = 0,
+    float64: bool = False,
+    calibrate: bool = False,
+    torch_args: Mapping[str, object] | None = None,
+) -> Reference:
+    """Run the PyTorch side alone, to be saved with :func:`remap.verify.recording.save_recording`.
+
+    Args:
+        torch: See :func:`verify`.
+        checkpoint: See :func:`verify`.
+        inputs: See :func:`verify`; here there is no Keras model to infer them from.
+        seed: See :func:`verify`.
+        float64: See :func:`verify`.
+        calibrate: See :func:`verify`.
+        torch_args: See :func:`verify`.
+    """
+    from remap.verify.torch_source import load_weights
+
+    specs = _parsed(inputs)
+    if not specs:
+        raise UsageError("the inputs of a recording must be given", fix="--input float32[1,3,224,224]")
+    settled = settle_inputs(specs, None)
+    network = _network(torch, torch_args)
+    load_weights(network, open_checkpoint(checkpoint), lenient=True)
+    return _reference(
+        network, _title(torch), draw(settled, None, seed), draw(settled, None, seed + 1), float64, calibrate, seed
+    )
+
+
+def _network(torch: Any, args: Mapping[str, object] | None) -> Any:
+    from remap.verify.torch_source import load_network
+
+    return load_network(torch, dict(args or {})) if isinstance(torch, str) else copy.deepcopy(torch).eval()
+
+
+def _title(torch: Any) -> str:
+    return torch if isinstance(torch, str) else type(torch).__name__
+
+
+def _modules(network: Any) -> Any:
+    from remap.verify.torch_side import modules_of
+
+    return modules_of(network)
+
+
+def _parsed(inputs: Sequence[str | InputSpec]) -> list[InputSpec]:
+    found: list[InputSpec] = []
+    for entry in inputs:
+        found += parse_input(entry) if isinstance(entry, str) else [entry]
+    return found
+
+
+def _checkpoint(checkpoint: str | Path | Checkpoint, file: RuleFile) -> Checkpoint:
+    if isinstance(checkpoint, Checkpoint):
+        return checkpoint
+    return open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
+
+
+def _plan(
+    file: RuleFile, source: Checkpoint, model: ModelSource, params: Mapping[str, Scalar] | None, allow_code: bool
+) -> Plan:
+    from remap.check.model import initial_values
+
+    inventory = inventory_of(model)
+    return make_plan(
+        file, source, inventory, params=params, allow_code=allow_code, initial=initial_values(model, inventory)
+    )  # fmt: skip
+
+
+def _with(source: Checkpoint, changed: Mapping[str, np.ndarray]) -> Checkpoint:
+    """A checkpoint with some tensors replaced."""
+    replaced = from_state_dict(changed)
+    return Checkpoint(source.path, source.format, {**source, **replaced}, source.peeled, source.skipped)
+
+
+def _recorded(
+    torch: str, inputs: Sequence[str | InputSpec], calibrate: bool, float64: bool, odd_size: bool
+) -> Reference:
+    reference = load_recording(Path(torch))
+    if inputs or odd_size:
+        raise UsageError("a recording has its own inputs", where=torch, fix="give --input to 'remap record'")
+    if calibrate and not reference.calibrated:
+        raise UsageError("the recording is not calibrated", where=torch, fix="give --calibrate to 'remap record'")
+    if float64 != reference.float64:
+        raise UsageError(
+            "the recording has another precision", where=torch,
+            found="float64" if reference.float64 else "float32", fix="give --float64 to both commands, or to none",
+        )  # fmt: skip
+    return reference
+
+
+def _ran(
+    network: Any,
+    torch: str,
+    plan: Plan,
+    side: KerasSide,
+    given: Sequence[InputSpec],
+    *,
+    samples: int,
+    seed: int,
+    float64: bool,
+    calibrate: bool,
+    odd_size: bool,
+) -> Reference:
+    from remap.verify.torch_source import load_weights
+
+    load_weights(network, plan.checkpoint, [ignored.name for ignored in plan.ignored])
+    model = keras_inputs(side.model)
+    specs = settle_inputs(given, model, samples=samples, odd_size=odd_size, params=plan.params)
+    return _reference(network, torch, draw(specs, model, seed), draw(specs, model, seed + 1), float64, calibrate, seed)
+
+
+def _reference(
+    network: Any, torch: str, feeds: list[Feed], other: list[Feed], float64: bool, calibrate: bool, seed: int
+) -> Reference:
+    from remap.verify.torch_side import calibrated, reference_of
+
+    statistics: Mapping[str, np.ndarray] = {}
+    if calibrate:
+        network, statistics = calibrated(network, torch, feeds, seed)
+    reference = reference_of(network, torch, feeds, other, float64=float64)
+    reference.calibrated = statistics
+    return reference
+
+
+def _compared(plan: Plan, reference: Reference, side: KerasSide, tolerance: Tolerance) -> Verified:
+    called = {call.name for call in reference.trace.calls if call.name or call.kind in _root_kind(reference)}
+    pairs, untraced = align(plan, reference.modules, called)
+    rows = compare_layers(pairs, reference.trace, side.trace, tolerance)
+    outputs = compare_outputs(reference.trace, side.trace, tolerance)
+    untraced |= {row.layer: row.reason for row in rows if row.outcome == "not compared"}
+    disagreements = audit(plan, reference.modules) if reference.modules else list[Disagreement]()
+    return Verified(
+        plan, reference.source, "", None, outputs, rows, untraced, _sight(reference, outputs),
+        audit=disagreements, tolerance=tolerance.words(), float64=tolerance.float64,
+        inputs=tuple(_told(feed) for feed in reference.feeds),
+    )  # fmt: skip
+
+
+def _root_kind(reference: Reference) -> set[str]:
+    return {reference.modules[""].kind} if "" in reference.modules else set()
+
+
+def _told(feed: Feed) -> str:
+    return f"{feed.name} {feed.torch.dtype}{list(feed.torch.shape)}"
+
+
+def _sight(reference: Reference, outputs: Sequence[Row]) -> Sight:
+    moved, tolerance = [], 0.0
+    first = [reference.trace.values[value] for _, value in reference.trace.outputs]
+    for one, other in zip(first, reference.other_outputs, strict=False):
+        scale = float(np.max(np.abs(one), initial=0.0))
+        if one.shape == other.shape and scale and np.all(np.isfinite(one)) and np.all(np.isfinite(other)):
+            moved.append(float(np.max(np.abs(one.astype(np.float64) - other))) / scale)
+    for row in outputs:
+        if row.difference is not None and row.difference.scale:
+            tolerance = max(tolerance, row.tolerance / row.difference.scale)
+    return Sight(max(moved) if moved else None, tolerance)
+
+
+def _finding(found: Verified, reference: Reference, side: KerasSide, tolerance: Tolerance) -> Finding | None:
+    """The first divergence; where the outputs agree all the same, only one that is proved."""
+    apart = [row for row in (*found.rows, *found.outputs) if row.outcome == "differs"]
+    if not apart:
+        return None
+    finding = explain(apart[0], found.rows, reference.trace, side, found.plan, tolerance, found.audit)
+    wrong = not found.outputs or any(row.outcome == "differs" for row in found.outputs)
+    return finding if wrong or finding.proved else None
+
+
+def _odd_rows(found: Verified) -> Iterator[str]:
+    apart = [row.layer for row in found.rows if row.outcome == "differs"]
+    if found.finding is None and apart:
+        yield f"outputs agree though what is held beside {', '.join(apart[:4])} does not: the rule pairs it otherwise"
+
+
+def _notes(reference: Reference, calibrate: bool) -> tuple[str, ...]:
+    notes = []
+    if calibrate:
+        notes.append(f"BatchNorm statistics of real activations in a copy of the PyTorch model: "
+                     f"{len(reference.calibrated) // 2} layers; the checkpoint is untouched")  # fmt: skip
+    if "" in reference.trace.untraced:
+        notes.append(reference.trace.untraced[""])
+    if reference.trace.values and not reference.trace.noise and not reference.float64:
+        notes.append("the PyTorch model does not run in double precision: its rounding error was not measured")
+    return tuple(notes)

@@ -1,0 +1,102 @@
+"""Settings of the two sides in one vocabulary, so that they can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import Any
+
+Settings = Mapping[str, Any]
+Pads = tuple[tuple[int, int], ...]
+
+
+def per_axis(value: Any, rank: int) -> tuple[int, ...]:
+    """A number or a list of numbers, as one for each spatial axis.
+
+    >>> per_axis(2, 2), per_axis([1, 2], 2), per_axis([3], 2)
+    ((2, 2), (1, 2), (3, 3))
+    """
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    return tuple(int(v) for v in (values * rank if len(values) == 1 else values))
+
+
+def keras_window(settings: Settings, rank: int) -> dict[str, tuple[int, ...]]:
+    """Kernel, stride and dilation of a Keras convolution or pooling."""
+    kernel = settings.get("kernel_size", settings.get("pool_size", 1))
+    return {
+        "kernel": per_axis(kernel, rank),
+        "strides": per_axis(settings.get("strides", 1), rank),
+        "dilation": per_axis(settings.get("dilation_rate", 1), rank),
+    }
+
+
+def torch_window(settings: Settings, rank: int) -> dict[str, tuple[int, ...]]:
+    """Kernel, stride and dilation of a PyTorch convolution or pooling; the kernel is 1 where nothing tells."""
+    return {
+        "kernel": per_axis(settings.get("kernel_size", 1), rank),
+        "strides": per_axis(settings.get("stride", 1), rank),
+        "dilation": per_axis(settings.get("dilation", 1), rank),
+    }
+
+
+def same_pads(sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> Pads:
+    """What Keras's ``same`` pads: the odd one out goes to the end.
+
+    >>> same_pads((8, 9), (3, 3), (2, 2), (1, 1))
+    ((0, 1), (1, 1))
+    """
+    found = []
+    for n, k, s, d in zip(sizes, kernel, strides, dilation, strict=True):
+        total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
+        found.append((total // 2, total - total // 2))
+    return tuple(found)
+
+
+def torch_pads(settings: Settings, rank: int) -> Pads | None:
+    """What a PyTorch convolution or pooling pads on each side; None where the module does not tell."""
+    padding = settings.get("padding", 0)
+    window = torch_window(settings, rank)
+    if padding == "valid":
+        return ((0, 0),) * rank
+    if padding == "same":
+        totals = [(k - 1) * d for k, d in zip(window["kernel"], window["dilation"], strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    if isinstance(padding, str):
+        return None
+    return tuple((p, p) for p in per_axis(padding, rank))
+
+
+def keras_pads(settings: Settings, sizes: Sequence[int]) -> Pads:
+    """What a Keras convolution or pooling pads by itself on inputs of the given spatial sizes."""
+    rank = len(sizes)
+    window = keras_window(settings, rank)
+    padding = settings.get("padding", "valid")
+    if padding == "same":
+        return same_pads(sizes, window["kernel"], window["strides"], window["dilation"])
+    if padding == "causal":
+        return tuple(((k - 1) * d, 0) for k, d in zip(window["kernel"], window["dilation"], strict=True))
+    return ((0, 0),) * rank
+
+
+def zero_padding(settings: Settings) -> Pads:
+    """What a Keras ZeroPadding layer pads."""
+    padding = settings.get("padding", [])
+    pairs = padding if padding and isinstance(padding[0], list | tuple) else [padding]
+    return tuple((int(a), int(b)) for a, b in pairs)
+
+
+EPSILON_DEFAULTS = {"rms_norm": 2.0**-23}
+
+
+def torch_epsilon(settings: Settings) -> float | None:
+    """A normalisation's epsilon; that of an RMSNorm without one is the precision of float32."""
+    epsilon = settings.get("eps")
+    if epsilon is None:
+        epsilon = EPSILON_DEFAULTS.get(str(settings.get("kind")))
+    return None if epsilon is None else float(epsilon)
+
+
+def attention_scale(settings: Settings) -> float | None:
+    """What a Keras attention layer multiplies queries by."""
+    size = settings.get("key_dim", settings.get("head_dim"))
+    return 1 / sqrt(size) if isinstance(size, int) and size else None

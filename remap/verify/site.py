@@ -1,0 +1,212 @@
+"""The place where two networks part: the last values that agree, and what both sides do from there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from remap.plan.plan import Plan
+from remap.verify.difference import Difference, Tolerance
+from remap.verify.forms import closest
+from remap.verify.keras_side import ACTIVATION, KerasSide
+from remap.verify.rerun import rerun
+from remap.verify.rows import Row, last_depth
+from remap.verify.trace import Call, Trace
+
+LONGEST = 60
+"""A chain of Keras calls longer than this is not walked back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call at the site, with its arrays.
+
+    Args:
+        call: What was called.
+        layer: The live Keras layer, operation or activation; None on the PyTorch side.
+        inputs: What went in.
+        output: What came out first.
+    """
+
+    call: Call
+    layer: Any
+    inputs: tuple[np.ndarray, ...]
+    output: np.ndarray
+
+    @property
+    def kind(self) -> str:
+        """What it computes: for PyTorch the function, for Keras the class."""
+        return str(self.call.settings.get("kind", self.call.kind))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it is set to."""
+        return self.call.settings
+
+    @property
+    def name(self) -> str:
+        """Name of the layer that messages point to."""
+        return self.call.name.removesuffix(ACTIVATION)
+
+
+@dataclass
+class Site:
+    """Where the two part.
+
+    Args:
+        row: The first row that differs.
+        steps: Keras's calls from the last values that agree to the row's own; empty where none was seen.
+        events: PyTorch's calls between the same places.
+        unseen: A Keras value that no call was seen to make, on the way to the row; None where all were.
+        torch: PyTorch's trace.
+        side: The Keras side.
+        plan: The plan.
+        tolerance: The tolerance.
+    """
+
+    row: Row
+    steps: list[Step]
+    events: list[Step]
+    torch: Trace
+    side: KerasSide
+    plan: Plan
+    tolerance: Tolerance
+    unseen: np.ndarray | None = None
+    tried: list[str] = field(default_factory=list)
+
+    @cached_property
+    def depth(self) -> int:
+        """Layers before the row."""
+        return last_depth(self.torch, self.row.torch_call if self.row.torch_call is not None else len(self.torch.calls))
+
+    def allowed(self, expected: np.ndarray) -> float:
+        """How far a value may be from ``expected`` here."""
+        return self.tolerance.of(float(np.max(np.abs(expected), initial=0.0)), self.depth, self.row.noise)
+
+    def against(self, found: np.ndarray) -> tuple[Difference, Step] | None:
+        """The event whose output is nearest to a value, later ones first; None where no shape fits."""
+        best: tuple[Difference, Step] | None = None
+        for event in reversed(self.events):
+            near = closest(
+                event.output, found, self.allowed(event.output), self.row.pair is not None and self.row.pair.parts
+            )
+            if near is not None and (best is None or near[1].largest < best[0].largest):
+                best = near[1], event
+            if best is not None and best[0].largest <= self.allowed(best[1].output):
+                return best
+        return best
+
+    def through(self, position: int, value: np.ndarray) -> np.ndarray:
+        """What the steps from ``position`` on make of a value."""
+        for step in self.steps[position:]:
+            value = again(step, value)
+        return value
+
+    @property
+    def blamed(self) -> int:
+        """Position of the step that is suspected first: the first that is no padding."""
+        for position, step in enumerate(self.steps):
+            if not step.call.kind.startswith("ZeroPadding"):
+                return position
+        return len(self.steps) - 1
+
+
+def again(step: Step, value: np.ndarray) -> np.ndarray:
+    """A step once more, on another first input."""
+    if step.call.name.endswith(ACTIVATION):
+        return activated(step.layer, value)
+    return rerun(step.layer, (value, *step.inputs[1:]))
+
+
+def activated(function: Any, value: np.ndarray) -> np.ndarray:
+    """A Keras activation function on an array."""
+    from remap.check.compare import as_numpy
+    from remap.target.framework import import_keras
+
+    return np.asarray(as_numpy(function(import_keras().ops.convert_to_tensor(value))))
+
+
+def find_site(row: Row, rows: Sequence[Row], torch: Trace, side: KerasSide, plan: Plan, tolerance: Tolerance) -> Site:
+    """Walk back from a row that differs to the last values that agree.
+
+    Args:
+        row: The first row that differs.
+        rows: All rows, which tell values that agree.
+        torch: PyTorch's trace.
+        side: Keras's.
+        plan: The plan.
+        tolerance: How far values may be apart.
+    """
+    keras = side.trace
+    site = Site(row, [], [], torch, side, plan, tolerance)
+    ends = _torch_ends(row, torch)
+    known = {r.keras_value: r.torch_value for r in rows if r.outcome == "equal"}
+    near = _Twins(site, keras, known, _ancestors(torch, ends))
+    value, starts, steps = row.keras_value, set[int](), list[int]()
+    while len(steps) < LONGEST:
+        made_by = keras.producers.get(value) if steps or row.keras_call is None else row.keras_call
+        if made_by is None:
+            site.unseen = keras.values[value]
+            break
+        steps.insert(0, made_by)
+        floats = [i for i in keras.calls[made_by].inputs if keras.values[i].dtype.kind in "fiu"]
+        twins = {i: near.twin(i) for i in floats}
+        starts |= {twin for twin in twins.values() if twin is not None}
+        apart = [i for i, twin in twins.items() if twin is None]
+        if not apart:
+            break
+        value = apart[0]
+    if site.unseen is not None:
+        starts |= set(known.values())
+    site.steps = [_step(keras, index, side.layer_of.get(index)) for index in steps]
+    events = sorted({index for end in ends for index in torch.between(list(starts), end)})
+    if row.torch_call is not None and row.torch_call not in events:
+        events.append(row.torch_call)
+    if not events and row.torch_value in torch.producers:
+        events = [torch.producers[row.torch_value]]
+    site.events = [_step(torch, index, None) for index in events if torch.calls[index].outputs]
+    return site
+
+
+def _step(trace: Trace, index: int, layer: Any) -> Step:
+    call = trace.calls[index]
+    return Step(call, layer, tuple(trace.values[i] for i in call.inputs), trace.values[call.outputs[0]])
+
+
+def _torch_ends(row: Row, torch: Trace) -> list[int]:
+    return [row.torch_value] if row.torch_call is None else [row.torch_value, *torch.calls[row.torch_call].inputs]
+
+
+def _ancestors(torch: Trace, ends: Sequence[int]) -> list[int]:
+    """Every value that the ends are made from, the nearest first."""
+    calls = {index for end in ends for index in torch.between((), end)}
+    values = {value for index in calls for value in (*torch.calls[index].inputs, *torch.calls[index].outputs)}
+    return sorted(values | set(ends), reverse=True)
+
+
+@dataclass
+class _Twins:
+    """Finds PyTorch's value that is equal to one of Keras's."""
+
+    site: Site
+    keras: Trace
+    known: dict[int, int]
+    candidates: list[int]
+
+    def twin(self, value: int) -> int | None:
+        if value in self.known:
+            return self.known[value]
+        found = self.keras.values[value]
+        for candidate in self.candidates:
+            expected = self.site.torch.values[candidate]
+            if expected.size != found.size:
+                continue
+            near = closest(expected, found, self.site.allowed(expected))
+            if near is not None and near[1].largest <= self.site.allowed(expected):
+                self.known[value] = candidate
+                return candidate
+        return None

@@ -1,0 +1,174 @@
+"""What a network did with one input: every call in order, and the arrays that went in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a module, layer or function.
+
+    Args:
+        name: Path of the module or layer; empty for a function.
+        kind: Class or function: ``Conv2d``, ``gelu``, ``MaxPooling2D``.
+        settings: What the call depends on beside its inputs and weights.
+        inputs: Positions of the tensors that went in, in :attr:`Trace.values`.
+        outputs: Positions of those that came out.
+        parent: Position of the call that it is part of, in :attr:`Trace.calls`.
+    """
+
+    name: str
+    kind: str
+    settings: dict[str, Any]
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    parent: int | None = None
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"{self.name} ({self.kind})" if self.name else self.kind
+
+
+@dataclass
+class Trace:
+    """Calls in the order in which they began, and all their arrays.
+
+    Args:
+        calls: The calls.
+        values: The arrays, each as it was when it was made.
+        outputs: The network's outputs: name and position in ``values``.
+        noise: Largest rounding error of a value, by position, where it was measured.
+        untraced: What could not be looked into, and why.
+    """
+
+    calls: list[Call] = field(default_factory=list)
+    values: list[np.ndarray] = field(default_factory=list)
+    outputs: list[tuple[str, int]] = field(default_factory=list)
+    noise: dict[int, float] = field(default_factory=dict)
+    untraced: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def parents(self) -> set[int]:
+        """Positions of the calls that have calls inside."""
+        return {call.parent for call in self.calls if call.parent is not None}
+
+    def leaves(self) -> Iterator[tuple[int, Call]]:
+        """The calls that hold no other, with their positions."""
+        return ((index, call) for index, call in enumerate(self.calls) if index not in self.parents)
+
+    @cached_property
+    def producers(self) -> dict[int, int]:
+        """Value to the innermost call that made it."""
+        return {
+            value: index for index, call in self.leaves() for value in call.outputs if value not in call.inputs
+        }  # fmt: skip
+
+    @cached_property
+    def by_name(self) -> dict[str, list[int]]:
+        """Name to the calls under it."""
+        found: dict[str, list[int]] = {}
+        for index, call in enumerate(self.calls):
+            found.setdefault(call.name, []).append(index)
+        return found
+
+    def between(self, starts: Sequence[int], end: int) -> list[int]:
+        """The calls that lead to value ``end`` from any of ``starts``, which are taken as given, in order."""
+        found: set[int] = set()
+        waiting, seen = [end], set(starts)
+        while waiting:
+            value = waiting.pop()
+            if value in seen:
+                continue
+            seen.add(value)
+            made_by = self.producers.get(value)
+            if made_by is not None:
+                found.add(made_by)
+                waiting += self.calls[made_by].inputs
+        return sorted(found)
+
+
+class Recorder:
+    """Collects a trace while a network runs; the frameworks' hooks call it.
+
+    Args:
+        to_numpy: A copy of a framework's tensor; None for one that has no value.
+        is_tensor: Whether an object is one.
+        version: A number that changes when a tensor is written in place.
+    """
+
+    def __init__(self, to_numpy: Any, is_tensor: Any, version: Any = lambda tensor: 0) -> None:
+        self.trace = Trace()
+        self._to_numpy = to_numpy
+        self._is_tensor = is_tensor
+        self._version = version
+        self._known: dict[int, tuple[int, int, Any]] = {}
+        self._open: list[int] = []
+
+    def begin(self, name: str, kind: str, settings: dict[str, Any], inputs: Any) -> int:
+        """Note that a call begins; returns its position."""
+        parent = self._open[-1] if self._open else None
+        call = Call(name, kind, settings, self.note_all(inputs), parent=parent)
+        self.trace.calls.append(call)
+        self._open.append(len(self.trace.calls) - 1)
+        return self._open[-1]
+
+    def end(self, index: int, outputs: Any) -> None:
+        """Note what a call gave."""
+        del self._open[self._open.index(index) :]
+        self.trace.calls[index].outputs = self.note_all(outputs)
+
+    def note_all(self, values: Any) -> list[int]:
+        """Positions of all tensors in a nest of tuples, lists and dicts."""
+        found = []
+        for _, tensor in flatten(values, self._is_tensor):
+            position = self.note(tensor)
+            if position is not None:
+                found.append(position)
+        return found
+
+    def note(self, tensor: Any) -> int | None:
+        """Position of a tensor's present value; it is copied when it is new or was written in place."""
+        version = self._version(tensor)
+        known = self._known.get(id(tensor))
+        if known is not None and known[1] == version:
+            return known[0]
+        array = self._to_numpy(tensor)
+        if array is None:
+            return None
+        position = self.keep(array)
+        self._known[id(tensor)] = (position, version, tensor)
+        return position
+
+    def keep(self, array: np.ndarray) -> int:
+        """Store a value; returns its position."""
+        self.trace.values.append(array)
+        return len(self.trace.values) - 1
+
+
+def flatten(values: Any, is_tensor: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The tensors in a nest of tuples, lists, dicts and dataclasses, with their names, depth first.
+
+    >>> list(flatten({"a": 1, "b": (2, None)}, lambda value: isinstance(value, int)))
+    [('a', 1), ('b.0', 2)]
+    """
+    if is_tensor(values):
+        yield name, values
+        return
+    if isinstance(values, dict) or hasattr(values, "keys"):
+        items = [(str(key), values[key]) for key in values.keys()]  # noqa: SIM118
+    elif isinstance(values, list | tuple):
+        keys = getattr(values, "_fields", range(len(values)))
+        items = [(str(key), value) for key, value in zip(keys, values, strict=True)]
+    elif hasattr(values, "__dataclass_fields__"):
+        items = [(key, getattr(values, key)) for key in values.__dataclass_fields__]
+    else:
+        return
+    for key, value in items:
+        yield from flatten(value, is_tensor, f"{name}.{key}" if name else key)

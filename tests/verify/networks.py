@@ -1,0 +1,124 @@
+"""Small networks on both sides; what they are built with decides whether the two agree."""
+
+import keras
+import torch
+from keras import layers
+from torch import nn
+from torch.nn import functional as F
+
+
+class TorchCNN(nn.Module):
+    """Most kinds of layers in one network on images of 32x32."""
+
+    def __init__(self, align_corners=False, padding_mode="zeros", normalise=False, functional_dropout=False, act=None):
+        super().__init__()
+        self.normalise, self.functional_dropout = normalise, functional_dropout
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.conv2 = nn.Conv2d(8, 8, 3, padding=1, padding_mode=padding_mode)
+        self.bn2 = nn.BatchNorm2d(8)
+        self.act2 = nn.Hardswish()
+        self.avg = nn.AvgPool2d(3, 1, 1)
+        self.conv3 = nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=2)
+        self.act3 = act or nn.GELU()
+        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=align_corners)
+        self.conv4 = nn.Conv2d(8, 8, 1)
+        self.fc1 = nn.Linear(8 * 16 * 16, 16)
+        self.norm = nn.LayerNorm(16)
+        self.fc2 = nn.Linear(16, 16)
+        self.fc3 = nn.Linear(16, 5)
+
+    def forward(self, x):
+        if self.normalise:
+            x = (x - torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)) / 0.225
+        x = self.pool(F.relu(self.bn1(self.stem(x)), inplace=True))
+        x = self.avg(self.act2(self.bn2(self.conv2(x))))
+        x = self.conv4(self.up(self.act3(self.conv3(x))))
+        x = self.norm(self.fc1(torch.flatten(x, 1)))
+        if self.functional_dropout:
+            x = F.dropout(x, 0.5)
+        return self.fc3(torch.tanh(self.fc2(x)))
+
+
+class OldHardSwish(layers.Layer):
+    def call(self, x):
+        return x * keras.ops.clip(0.2 * x + 0.5, 0, 1)
+
+
+class Always(layers.Dropout):
+    """Dropout that never stops."""
+
+    def call(self, inputs):
+        return super().call(inputs, training=True)
+
+
+def keras_cnn(
+    preprocess=(),
+    stem="pad",
+    stem_stride=2,
+    conv2_stride=1,
+    bn_epsilon=1e-5,
+    act1="relu",
+    pool="pad",
+    act2="hard_swish",
+    avg="pad",
+    dilation=2,
+    groups=2,
+    act3="gelu",
+    interpolation="bilinear",
+    norm_epsilon=1e-5,
+    dropout=None,
+    act4="tanh",
+    last=None,
+):
+    inputs = x = keras.Input((32, 32, 3), name="image")
+    for layer in preprocess:
+        x = layer(x)
+    if stem == "pad":
+        x = layers.ZeroPadding2D(1, name="stem_pad")(x)
+    x = layers.Conv2D(8, 3, stem_stride, padding="valid" if stem == "pad" else stem, name="stem")(x)
+    x = layers.BatchNormalization(epsilon=bn_epsilon, name="bn1")(x)
+    x = layers.Activation(act1, name="act1")(x)
+    if pool == "pad":
+        x = layers.ZeroPadding2D(1, name="pool_pad")(x)
+    x = layers.MaxPooling2D(3, 2, padding="valid" if pool == "pad" else pool, name="pool")(x)
+    x = layers.Conv2D(8, 3, conv2_stride, padding="same", name="conv2")(x)
+    x = layers.BatchNormalization(epsilon=bn_epsilon, name="bn2")(x)
+    x = OldHardSwish(name="act2")(x) if act2 == "old" else layers.Activation(act2, name="act2")(x)
+    if avg == "pad":
+        x = layers.ZeroPadding2D(1, name="avg_pad")(x)
+    x = layers.AveragePooling2D(3, 1, padding="valid" if avg == "pad" else avg, name="avg")(x)
+    x = layers.Conv2D(8, 3, padding="same", dilation_rate=dilation, groups=groups, activation=act3, name="conv3")(x)
+    x = layers.UpSampling2D(2, interpolation=interpolation, name="up")(x)
+    x = layers.Conv2D(8, 1, name="conv4")(x)
+    x = layers.Dense(16, name="fc1")(layers.Flatten(name="flatten")(x))
+    x = layers.LayerNormalization(epsilon=norm_epsilon, name="norm")(x)
+    if dropout is not None:
+        x = dropout(0.5, name="drop")(x)
+    x = layers.Dense(16, activation=act4, name="fc2")(x)
+    return keras.Model(inputs, layers.Dense(5, activation=last, name="fc3")(x))
+
+
+CNN_RULES = {
+    "stem": ("stem", "conv2d"),
+    "bn1": ("bn1", "batch_normalization"),
+    "conv2": ("conv2", "conv2d"),
+    "bn2": ("bn2", "batch_normalization"),
+    "conv3": ("conv3", "conv2d"),
+    "conv4": ("conv4", "conv2d"),
+    "fc1": ("fc1", "dense_after_flatten"),
+    "norm": ("norm", "layer_normalization"),
+    "fc2": ("fc2", "dense"),
+    "fc3": ("fc3", "dense"),
+}
+
+
+def rules_text(rules, extra="", batchnorm="accept", ignore=True):
+    """A rule file from module to (layer, layout)."""
+    text = f'format = 1\n[batchnorm]\non_mismatch = "{batchnorm}"\n'
+    for module, (layer, layout) in rules.items():
+        text += f"[[rename]]\nmatch = '{module}'\nto = '{layer}'\nlayout = \"{layout}\"\n"
+    if ignore:
+        text += "[[ignore]]\nmatch = '.*num_batches_tracked'\nreason = 'a counter'\noptional = true\n"
+    return text + extra
