@@ -13,6 +13,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import pytest
 
+# First of all: once TensorFlow is loaded, loading torch's compiler (torch.optim, torch.export) ends the process.
+import torch._dynamo  # noqa: F401
+
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "fixtures"
 
