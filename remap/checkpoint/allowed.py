@@ -20,12 +20,15 @@ def _words(text: str) -> frozenset[str]:
 
 DANGEROUS_MODULES = _words(
     """
-    os posix nt posixpath ntpath subprocess sys importlib imp pkgutil runpy pty socket shutil ctypes _ctypes cffi
+    os posix nt subprocess sys importlib imp pkgutil runpy pty socket shutil ctypes _ctypes cffi
     commands popen2 webbrowser code codeop pdb bdb timeit cProfile profile trace marshal pickle _pickle signal
     asyncio multiprocessing threading _thread http urllib urllib2 httplib requests ftplib smtplib telnetlib xmlrpc
     tempfile zipimport site pip setuptools ensurepip venv IPython
     """
 )
+
+# Modules without submodules, whose names people also give to packages of their own: code.models.Net is harmless.
+ALSO_PROJECTS = _words("code commands profile trace signal site")
 
 # Reachable as attributes of harmless modules: torch.os.system.
 INNER_MODULES = _words("os posix nt subprocess sys builtins")
@@ -86,7 +89,9 @@ def is_dangerous(name: str) -> bool:
     (True, False)
     """
     first, *inner = name.split(".")
-    return name in DANGEROUS or first in DANGEROUS_MODULES or not INNER_MODULES.isdisjoint(inner[:-1])
+    if first in DANGEROUS_MODULES:
+        return len(inner) == 1 or first not in ALSO_PROJECTS
+    return name in DANGEROUS or not INNER_MODULES.isdisjoint(inner[:-1])
 
 
 def _plain(ref: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Any:

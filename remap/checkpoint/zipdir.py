@@ -19,7 +19,7 @@ MAGIC = b"PK\x03\x04"
 _END = struct.Struct("<4s4H2IH")
 _END64_LOCATOR = struct.Struct("<4sIQI")
 _END64 = struct.Struct("<4sQ2H2I4Q")
-_CENTRAL = struct.Struct("<4s4B4HL2L5H2L")
+_CENTRAL = struct.Struct("<4s4xHH4xLLLHHH8xL")
 _LOCAL = struct.Struct("<4s2B4HL2L2H")
 _FULL = 0xFFFFFFFF
 
@@ -88,8 +88,9 @@ def _parse(blob: Blob, directory: bytes, count: int) -> dict[str, Entry]:
     at = 0
     try:
         while at < len(directory):
-            (magic, _, _, _, _, flags, method, _, _, crc, packed, nbytes, name_size, extra_size, comment_size, _, _, _,
-             header) = _CENTRAL.unpack_from(directory, at)  # fmt: skip
+            magic, flags, method, crc, packed, nbytes, name_size, extra_size, comment_size, header = (
+                _CENTRAL.unpack_from(directory, at)
+            )
             if magic != b"PK\x01\x02":
                 raise damaged(blob, f"entry {len(entries)} of its directory is none")
             name_at = at + _CENTRAL.size

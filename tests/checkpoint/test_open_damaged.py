@@ -123,14 +123,14 @@ def saved(request, tmp_path):
 
 def survive(target: Path) -> None:
     """Open it and read all: that may fail, but only as it should, and soon."""
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         found = open_checkpoint(target, dequantize=True)
         for tensor in found.values():
             assert tensor.array().shape == tensor.shape
     except RemapError as error:
         assert str(error)
-    assert time.perf_counter() - start < SLOWEST
+    assert time.process_time() - start < SLOWEST
 
 
 def test_sample_itself_is_sound(saved):

@@ -80,6 +80,13 @@ def test_call_is_refused_and_named(tmp_path, wrap, function, name):
     assert not target.exists()
 
 
+def test_project_that_is_called_like_a_module(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.nn.Linear, "__module__", "code.models")
+    monkeypatch.setitem(sys.modules, "code.models", torch.nn)
+    torch.save(torch.nn.Linear(2, 3), tmp_path / "a.pt")
+    assert set(open_checkpoint(tmp_path / "a.pt")) == {"weight", "bias"}
+
+
 def test_unknown_calls_stay_inert(tmp_path):
     called = tmp_path / "touched"
     state = {

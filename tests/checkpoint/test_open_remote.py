@@ -67,6 +67,14 @@ def test_index_and_folder(memory, tmp_path, state, same):
         open_checkpoint("memory://m")
 
 
+@pytest.mark.parametrize("shard", ["../secret.bin", "/secret.bin", "https://elsewhere/x.bin", "a/../../secret.bin"])
+def test_index_that_leads_away(memory, shard):
+    memory.pipe("/secret.bin", b"x")
+    memory.pipe("/m/x.index.json", json.dumps({"weight_map": {"w": shard}}).encode())
+    with pytest.raises(CheckpointError, match="outside of its folder"):
+        open_checkpoint("memory://m/x.index.json")
+
+
 def test_missing(memory):
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         open_checkpoint("memory://nowhere/a.pt")

