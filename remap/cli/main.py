@@ -19,9 +19,11 @@ COMMANDS = {
     "explain": "Tell how one tensor or one variable is converted, step by step.",
     "inspect": "Show the tensors of a checkpoint or of a Keras file.",
     "lint": "Say what could go wrong with a rule file, without converting.",
+    "record": "Run a PyTorch model and keep what it did, for 'verify' where there is no PyTorch.",
     "rules": "List the shipped rule files, or show one.",
     "schema": "Print the JSON Schema of a rule file, for editors.",
     "target": "Save what a Keras model holds, so that no model is needed later.",
+    "verify": "Hold the Keras model beside the PyTorch model: weights, outputs, every layer.",
 }
 """Name of each command, which is also its module in :mod:`remap.cli`, and its line in ``remap --help``."""
 
@@ -35,7 +37,7 @@ Exit codes:
   5  the Keras model or its inventory cannot be used
   6  rules, checkpoint and target do not fit together; nothing was written
   7  the output could not be written; nothing is left of it
-  8  the written file, read back, is not what the plan says
+  8  the written file is not what the plan says, or 'verify' did not find the two models equal
   9  a package is missing; the message has the line that installs it"""
 
 

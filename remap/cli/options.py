@@ -17,6 +17,16 @@ model = click.option(
 model_arg = click.option(
     "--model-arg", "model_args", metavar="NAME=VALUE", multiple=True, help="Argument of the model's callable."
 )
+torch_arg = click.option(
+    "--torch-arg", "torch_args", metavar="NAME=VALUE", multiple=True, help="Argument of the PyTorch model's callable."
+)
+inputs = click.option(
+    "--input",
+    "inputs",
+    metavar="SPEC",
+    multiple=True,
+    help="In PyTorch's layout: [NAME[:TORCH_NAME]=]float32[1,3,224,224], int64[1,16]<30522, .npz, .safetensors.",
+)
 settings = click.option(
     "--set", "settings", metavar="NAME=VALUE", multiple=True, help="Value of a parameter of the rule file."
 )

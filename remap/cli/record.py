@@ -1,0 +1,56 @@
+"""``remap record``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from remap.cli import options
+from remap.errors import UsageError
+from remap.report.sizes import human_bytes
+from remap.report.terminal import console
+
+
+@click.command("record")
+@click.argument("torch")
+@click.argument("checkpoint")
+@options.torch_arg
+@options.inputs
+@click.option("-o", "--out", metavar="FILE", required=True, help="Where to write it: .safetensors.")
+@click.option("--seed", metavar="S", default=0, show_default=True, help="For drawing inputs.")
+@click.option("--float64", is_flag=True, help="In double precision.")
+@click.option("--calibrate", is_flag=True, help="BatchNorm statistics of real activations first, in a copy.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+def command(
+    torch: str,
+    checkpoint: str,
+    torch_args: tuple[str, ...],
+    inputs: tuple[str, ...],
+    out: str,
+    seed: int,
+    float64: bool,
+    calibrate: bool,
+    force: bool,
+) -> None:
+    """Run the PyTorch model TORCH with the weights of CHECKPOINT and keep what went in, what came out, and what
+    every module and function made of it. 'remap verify --torch FILE' then needs no PyTorch."""
+    from remap.target.spec import parse_model_args
+    from remap.verify.recording import is_recording, save_recording
+    from remap.verify.run import record
+
+    path = Path(out)
+    if not is_recording(out):
+        raise UsageError("a recording is a .safetensors file", found=out)
+    if path.exists() and not force:
+        raise UsageError("the output exists already", where=out, fix="choose another name, or add --force")
+    if not path.parent.is_dir():
+        raise UsageError("no such folder", where=str(path.parent))
+    reference = record(
+        torch, checkpoint, inputs, seed=seed, float64=float64, calibrate=calibrate, torch_args=parse_model_args(torch_args)
+    )  # fmt: skip
+    save_recording(reference, path)
+    console().print(
+        f"[bold green]wrote[/] {out}  {human_bytes(path.stat().st_size)}: {len(reference.trace.calls)} calls, "
+        f"{len(reference.trace.values)} arrays, {len(reference.trace.outputs)} outputs"
+    )

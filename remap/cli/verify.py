@@ -1,0 +1,97 @@
+"""``remap verify``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from remap.cli import options
+from remap.errors import CheckError
+from remap.report.terminal import console
+
+
+@click.command("verify")
+@click.argument("rules")
+@click.argument("checkpoint")
+@click.option("--model", metavar="MODEL", required=True, help="Keras model: package.module:callable, file.py:callable, .keras.")
+@options.model_arg
+@click.option("--torch", metavar="TORCH", required=True, help="PyTorch model: likewise, TorchScript, .pt2, or a recording.")
+@options.torch_arg
+@options.inputs
+@click.option("--samples", metavar="N", default=1, show_default=True, help="Size of the batch, where it is inferred.")
+@click.option("--seed", metavar="S", default=0, show_default=True, help="For drawing inputs.")
+@click.option("--atol", metavar="X", type=float, help="Absolute tolerance, instead of the measured one.")
+@click.option("--rtol", metavar="X", type=float, help="Tolerance relative to the largest value, likewise.")
+@click.option("--float64", is_flag=True, help="Both sides in double precision: exact conversions give 1e-12.")
+@click.option("--calibrate", is_flag=True, help="BatchNorm statistics of real activations first, in a copy.")
+@click.option("--odd-size", is_flag=True, help="Images of an odd size, which tells padding from weights.")
+@click.option("--weights", metavar="FILE", help="A Keras weights file to load, instead of converting.")
+@click.option("--static", is_flag=True, help="Compare settings only; run nothing.")
+@click.option("--all", "all_rows", is_flag=True, help="Show every layer, not only those around a divergence.")
+@click.option("--report", metavar="FILE", help="Write a page (.html) with all of it.")
+@options.settings
+@options.allow_code
+@options.as_json
+def command(
+    rules: str,
+    checkpoint: str,
+    model: str,
+    model_args: tuple[str, ...],
+    torch: str,
+    torch_args: tuple[str, ...],
+    inputs: tuple[str, ...],
+    samples: int,
+    seed: int,
+    atol: float | None,
+    rtol: float | None,
+    float64: bool,
+    calibrate: bool,
+    odd_size: bool,
+    weights: str | None,
+    static: bool,
+    all_rows: bool,
+    report: str | None,
+    settings: tuple[str, ...],
+    allow_code: bool,
+    as_json: bool,
+) -> None:
+    """Hold the converted Keras model beside the PyTorch model: weights, outputs, and every layer that RULES map.
+
+    Both get the same input. The first layer where they part is named, with a cause that is tried on the recorded
+    input where it can be. The exit code is 0 only where weights and outputs are equal and the outputs depend
+    on the input.
+    """
+    from remap.report.verify_data import verified_data
+    from remap.report.verify_terminal import print_verified
+    from remap.report.verify_words import headline
+    from remap.target.spec import parse_model_args
+    from remap.verify.run import static_audit, verify
+
+    source = options.model_source(model, model_args)
+    params = options.parsed_settings(settings)
+    arguments = parse_model_args(torch_args)
+    if static:
+        found = static_audit(
+            rules, checkpoint, source, torch, params=params, torch_args=arguments, allow_code=allow_code
+        )  # fmt: skip
+    else:
+        found = verify(
+            rules, checkpoint, source, torch, inputs=inputs, samples=samples, seed=seed, atol=atol, rtol=rtol,
+            float64=float64, calibrate=calibrate, odd_size=odd_size, weights=weights, params=params,
+            torch_args=arguments, allow_code=allow_code,
+        )  # fmt: skip
+    if report is not None:
+        from remap.report.html import verified_page
+
+        Path(report).write_text(verified_page(found), "utf-8")
+    if as_json:
+        click.echo(json.dumps(verified_data(found)))
+    else:
+        print_verified(found, console(), all_rows)
+        if report is not None:
+            console().print(f"wrote {report}", markup=False)
+    if not found.proved:
+        raise CheckError(headline(found), where=f"{model} against {torch}",
+                         found=found.finding.text if found.finding else "")  # fmt: skip

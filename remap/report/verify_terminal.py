@@ -1,0 +1,68 @@
+"""The proof for people, on a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from remap.report.terminal import table
+from remap.report.verify_words import headline, proof_lines
+from remap.verify.rows import Row
+from remap.verify.verified import Verified
+
+AROUND = 3
+"""Rows shown before and after the first divergence."""
+
+
+def print_verified(found: Verified, out: Console, all_rows: bool = False) -> None:
+    """The verdict, one line a subject, the layers around the first divergence, the settings that disagree."""
+    style = "bold green" if found.proved else "bold red"
+    out.print(f"[{style}]{headline(found)}[/]")
+    lines = list(proof_lines(found))
+    width = max((len(line.label) for line in lines), default=0)
+    for line in lines:
+        mark = {True: "ok  ", False: "!!  ", None: "    "}[line.good]
+        out.print(f"{mark}{line.label.ljust(width)}  {line.text}", markup=False)
+    _print_rows(found, out, all_rows)
+    _print_audit(found, out)
+
+
+def _print_rows(found: Verified, out: Console, all_rows: bool) -> None:
+    rows = list(enumerate(found.rows, 1))
+    first = next((n for n, row in rows if row.outcome == "differs"), None)
+    if not all_rows:
+        rows = [] if first is None else rows[max(first - AROUND - 1, 0) : first + AROUND]
+    if not rows:
+        return
+    out.print()
+    shown = table(
+        out, "#", "Keras", "PyTorch", "kind", "largest", "relative", "cosine", "tolerance", "",
+        right=("#", "largest", "relative", "cosine", "tolerance"),
+    )  # fmt: skip
+    for number, row in rows:
+        shown.add_row(str(number), row.layer, row.module, row.kind, *_numbers(row), row.outcome)
+    out.print(shown, markup=False)
+
+
+def _numbers(row: Row) -> tuple[str, str, str, str]:
+    difference = row.difference
+    if difference is None:
+        told = f"{row.shapes[1]} {row.shapes[0]}" if row.outcome == "differs" else ""
+        return told, "", "", ""
+    return (
+        f"{difference.largest:.2g}",
+        f"{difference.relative:.2g}",
+        f"{difference.cosine:.7f}",
+        f"{row.tolerance:.2g}",
+    )
+
+
+def _print_audit(found: Verified, out: Console) -> None:
+    if not found.audit:
+        if found.verdict == "audited":
+            out.print("no settings of mapped pairs disagree")
+        return
+    out.print()
+    shown = table(out, "settings that disagree", "PyTorch module", "setting", "PyTorch", "Keras", "")
+    for entry in found.audit:
+        shown.add_row(entry.layer, entry.module, entry.setting, entry.torch, entry.keras, entry.note)
+    out.print(shown, markup=False)

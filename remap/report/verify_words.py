@@ -1,0 +1,161 @@
+"""The proof in sentences: verdict, weights, outputs, sight, the first divergence, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from remap.report.sizes import human_bytes
+from remap.verify.rows import Row
+from remap.verify.verified import Verified
+
+SHOWN = 5
+
+VERDICTS = {
+    "equal": "equal: the Keras model holds the weights, and computes what PyTorch computes",
+    "nearly": "nearly equal: as near as single precision can tell, but not exact",
+    "differ": "the outputs differ",
+    "blind": "nothing is proved: the outputs hardly depend on the input",
+    "weights": "the weights differ",
+    "audited": "settings compared; nothing was run",
+}
+
+CONCLUSIONS = {
+    "model": "the weights are right: it is the Keras model that computes something else",
+    "weights": "the numbers of this layer are not where they belong: mend its rule, or write the file again",
+    "torch": "the weights are right: the PyTorch side does not compute what it does in production",
+    "unknown": "the weights are as the rules say; why the two part is not known",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the proof.
+
+    Args:
+        label: What it is about.
+        text: What it says.
+        good: Whether that is as it should be; None where it is neither.
+    """
+
+    label: str
+    text: str
+    good: bool | None = None
+
+
+def headline(found: Verified) -> str:
+    """The verdict in a sentence; a divergence inside of equal outputs is named as such."""
+    if found.verdict == "differ" and not any(row.outcome == "differs" for row in found.outputs):
+        return "the outputs agree within the tolerance, but a layer computes something else"
+    return VERDICTS[found.verdict]
+
+
+def proof_lines(found: Verified) -> Iterator[Line]:
+    """All that was found, one line a subject."""
+    yield from _weights(found)
+    yield from (_output(row) for row in found.outputs)
+    if found.outputs:
+        yield Line("tolerance", found.tolerance)
+        yield _sight(found)
+    if found.rows:
+        yield _layers(found)
+    if found.finding is not None:
+        yield from _finding(found)
+    yield from _untraced(found)
+    yield from (Line("note", note) for note in found.notes)
+
+
+def _weights(found: Verified) -> Iterator[Line]:
+    checked = found.weights
+    if checked is None:
+        return
+    if checked.equal:
+        size = human_bytes(checked.nbytes)
+        yield Line("weights", f"equal: {checked.variables} variables, {size}, as the rules make them, bit for bit", True)
+        return
+    worst = ", ".join(
+        f"{entry.name} ({entry.what if entry.what != 'values' else f'{entry.elements} elements'})"
+        for entry in checked.differences[:SHOWN]
+    )
+    more = f" and {len(checked.differences) - SHOWN} more" if len(checked.differences) > SHOWN else ""
+    count = f"{len(checked.differences)} of {checked.variables}"
+    yield Line("weights", f"differ: {count} variables are not what the rules make: {worst}{more}", False)
+
+
+def _output(row: Row) -> Line:
+    if row.outcome == "not compared":
+        return Line(f"output {row.layer}", f"not compared: {row.reason}", None)
+    name = row.layer if row.layer.startswith("output") else f"output {row.layer}"
+    if row.difference is None:
+        return Line(name, f"differs: shape {row.shapes[1]}, and PyTorch's is {row.shapes[0]}", False)
+    good = row.outcome == "equal"
+    return Line(
+        name,
+        f"{'equal' if good else 'differs'}: largest difference {row.difference.largest:.2g}, relative "
+        f"{row.difference.relative:.2g}, cosine {row.difference.cosine:.9f} (tolerance {row.tolerance:.2g})",
+        good,
+    )
+
+
+def _sight(found: Verified) -> Line:
+    moved = found.sight.moved
+    if moved is None:
+        return Line("sight", "not measured: the outputs of another input cannot be compared")
+    if found.sight.blind:
+        return Line(
+            "sight",
+            f"another input moves the outputs by {moved:.1g} only (relative): equal outputs prove nothing; --calibrate "
+            "gives a copy of the PyTorch model BatchNorm statistics of real activations first",
+            False,
+        )
+    return Line("sight", f"another input moves the outputs by {moved:.2g} (relative)", True)
+
+
+def _layers(found: Verified) -> Line:
+    compared = [row for row in found.rows if row.outcome != "not compared"]
+    equal = sum(row.outcome == "equal" for row in compared)
+    return Line("layers", f"{equal} of {len(compared)} calls of layers equal", equal == len(compared))
+
+
+def _finding(found: Verified) -> Iterator[Line]:
+    finding = found.finding
+    assert finding is not None
+    index = next((n for n, row in enumerate(found.rows, 1) if row.outcome == "differs"), None)
+    at = f", row {index} of {len(found.rows)}" if index is not None else ""
+    yield Line("first divergence", f"{finding.layer} ({finding.kind}), against {finding.module}{at}", False)
+    proof = "proved" if finding.proved else "not proved"
+    yield Line("cause", f"{finding.cause or 'unknown'} ({proof}): {finding.text}", False)
+    if finding.hint:
+        yield Line("fix", finding.hint)
+    moved = _moved_stride(found)
+    if moved:
+        yield Line("note", moved)
+    blame = finding.blame
+    conclusion = CONCLUSIONS[blame]
+    if blame == "model" and found.weights is not None and not found.weights.equal:
+        conclusion = "this layer computes something else; the weights differ besides"
+    yield Line("conclusion", conclusion)
+
+
+def _moved_stride(found: Verified) -> str:
+    """Whether a stride sits on another layer on the other side: ResNet v1 against v1.5."""
+    if found.finding is None or "stride" not in found.finding.cause:
+        return ""
+    strides = [entry for entry in found.audit if entry.setting == "strides"]
+    here = [entry for entry in strides if entry.layer == found.finding.layer]
+    there = [entry for entry in strides if here and (entry.torch, entry.keras) == (here[0].keras, here[0].torch)]
+    if not there:
+        return ""
+    return (
+        f"the same stride sits on another layer: PyTorch has it at {there[0].module}, Keras at {here[0].layer} "
+        "(in ResNets: v1.5 against v1)"
+    )
+
+
+def _untraced(found: Verified) -> Iterator[Line]:
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in found.untraced.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        yield Line("not traced", f"{shown}: {reason}")
