@@ -53,9 +53,12 @@ def write_hdf5(
         WriteError: Two datasets have one path, or the disk has no room.
     """
     check_space(path.parent, sum(Region(found.assignment, 0, found.dtype).nbytes for found in datasets))
-    with h5py.File(path, "w") as file:
-        describe(file)
-        regions = [Region(found.assignment, _create(file, found), found.dtype) for found in datasets]
+    try:
+        with h5py.File(path, "w") as file:
+            describe(file)
+            regions = [Region(found.assignment, _create(file, found), found.dtype) for found in datasets]
+    except RuntimeError as error:  # what h5py makes of a disk that fails when the file is closed
+        raise WriteError("the output cannot be written", where=str(path), found=str(error)) from error
     filler.fill(path, regions)
 
 
