@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 from pathlib import Path
 from typing import Protocol
 
@@ -56,7 +55,7 @@ def check_range(blob: Blob, start: int, length: int) -> None:
 
 
 class FileBlob:
-    """A local file.
+    """A local file. It is not kept open: a checkpoint may have more shards than a process may have files.
 
     Raises:
         CheckpointError: It cannot be read.
@@ -68,23 +67,36 @@ class FileBlob:
         self._mapped = MappedFile(path)
         try:
             self.size = path.stat().st_size
-            self._file = path.open("rb")
         except OSError as error:
-            raise CheckpointError("cannot read the checkpoint", where=self.name, found=str(error)) from error
+            raise self._unreadable(error) from error
 
     def read(self, start: int, length: int) -> bytes:
         check_range(self, start, length)
-        # several threads read at once, so there must be no position that they share
-        data = os.pread(self._file.fileno(), length, start)
+        # Opened anew each time, so that threads that read at once share no position.
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                data = file.read(length)
+        except OSError as error:
+            raise self._unreadable(error) from error
         if len(data) != length:
             raise CheckpointError("file shrank while it was read", where=self.name)
         return data
 
     def buffer(self) -> bytes | mmap.mmap:
-        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
+        if not self.size:
+            return b""
+        try:
+            with self.path.open("rb") as file:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
 
     def storage(self, start: int, length: int) -> Storage:
         return FileStorage(self._mapped, start, length)
+
+    def _unreadable(self, error: Exception) -> CheckpointError:
+        return CheckpointError("cannot read the checkpoint", where=self.name, found=str(error))
 
 
 class PartBlob:

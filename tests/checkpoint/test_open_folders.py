@@ -124,6 +124,22 @@ def test_numbered_shards(tmp_path, state, same):
         open_checkpoint(tmp_path)
 
 
+def test_more_shards_than_open_files(tmp_path, same):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    state = {f"w{i}": torch.full((2,), float(i)) for i in range(200)}
+    for number, (name, tensor) in enumerate(state.items(), 1):
+        torch.save({name: tensor}, tmp_path / f"x-{number:05}-of-00200.bin")
+    with (tmp_path / "probe").open("wb") as probe:
+        free = probe.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 50, limits[1]))
+    try:
+        found = open_checkpoint(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    same(found, state)
+
+
 def test_numbered_shards_that_share_a_name(tmp_path, state):
     for number in (1, 2):
         torch.save(state, tmp_path / f"x-{number}-of-2.pt")
