@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -61,18 +62,41 @@ def make_plan(
         PlanError: The account does not close; every reason that was found, at once.
     """
     with _collector_off():
-        return _make(rules, checkpoint, target, params or {}, dtype, initial, allow_code)
+        draft = draft_plan(rules, checkpoint, target, params or {}, dtype, initial, allow_code)
+        if draft.problems:
+            raise PlanError(draft.problems)
+        return plan_warnings(draft.plan)
 
 
-def _make(
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan before its account is closed.
+
+    Args:
+        plan: What could be planned.
+        problems: Why it is no plan yet; empty where it is one.
+        claims: Which rule claims which source tensor.
+    """
+
+    plan: Plan
+    problems: tuple[Problem, ...]
+    claims: Claims
+
+
+def draft_plan(
     rules: RuleFile,
     checkpoint: Checkpoint,
     target: Inventory | None,
     params: Mapping[str, Scalar],
-    dtype: str | None,
-    initial: Initial | None,
-    allow_code: bool,
-) -> Plan:
+    dtype: str | None = None,
+    initial: Initial | None = None,
+    allow_code: bool = False,
+) -> Draft:
+    """What :func:`make_plan` makes, whether its account closes or not.
+
+    Raises:
+        PlanError: A parameter cannot be read, or a pattern takes too long.
+    """
     try:
         values = resolve_params(rules, params, checkpoint.path, checkpoint, target)
         tensors, consumed, problems = derive_tensors(rules, checkpoint, values)
@@ -96,13 +120,11 @@ def _make(
                     fix="give --model or --target")
         )  # fmt: skip
     problems += target_problems(moved, target.variables if target else (), claims.unclaimed, rules)
-    if problems:
-        raise PlanError(problems)
     ignored = (*(Ignored(key, rule.spec.reason, rule.place) for key, rule in claims.ignored), *assigner.left)
     plan = Plan(
         rules, checkpoint, target, tuple(moved), ignored, tuple(epsilons.mismatches.values()), (), values, consumed
     )
-    return plan_warnings(plan)
+    return Draft(plan, tuple(problems), claims)
 
 
 @contextmanager

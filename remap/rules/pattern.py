@@ -147,7 +147,9 @@ class Patterns:
         self._compiled = [_compile(expand(pattern)) for pattern in patterns]
         self._slow = {i for i, compiled in enumerate(self._compiled) if isinstance(compiled, regex.Pattern)}
         self._in_set = [i for i in range(len(self._compiled)) if i not in self._slow]
-        self._groups = [dict(compiled.groupindex) for compiled in self._compiled]
+        self._groups = [
+            dict(sorted(compiled.groupindex.items(), key=lambda group: group[1])) for compiled in self._compiled
+        ]
         self._set = _set([self._compiled[i].pattern for i in self._in_set])
         self._any = _any([self._compiled[i].pattern for i in self._in_set])
         self._spent = 0.0

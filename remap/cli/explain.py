@@ -1,0 +1,64 @@
+"""``remap explain``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from remap.cli import options
+from remap.errors import UsageError
+from remap.explain.explain import explain, explanation_data
+from remap.explain.print import print_explanation
+from remap.report.terminal import console
+from remap.target.inventory import Inventory
+
+
+@click.command("explain")
+@click.argument("rules")
+@click.argument("checkpoint")
+@click.argument("name")
+@options.model
+@options.model_arg
+@click.option("--target", metavar="FILE", help="Inventory from 'remap target', instead of a model.")
+@options.settings
+@options.allow_code
+@options.as_json
+def command(
+    rules: str,
+    checkpoint: str,
+    name: str,
+    model: str | None,
+    model_args: tuple[str, ...],
+    target: str | None,
+    settings: tuple[str, ...],
+    allow_code: bool,
+    as_json: bool,
+) -> None:
+    """Tell what happens to NAME, a tensor of CHECKPOINT or a Keras variable: the rule and its line, the captures, the
+    layout, each step with the shape after it, and where it lies in the output file.
+
+    Where nothing covers NAME: the closest rules and why each failed; the exit code is then 6.
+    """
+    found = explain(
+        rules, checkpoint, name, target=_inventory(model, model_args, target),
+        params=options.parsed_settings(settings), allow_code=allow_code,
+    )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(explanation_data(found), indent=2))
+    else:
+        print_explanation(found, console())
+    sys.exit(0 if found.covered else 6)
+
+
+def _inventory(model: str | None, model_args: tuple[str, ...], target: str | None) -> Inventory | None:
+    if model is not None and target is not None:
+        raise UsageError("a model and a target are given", expected="one of them", fix="leave out --target")
+    source = options.model_source(model, model_args)
+    if source is None:
+        return Inventory.load(Path(target)) if target is not None else None
+    from remap.target.keras_model import inventory_of
+
+    return inventory_of(source)

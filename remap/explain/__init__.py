@@ -1,0 +1,1 @@
+"""What happens to one tensor or one variable, and why nothing does."""
