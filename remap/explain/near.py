@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from remap.lint.automaton import Automaton, automaton
 from remap.plan.match import claims_of
+from remap.rules.automaton import Automaton, automaton
 from remap.rules.pattern import expand
 from remap.rules.place import Place
 from remap.rules.rulefile import RuleFile

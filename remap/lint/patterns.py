@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remap.lint.automaton import automaton, explodes
 from remap.lint.finding import Finding
+from remap.rules.automaton import automaton, explodes
 from remap.rules.layouts import source_patterns
 from remap.rules.pattern import expand, needs_backtracking
 from remap.rules.place import Place

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remap.lint.automaton import automaton, common_name, explodes, holds
+from remap.rules.automaton import automaton, common_name, explodes, holds
 from remap.rules.syntax import parse_regex
 
 NAMES = ["".join(letters) for n in range(5) for letters in itertools.product("ab.", repeat=n)]
