@@ -195,8 +195,7 @@ class Value:
             part = _part(piece, tile)
             if part is not None:
                 view, place = part
-                # the ellipsis: of an array without axes, () would give a number instead of a view
-                _read(into[(*place, ...)], self.sources[view.source], view, large)
+                _read(into[place] if place else into, self.sources[view.source], view, large)
 
 
 def _part(piece: Piece, tile: Tile) -> tuple[View, tuple[slice, ...]] | None:

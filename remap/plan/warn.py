@@ -2,83 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from remap.plan.infer import Graph
 from remap.plan.params import sizes_of
 from remap.plan.plan import Assignment, Plan
 from remap.plan.suggest import grouped
+from remap.rules.schema import Expression, Rename
 from remap.target.inventory import Inventory, Layer
 
 KERAS_EPSILON = 1e-3
 """What Keras's normalisation layers take when nothing is said; PyTorch's take 1e-5 (RMSNorm: the dtype's own)."""
 _NORMALISATIONS = {"LayerNormalization", "GroupNormalization", "RMSNormalization"}
+_AFTER_FLATTEN = {
+    ("Dense", "kernel"): "dense_after_flatten",
+    ("BatchNormalization", "moving_mean"): "batch_normalization_after_flatten",
+}
+"""Layer and variable whose order a Flatten before it decides, and the layout that knows."""
 
-_ORDERED_BY_A_FLATTEN = {("dense", "kernel"), ("batch_normalization", "moving_mean")}
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """What moves into a variable of a known layer."""
+
+    assignment: Assignment
+    layer: Layer
+    rule: Rename
+    expression: Expression
 
 
 def plan_warnings(plan: Plan) -> Plan:
     """The plan with its warnings."""
     if plan.target is None:
         return replace(plan, warnings=tuple(_unknown_epsilon(plan)))
-    found = (_flattened_dense, _other_channels, _unfoldable_epsilon, _reset_before)
-    return replace(plan, warnings=tuple(warning for find in found for warning in find(plan, plan.target)))
+    moves, graph = list(_moves(plan, plan.target)), Graph(plan.target)
+    found = [*_flattened(moves, graph), *_other_channels(moves, graph, plan)]
+    return replace(plan, warnings=(*found, *_unfoldable_epsilon(moves), *_reset_before(moves)))
 
 
-def _flattened_dense(plan: Plan, target: Inventory) -> Iterator[str]:
-    """A flatten before a Dense orders its inputs; PyTorch's order and Keras's differ."""
-    graph = Graph(target)
-    for assignment, layer in _layers(plan, target, {"Dense", "BatchNormalization"}):
-        if assignment.layout not in ("dense", "batch_normalization") or assignment.entry not in (
-            "kernel",
-            "moving_mean",
-        ):
-            continue
-        if graph.flatten_before(layer) is None or graph.channels_before(layer) == assignment.shape[0]:
-            continue
-        yield (
-            f"{assignment.name} is fed by a Flatten, and {assignment.place} says layout '{assignment.layout}': right "
-            f"only if PyTorch flattened channels last too; otherwise layout '{assignment.layout}_after_flatten'"
-        )
-
-
-def _other_channels(plan: Plan, target: Inventory) -> Iterator[str]:
-    """Channels that the rule says, where the model has another number."""
-    graph = Graph(target)
+def _moves(plan: Plan, target: Inventory) -> Iterator[_Move]:
     rules = {rule.place: rule.spec for rule in plan.rules.renames}
     for assignment in plan.assignments:
-        rule = rules.get(assignment.place)
-        if rule is None or not rule.sizes or assignment.variable is None:
+        if assignment.kind == "moved" and assignment.variable is not None:
+            rule = rules[assignment.place]
+            expression = plan.rules.layout_of(rule)[assignment.entry]
+            yield _Move(assignment, target.layers[assignment.variable.layer], rule, expression)
+
+
+def _flattened(moves: list[_Move], graph: Graph) -> Iterator[str]:
+    """A flatten before a Dense orders its inputs; PyTorch's order and Keras's differ."""
+    for move in moves:
+        assignment, layer = move.assignment, move.layer
+        better = _AFTER_FLATTEN.get((layer.class_name, assignment.name.rpartition("/")[2]))
+        if better is None or "(" in (move.expression.axes or "") or graph.flatten_before(layer) is None:
             continue
-        inferring = plan.rules.layout_of(rule)[assignment.entry].infer
-        told = sizes_of(rule.sizes, plan.params) if inferring else {}
-        for axis, what in inferring.items():
-            size = graph.size(what, target.layers[assignment.variable.layer])
+        if graph.channels_before(layer) != assignment.shape[0]:
+            yield (
+                f"{assignment.name} is fed by a Flatten, and {assignment.place} says layout '{assignment.layout}': "
+                f"right only if PyTorch flattened channels last too; otherwise layout '{better}'"
+            )
+
+
+def _other_channels(moves: list[_Move], graph: Graph, plan: Plan) -> Iterator[str]:
+    """Channels that the rule says, where the model has another number."""
+    for move in moves:
+        if not move.expression.infer or not move.rule.sizes:
+            continue
+        told = sizes_of(move.rule.sizes, plan.params)
+        for axis, what in move.expression.infer.items():
+            size = graph.size(what, move.layer)
             if axis in told and size not in (None, told[axis]):
-                yield f"{assignment.name}: {assignment.place} says {axis} = {told[axis]}, the model has {size} channels"
+                place = move.assignment.place
+                yield f"{move.assignment.name}: {place} says {axis} = {told[axis]}, the model has {size} channels"
 
 
-def _unfoldable_epsilon(plan: Plan, target: Inventory) -> Iterator[str]:
+def _unfoldable_epsilon(moves: list[_Move]) -> Iterator[str]:
     """Epsilons that no weight can make up for, where the rule names another one or Keras's default was left."""
-    declared = {rule.place: rule.spec.epsilon for rule in plan.rules.renames}
     found: dict[tuple[float, float | None], dict[str, None]] = {}
-    for assignment, layer in _layers(plan, target, _NORMALISATIONS):
-        epsilon, source = layer.settings.get("epsilon"), declared.get(assignment.place)
-        if epsilon is not None and epsilon != source and (source is not None or epsilon == KERAS_EPSILON):
-            found.setdefault((epsilon, source), {})[layer.path] = None
+    for move in moves:
+        epsilon, source = move.layer.settings.get("epsilon"), move.rule.epsilon
+        if move.layer.class_name not in _NORMALISATIONS or epsilon in (None, source):
+            continue
+        if source is not None or epsilon == KERAS_EPSILON:
+            found.setdefault((epsilon, source), {})[move.layer.path] = None
     for (epsilon, source), layers in found.items():
         told = f"the rule says {source:g}" if source is not None else "PyTorch's default is 1e-5"
-        yield f"{_several(layers)}: epsilon {epsilon:g}, {told}; weights cannot make up for it, the model can"
+        yield f"{_several(list(layers))}: epsilon {epsilon:g}, {told}; weights cannot make up for it, the model can"
 
 
-def _reset_before(plan: Plan, target: Inventory) -> Iterator[str]:
+def _reset_before(moves: list[_Move]) -> Iterator[str]:
     """A GRU that resets before the matrix product is another function than PyTorch's."""
-    layers = {layer.path: None for _, layer in _layers(plan, target, {"GRUCell"})
-              if layer.settings.get("reset_after") is False}  # fmt: skip
+    layers = {
+        move.layer.path: None
+        for move in moves
+        if move.layer.class_name == "GRUCell" and move.layer.settings.get("reset_after") is False
+    }
     if layers:
-        yield f"{_several(layers)}: reset_after=False, PyTorch's GRU resets after; weights cannot make up for it"
+        yield f"{_several(list(layers))}: reset_after=False, PyTorch's GRU resets after; weights cannot make up for it"
 
 
 def _unknown_epsilon(plan: Plan) -> Iterator[str]:
@@ -94,15 +115,6 @@ def _unknown_epsilon(plan: Plan) -> Iterator[str]:
         )
 
 
-def _layers(plan: Plan, target: Inventory, classes: set[str]) -> Iterator[tuple[Assignment, Layer]]:
-    """What moves into layers of some classes."""
-    for assignment in plan.assignments:
-        if assignment.kind == "moved" and assignment.variable is not None:
-            layer = target.layers[assignment.variable.layer]
-            if layer.class_name in classes:
-                yield assignment, layer
-
-
-def _several(layers: Iterable[str] | Mapping[str, Any]) -> str:
+def _several(layers: list[str]) -> str:
     patterns = grouped(layers)
     return ", ".join(f"{pattern} ({len(members)})" if len(members) > 1 else pattern for pattern, members in patterns)

@@ -5,6 +5,7 @@ import pytest
 from language import arrays, expect, plan_of, values_of
 
 from remap.errors import PlanError, RuleError
+from remap.report.account import blind_lines
 from remap.rules.expression import expression_problems
 from remap.rules.layouts import BUILTIN_PATH, builtin_layouts
 from remap.rules.place import Place
@@ -222,3 +223,11 @@ def test_the_built_in_layouts_have_no_mistakes_and_say_what_they_join():
         assert " -> keras.layers." in comment, name
         for variable, expression in layout.items():
             assert not list(expression_problems(expression, place)), (name, variable)
+
+
+def test_the_report_counts_what_no_shape_verifies(tmp_path):
+    rules = "[[rename]]\nmatch = 'b<n>'\nto = 'b{n}'\nlayout = 'dense'\n"
+    source = arrays(b0__weight=(4, 4), b1__weight=(4, 4), b2__weight=(4, 5))
+    assert list(blind_lines(plan_of(tmp_path, rules, source))) == [
+        "shape cannot verify this: 2 variables (axes of one size)"
+    ]

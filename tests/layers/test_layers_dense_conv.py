@@ -334,6 +334,13 @@ def test_groups_of_a_transposed_convolution_must_be_given(tmp_path):
         convert(randomise(case.torch()), case.keras(), rules)
 
 
+def test_groups_that_do_not_divide_the_channels_are_an_error(tmp_path):
+    case = next(case for case in CASES if case.name == "ConvTranspose2d groups=2")
+    rules = write_rules(tmp_path, case.rules.replace("groups = 2", "groups = 3"))
+    with pytest.raises(PlanError, match=r"\(4, 3, 3, 3\) does not split into 3 groups"):
+        convert(randomise(case.torch()), case.keras(), rules)
+
+
 def test_two_modules_that_fit_one_place_are_an_error(tmp_path):
     """A layout that finds two depthwise kernels below one module must not drop one of them."""
 

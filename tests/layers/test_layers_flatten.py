@@ -130,6 +130,17 @@ def test_plain_dense_after_a_flatten_is_warned_of_and_gives_other_outputs(tmp_pa
     assert relative_difference(case, module, model) > 0.1
 
 
+def test_a_rule_without_a_layout_is_warned_of_too(tmp_path):
+    case = CASES[1]
+    conv = case.rules.partition("[[rename]]\nmatch = '2'")[0]
+    rules = conv + (
+        "[[rename]]\nmatch = '2\\.weight'\nto = 'dense/kernel'\naxes = 'o i -> i o'\n"
+        "[[rename]]\nmatch = '2\\.bias'\nto = 'dense/bias'\n"
+    )
+    plan = planned(case.torch(), case.keras(), write_rules(tmp_path, rules))
+    assert ["dense/kernel is fed by a Flatten" in warning for warning in plan.warnings] == [True]
+
+
 def test_a_flatten_of_single_positions_is_no_reason_to_warn(tmp_path):
     """After pooling to 1 x 1 both orders are one."""
     case = Case(
