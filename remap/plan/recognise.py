@@ -75,11 +75,18 @@ def choose(checkpoint: Checkpoint) -> tuple[Candidate, Candidate | None]:
     """The rule file that fits, and the one that comes second.
 
     Raises:
-        PlanError: None fits; the closest are named.
+        PlanError: None fits, or several fit equally well; the closest are named.
     """
     candidates = recognise(checkpoint)
     if candidates and candidates[0].fits:
-        return candidates[0], candidates[1] if len(candidates) > 1 else None
+        best, *others = candidates
+        equal = [other.name for other in others if other.rank == best.rank]
+        if equal:
+            raise PlanError(
+                "several shipped rule files fit the checkpoint equally well", where=str(checkpoint.path),
+                found=", ".join([best.name, *equal]), fix="name the one whose model you have",
+            )  # fmt: skip
+        return best, others[0] if others else None
     near = [c for c in candidates if c.known >= NEARLY * c.total][:3]
     raise PlanError(
         "no shipped rule file fits the checkpoint", where=str(checkpoint.path),

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import remap
+from remap.checkpoint.tensor import Tensor
 
 
 def test_storages_are_found_right_when_threads_read_at_once(tmp_path):
@@ -20,7 +21,7 @@ def test_storages_are_found_right_when_threads_read_at_once(tmp_path):
         for _ in range(3):
             checkpoint = remap.open_checkpoint(tmp_path / "many.pt")
             with ThreadPoolExecutor(8) as threads:
-                arrays = list(threads.map(lambda name: checkpoint[name].array().copy(), checkpoint))
+                arrays = [tensor.copy() for tensor in threads.map(Tensor.array, checkpoint.values())]
             assert all(np.array_equal(array, np.full(7, i, "f4")) for i, array in enumerate(arrays))
     finally:
         sys.setswitchinterval(interval)
