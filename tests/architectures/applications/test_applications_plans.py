@@ -1,0 +1,72 @@
+"""Every member of every family is planned from its real names and shapes, without memory for its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import remap
+from remap.checkpoint.tensor import ArrayStorage, Checkpoint, Tensor, dense_strides
+from remap.dtypes import dtype_of
+from remap.plan.derived import leaves
+from remap.target.shipped import shipped_inventory
+
+from application_members import MEMBERS, Member
+
+pytestmark = pytest.mark.architectures
+
+
+def meta_checkpoint(member: Member, **options) -> tuple[Checkpoint, set[float]]:
+    """The member's state_dict as headers alone, and the epsilons of its BatchNorms."""
+    pytest.importorskip("torchvision")
+    import torch
+
+    with torch.device("meta"):
+        model = member.torch(**options)
+    tensors = {}
+    for name, value in model.state_dict().items():
+        dtype, shape = dtype_of(str(value.dtype).removeprefix("torch.")), tuple(value.shape)
+        tensors[name] = Tensor(name, shape, dtype, dense_strides(shape), ArrayStorage(np.zeros(1, dtype)))
+    norms = {module.eps for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    return Checkpoint(Path("meta"), "headers", tensors), norms
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=str)
+def test_member_closes(member):
+    checkpoint, epsilons = meta_checkpoint(member)
+    inventory = shipped_inventory(member.spec)
+    found = remap.plan(member.rules, checkpoint, target=inventory)
+    assert [a.name for a in found.assignments] == [variable.path for variable in inventory.variables]
+    assert [a.shape for a in found.assignments] == [variable.shape for variable in inventory.variables]
+    assert len(found.assignments) == member.variables
+    sources = {leaf.name for a in found.assignments for source in a.value.sources for leaf in leaves(source)}
+    left = {ignored.name for ignored in found.ignored}
+    assert set(checkpoint) == {name for name in sources if name in checkpoint} | left
+    assert not sources & left
+    assert {name.rpartition(".")[2] for name in left if "AuxLogits" not in name} <= {"num_batches_tracked"}
+    policy = found.rules.batchnorm.source_epsilon
+    if epsilons:
+        assert epsilons == {found.params[policy] if isinstance(policy, str) else policy}
+    assert not found.warnings
+    assert member.spec in found.rules.about.models
+
+
+@pytest.mark.parametrize("member", {member.rules: member for member in reversed(MEMBERS)}.values(), ids=str)
+def test_headless_target_closes_from_both_checkpoints(member):
+    from remap.target.keras_model import inventory_of
+
+    # where sizes are open, Keras's NASNet compares None with None and takes two maps for equally large
+    shape = {"input_shape": (331, 331, 3)} if member.rules == "nasnet" else {}
+    inventory = inventory_of(lambda: member.keras(include_top=False, classifier_activation="softmax", **shape))
+    whole, _ = meta_checkpoint(member)
+    found = remap.plan(member.rules, whole, target=inventory)
+    assert len(found.assignments) == len(inventory.variables)
+    heads = {ignored.name: ignored.reason for ignored in found.ignored if "without its top" in ignored.reason}
+    assert heads
+    headless = Checkpoint(
+        whole.path, whole.format, {name: tensor for name, tensor in whole.items() if name not in heads}
+    )
+    again = remap.plan(member.rules, headless, target=inventory)
+    assert [a.sources for a in again.assignments] == [a.sources for a in found.assignments]
