@@ -95,6 +95,7 @@ class Values:
         if expression.batchnorm is not None:
             return self._folded(group, layout, entry, layer, variable, found)
         if expression.call is not None:
+            _check_complete(group, entry, expression, found)
             return self.caller.call(expression.call, self._flat(found), f"{group.rule.place} ({group.module})")
         if expression.op is not None:
             named = dict(zip(operation(expression.op).inputs, found, strict=False))

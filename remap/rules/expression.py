@@ -24,6 +24,7 @@ def expression_problems(expression: Expression, place: Place) -> Iterator[Proble
     """
     yield from _sources(expression, place)
     yield from _combination(expression, place)
+    yield from _computation(expression, place)
     if expression.op is not None:
         yield from operation_problems(expression.op, expression.options, place)
         inputs = OPERATIONS[expression.op].inputs if expression.op in OPERATIONS else source_patterns(expression)
@@ -37,6 +38,12 @@ def expression_problems(expression: Expression, place: Place) -> Iterator[Proble
     if expression.concat:
         named[expression.concat] = "concat"
     yield from _axes(expression.axes, expression.take, named, place)
+    for word, sizes in (("sizes", expression.sizes), ("infer", expression.infer)):
+        known = sized_axes(expression)
+        for axis in sizes:
+            if axis not in known:
+                yield unknown(f"'{word}' names '{axis}', which is no axis of the expression", axis, sorted(known),
+                              place.of(word, axis))  # fmt: skip
     yield from _repeats(expression, place)
     yield from _like(expression, place)
     for axis, order in expression.order.items():
@@ -164,6 +171,22 @@ def _repeats(expression: Expression, place: Place) -> Iterator[Problem]:
         if axis not in new and (axes is not None or expression.axes is None):
             yield fault(f"'repeat' names '{axis}', which is no axis that only the Keras side has", place.of("repeat"),
                         axis, expected=f"one of: {', '.join(new)}" if new else "there is none")  # fmt: skip
+
+
+def _computation(expression: Expression, place: Place) -> Iterator[Problem]:
+    """An operation or function gets whole tensors: what would put them together first has no place beside it."""
+    word = "op" if expression.op is not None else "call" if expression.call is not None else ""
+    if not word:
+        if expression.options:
+            yield fault("'options' are settings of an operation, and there is no 'op'", place.of("options"))
+        return
+    for other in ("stack", "concat", "reduce"):
+        if getattr(expression, other) is not None:
+            yield fault(f"'{word}' and '{other}' exclude each other", place.of(other), fix="keep the one you mean")
+    for i, part in enumerate(expression.sources if isinstance(expression.sources, list) else ()):
+        if isinstance(part, Part) and (part.axes is not None or part.take):
+            yield fault(f"'{word}' gets its tensors whole, without axes or take of their own", place.of("from", i),
+                        fix="name the tensor alone")  # fmt: skip
 
 
 def _like(expression: Expression, place: Place) -> Iterator[Problem]:

@@ -93,7 +93,7 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
                     fix="remove 'layout', or put them into a layout of your own under [layouts.NAME]")  # fmt: skip
     yield from _fill(rule, rules)
     axes = {axis for expression in layout.values() for axis in sized_axes(expression)}
-    for axis in spec.sizes:
+    for axis in spec.sizes if spec.layout is not None else ():
         if axis not in axes:
             yield unknown(f"no axis or setting of the layout is called '{axis}'", axis, sorted(axes), place.of("sizes"))
     inner = {name for expression in layout.values() for p in source_patterns(expression) for name in captures(p)}

@@ -177,6 +177,15 @@ WRONG = [
     ("{ from = 'a', op = 'weight_norm', options = { axis = 1 } }", "has no setting 'axis'"),
     ("{ from = 'a', op = 'weight_norm', call = 'my:own' }", "'op' and 'call' exclude each other"),
     ("{ from = ['a', 'b', 'c'], op = 'weight_norm' }", "has fewer inputs"),
+    ("{ from = ['a', 'b'], op = 'weight_norm', reduce = 'sum' }", "'op' and 'reduce' exclude each other"),
+    ("{ from = 'a<e>', call = 'my:own', stack = 'e' }", "'call' and 'stack' exclude each other"),
+    (
+        "{ from = ['a', { tensor = 'b', axes = 'o i -> i o' }], op = 'weight_norm' }",
+        "'op' gets its tensors whole",
+    ),
+    ("{ from = 'a', options = { dim = 1 } }", "there is no 'op'"),
+    ("{ from = 'a', axes = 'o i -> i o', sizes = { h = 2 } }", "'sizes' names 'h'"),
+    ("{ from = 'a', axes = 'o i -> i o', infer = { h = 'channels_before' } }", "'infer' names 'h'"),
     ("{ form = 'a' }", "unknown key 'form'"),
     ("{ axes = 'o i -> i o' }", "an expression has no source"),
 ]

@@ -250,6 +250,13 @@ def test_a_function_that_is_not_there_or_fails_is_told(spec, message, tmp_path):
 
 
 @pytest.mark.usefixtures("own_module")
+def test_a_function_is_never_called_with_fewer_tensors_than_it_names(tmp_path):
+    with pytest.raises(PlanError, match="only some of a variable's tensors are there") as failure:
+        plan_of(tmp_path, CALL, arrays(m__weight=(4, 3)), allow_code=True)
+    assert "also factor" in str(failure.value)
+
+
+@pytest.mark.usefixtures("own_module")
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
 def test_planning_runs_a_function_on_zeros_only(tmp_path):
     """The plan is made from headers: the numbers are read when the value is rendered."""

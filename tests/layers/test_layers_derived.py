@@ -351,3 +351,52 @@ def test_weight_norm_computes_in_float64(tmp_path):
     g, v = (half[0].state_dict()[key].double().numpy() for key in ("weight_g", "weight_v"))
     expected = (g * v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float16).T
     np.testing.assert_array_equal(plan.assignments[0].value.array(), expected)
+
+
+OPS = r"""
+[layouts.conv_norm]
+bias = { from = ['1\.running_mean', '1\.running_var', '1\.weight', '1\.bias', '0\.bias'], op = "fold_batchnorm_bias" }
+[layouts.conv_norm.kernel]
+from = ['0\.weight', '1\.running_var', '1\.weight']
+op = "fold_batchnorm_kernel"
+axes = "o i h w -> h w i o"
+[layouts.normed]
+kernel = { from = ["weight_g", "weight_v"], op = "weight_norm", axes = "o i -> i o" }
+bias = "bias"
+[[rename]]
+match = '0'
+to = 'conv'
+layout = "conv_norm"
+[[rename]]
+match = '2'
+to = 'dense'
+layout = "normed"
+[[ignore]]
+match = '.*\.num_batches_tracked'
+reason = "Keras keeps no such counter"
+"""
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_layout_may_name_the_operations_itself(affine, bias, tmp_path):
+    """Two modules into one layer without a derived tensor between; what is optional may lack."""
+    case = Case(
+        "op",
+        lambda: nn.Sequential(
+            nn.Sequential(nn.Conv2d(3, 4, 3, bias=bias), nn.BatchNorm2d(4, affine=affine)),
+            nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            weight_norm(nn.Linear(4, 5)),
+        ),
+        lambda: sequential(
+            (7, 7, 3),
+            layers.Conv2D(4, 3, name="conv"),
+            layers.ReLU(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(5, name="dense"),
+        ),
+        OPS,
+        (3, 7, 7),
+        True,
+    )
+    check_equal(case, tmp_path)
