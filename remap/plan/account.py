@@ -96,7 +96,7 @@ def _shape_problem(assignment: Assignment, variable: Variable, rules: RuleFile) 
         expected=str(variable.shape),
         fix=f"layout {' or '.join(repr(name) for name in others)} would give that shape" if others
         else "check that this module and this layer are the same",
-        excerpt=assignment.place.excerpt(),
+        excerpt=assignment.place.of("match").excerpt(),
     )  # fmt: skip
 
 

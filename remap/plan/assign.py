@@ -117,7 +117,7 @@ class Assigner:
 
     def _fault(self, what: str, group: Group, found: str) -> None:
         place = group.rule.place
-        self.problems.append(Problem(what, f"{place} ({group.module})", found, excerpt=place.excerpt()))
+        self.problems.append(Problem(what, f"{place} ({group.module})", found, excerpt=place.of("match").excerpt()))
 
 
 def _joined(layer: str, entry: str) -> str:

@@ -38,7 +38,7 @@ def derive_tensors(
         if not instances and not rule.spec.optional:
             problems.append(
                 Problem("a rule matches nothing", str(rule.place), fix="check the patterns, or say optional = true",
-                        excerpt=rule.place.excerpt())
+                        excerpt=rule.place.of("from").excerpt())
             )  # fmt: skip
         for captures, instance in instances:
             try:

@@ -62,7 +62,7 @@ class Epsilons:
                 Problem(
                     "BatchNorm epsilons differ", str(rule.place), f"{layer}: source {source:g}, target {target:g}",
                     fix='[batchnorm] on_mismatch = "fold" makes the outputs equal, "accept" leaves the difference',
-                    excerpt=rule.place.excerpt(),
+                    excerpt=rule.place.of("match").excerpt(),
                 )
             )  # fmt: skip
         else:
