@@ -63,7 +63,7 @@ def _print(found: list[Finding]) -> None:
         out.print(f"  fix: {finding.fix}", markup=False)
     errors = sum(finding.level == "error" for finding in found)
     if found:
-        out.print(f"{len(found)} findings, {errors} of them errors")
+        out.print(f"findings: {len(found)}, errors: {errors}")
     else:
         out.print("nothing to say: the rules look right")
 

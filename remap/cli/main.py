@@ -30,7 +30,7 @@ COMMANDS = {
 EXIT_CODES = """\b
 Exit codes:
   0  done, and proved where a model was given
-  1  an internal error (please report it), or 'diff' found differences
+  1  an internal error (please report it), or 'lint' or 'diff' found something
   2  the command itself is off: a wrong argument, an output that exists
   3  the checkpoint cannot be read
   4  the rule file is wrong

@@ -33,6 +33,7 @@ def command(context: click.Context, as_json: bool) -> None:
         return
     out = console()
     found = table(out, "name", "PyTorch", "Keras", "models", right=("models",))
+    found.columns[0].no_wrap = True
     for row in rows:
         found.add_row(str(row["name"]), str(row["source"]), str(row["target"]), str(len(row["models"])))
     out.print(found, markup=False)

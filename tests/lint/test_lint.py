@@ -145,7 +145,7 @@ def test_command_prints_code_place_carets_and_fix(tmp_path, remap_command):
         "  3 | match = 'a<i>\\.w'",
         "    |           ^^^",
         "  fix: use {i} in 'to', or write \\d+ or (?:...) in its place",
-        "1 findings, 0 of them errors",
+        "findings: 1, errors: 0",
     ]
 
 
