@@ -1,11 +1,10 @@
-"""Both frameworks, imported in an order in which they live together."""
+"""What every test of the layers starts from."""
 
-import os
-
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
+import pytest
 import torch
-import torchvision  # noqa: F401  before tensorflow, whose later arrival crashes it otherwise
 
-torch.manual_seed(0)
+
+@pytest.fixture(autouse=True)
+def _same_weights_every_time():
+    """Vectors of power iterations come from torch's own generator."""
+    torch.manual_seed(0)

@@ -1,6 +1,7 @@
 """The expression engine against einops and plain numpy, on random patterns, strides and tiles."""
 
 from dataclasses import dataclass, replace
+from unittest.mock import patch
 
 import einops
 import ml_dtypes
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import remap.layout.copy as copying
+import remap.layout.tiles as tiling
 from remap.checkpoint.tensor import ArrayStorage, Tensor
 from remap.layout.axes import AxesError, parse_axes
 from remap.layout.combine import Form
 from remap.layout.compile import compile_recipe
-from remap.layout.tiles import Value, tiles
+from remap.layout.tiles import Value
 from remap.rules.schema import Expression
 
 NAMES = ("a", "bb", "c1", "d_x", "e")
@@ -98,13 +101,24 @@ def value_of(expression, tensors, parts=None, sizes=(), target=None):
 
 
 def assert_whole_and_in_tiles(value, expected, budget):
-    """The value as one array, and put together from tiles, both by box and by run."""
+    """The value as one array, and put together from tiles, both by box and by run; so too when it counts as large."""
     assert value.recipe.shape == expected.shape
     np.testing.assert_array_equal(value.array(), expected)
+    assert_in_tiles(value, expected, budget)
+    with (
+        patch.object(tiling, "MAPPED_BYTES", 0),
+        patch.object(copying, "BLOCK_BYTES", 32),
+        patch.object(copying, "RUN_BYTES", 8),
+    ):
+        np.testing.assert_array_equal(value.array(), expected)
+        assert_in_tiles(value, expected, budget)
+
+
+def assert_in_tiles(value, expected, budget):
     axes = value.recipe.axes
     boxes, flat = np.empty(axes, expected.dtype), np.empty(expected.size, expected.dtype)
     written = np.zeros(axes, int)
-    for tile in tiles(value.recipe, budget):
+    for tile in tiling.tiles(value.recipe, budget):
         box = tuple(slice(a, b) for a, b in zip(tile.start, tile.stop, strict=True))
         rendered = value.render(tile)
         boxes[box] = rendered
