@@ -37,7 +37,7 @@ def test_names_are_filled_in(tmp_path):
     made = make_plan(benchmark.load(tmp_path), benchmark.checkpoint(1_200))
     names = {assignment.name for assignment in made.assignments}
     assert "branch0_stage1_block0_0_query/kernel" in names
-    assert "branch2_stage1_block8_0_value/bias" in names
+    assert "branch2_stage1_block2_1_value/bias" in names
 
 
 @pytest.mark.parametrize("unclaimed", [2_000, 8_000])
