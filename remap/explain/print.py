@@ -57,7 +57,8 @@ def _assignment(assignment: Assignment, rules: RuleFile) -> Iterator[str]:
     for number, (word, shape) in enumerate(steps):
         yield f"  {'steps' if number == 0 else '':8}  {word:{width}}  -> {shape}"
     if not steps and sources:
-        yield "  steps     none: it lands as it is"
+        computed = any(isinstance(source, Derived) for source in sources)
+        yield f"  steps     {'computed, and' if computed else 'none: it'} lands as it is"
     if sources and sources[0].dtype != assignment.dtype:
         yield f"            cast from {sources[0].dtype.name} to {assignment.dtype.name}"
     if assignment.blind:

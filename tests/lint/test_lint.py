@@ -69,7 +69,7 @@ FOUND = {
     "anchors": (rule("^a$"), None, "R302", 3, "warning"),
     "a name that drifts": (rule("a", "conv2d_3", 'layout = "conv2d"\n'), None, "R303", 4, "warning"),
     "a key that nothing claims": (rule("a"), ["a", "zz"], "R401", 1, "error"),
-    "a shape that does not fit": (rule("a", "b", "axes = 'x -> x'\n"), ["a"], "R401", 2, "error"),
+    "a shape that does not fit": (rule("a", "b", "axes = 'x -> x'\n"), ["a"], "R401", 3, "error"),
 }  # fmt: skip
 
 
