@@ -21,7 +21,6 @@ from remap.plan.params import resolve_params
 from remap.rules.load import load_rules
 from remap.rules.place import Place
 from remap.rules.rulefile import RuleFile
-from remap.rules.schema import Derive
 
 _PLACE = re.compile(r"(.+?\.toml):(\d+)")
 _TOLD = {"a rule matches nothing", "several rules claim one source tensor"}
@@ -84,8 +83,16 @@ def _place(match: re.Match[str] | None, rules: RuleFile) -> Place:
     if match is None:
         return Place(rules.path, 1)
     path, line = Path(match[1]), int(match[2])
-    for rule in (*rules.renames, *rules.ignores, *rules.keeps, *rules.fills, *rules.derives):
-        if rule.place.path == path and rule.place.line == line:
-            return rule.place.of("from" if isinstance(rule.spec, Derive) else "match")
+    for place in _rule_places(rules):
+        if place.path == path and place.line == line:
+            return place.of("match")
     lines = path.read_text("utf-8").split("\n") if path.is_file() else []
     return Place(path, line, lines[line - 1] if line <= len(lines) else "")
+
+
+def _rule_places(rules: RuleFile) -> Iterator[Place]:
+    yield from (rule.place for rule in rules.renames)
+    yield from (rule.place for rule in rules.ignores)
+    yield from (rule.place for rule in rules.keeps)
+    yield from (rule.place for rule in rules.fills)
+    yield from (rule.place for rule in rules.derives)
