@@ -53,13 +53,21 @@ def write_hdf5(
         WriteError: Two datasets have one path, or the disk has no room.
     """
     check_space(path.parent, sum(Region(found.assignment, 0, found.dtype).nbytes for found in datasets))
+    filler.fill(path, make_skeleton(path, datasets, describe))
+
+
+def make_skeleton(path: Path, datasets: Sequence[Dataset], describe: Callable[[h5py.File], None]) -> list[Region]:
+    """Make the file with all but the datasets' bytes, and say where those go.
+
+    Raises:
+        WriteError: As :func:`write_hdf5`.
+    """
     try:
         with h5py.File(path, "w") as file:
             describe(file)
-            regions = [Region(found.assignment, _create(file, found), found.dtype) for found in datasets]
+            return [Region(found.assignment, _create(file, found), found.dtype) for found in datasets]
     except RuntimeError as error:  # what h5py makes of a disk that fails when the file is closed
         raise WriteError("the output cannot be written", where=str(path), found=str(error)) from error
-    filler.fill(path, regions)
 
 
 def _create(file: h5py.File, dataset: Dataset) -> int:

@@ -7,7 +7,6 @@ to the loaders, their order in the attribute ``weight_names`` does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -15,8 +14,8 @@ import numpy as np
 from remap.errors import Problem, UsageError
 from remap.plan.plan import Assignment, Plan
 from remap.target.inventory import Inventory
-from remap.write.fill import Filler
 from remap.write.hdf5 import BFLOAT16, Dataset, write_hdf5
+from remap.write.job import Job
 
 KERAS_VERSION = "2.15.0"
 """Without a version from 2 on, tf_keras takes the file for Keras 1 and transposes some kernels."""
@@ -28,13 +27,13 @@ NOT_TRAINABLE = ("moving_mean", "moving_variance")
 Groups = dict[str, list[tuple[str, Assignment]]]
 
 
-def write_legacy_h5(plan: Plan, path: Path, filler: Filler) -> None:
+def write_legacy_h5(job: Job) -> None:
     """Write a plan as a legacy ``.h5`` file.
 
     Raises:
         UsageError: The layout has no place for a variable, or no such element type.
     """
-    groups = layers_of(plan)
+    groups = layers_of(job.plan)
 
     def describe(file: h5py.File) -> None:
         file.attrs["backend"] = "tensorflow"
@@ -43,17 +42,17 @@ def write_legacy_h5(plan: Plan, path: Path, filler: Filler) -> None:
         for layer, weights in groups.items():
             _put_names(file.create_group(layer), "weight_names", [name for name, _ in weights])
 
-    write_hdf5(path, _datasets(groups), filler, describe)
+    write_hdf5(job.create(job.out), _datasets(groups), job.filler, describe)
 
 
-def load_line(plan: Plan, path: Path) -> str:
+def load_line(job: Job) -> str:
     """The line that loads what was written.
 
     Topologically where the model is known; by name where the order of its layers is not, and where it has several
     variables of its own, which Keras 3 loads by name only.
     """
-    by_name = plan.target is None or len(layers_of(plan).get(TOP_LEVEL, ())) > 1
-    return f'model.load_weights("{path}"{", by_name=True" if by_name else ""})'
+    by_name = job.plan.target is None or len(layers_of(job.plan).get(TOP_LEVEL, ())) > 1
+    return f"model.load_weights({job.quoted}{', by_name=True' if by_name else ''})"
 
 
 def layers_of(plan: Plan) -> Groups:

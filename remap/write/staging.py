@@ -10,23 +10,18 @@ from types import TracebackType
 from remap.errors import UsageError, WriteError
 
 
-def check_free(outputs: list[Path], force: bool) -> None:
-    """Raise unless every output can be made.
+def check_free(path: Path, force: bool) -> None:
+    """Raise unless a file can be made.
 
     Raises:
-        UsageError: A folder is missing, or an output exists and ``force`` is not given.
+        UsageError: Its folder is missing, or it exists and ``force`` is not given.
     """
-    for path in outputs:
-        if not path.parent.is_dir():
-            raise UsageError(
-                "the output's folder does not exist", where=str(path.parent), fix=f"mkdir -p {path.parent}"
-            )
-        if path.is_dir():
-            raise UsageError("the output is a folder", where=str(path), expected="the name of a file")
-        if path.exists() and not force:
-            raise UsageError(
-                "the output exists", where=str(path), fix="choose another name, or replace it with --force"
-            )
+    if not path.parent.is_dir():
+        raise UsageError("the output's folder does not exist", where=str(path.parent), fix=f"mkdir -p {path.parent}")
+    if path.is_dir():
+        raise UsageError("the output is a folder", where=str(path), expected="the name of a file")
+    if path.exists() and not force:
+        raise UsageError("the output exists", where=str(path), fix="choose another name, or replace it with --force")
 
 
 def check_space(folder: Path, nbytes: int) -> None:
@@ -64,12 +59,23 @@ class Staging:
 
     def __init__(self) -> None:
         self._finals: dict[Path, Path] = {}
+        self._scratch: list[Path] = []
+
+    @property
+    def finals(self) -> tuple[Path, ...]:
+        """The files by their final names."""
+        return tuple(self._finals.values())
 
     def temporary(self, final: Path) -> Path:
         """Where to write what will be ``final``."""
-        found = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+        found = _beside(final)
         self._finals[found] = final
         return found
+
+    def scratch(self, near: Path) -> Path:
+        """Where to write what is needed on the way only."""
+        self._scratch.append(_beside(near))
+        return self._scratch[-1]
 
     def __enter__(self) -> Staging:
         return self
@@ -79,7 +85,7 @@ class Staging:
             if kind is None:
                 self._commit()
         finally:
-            for path in self._finals:
+            for path in (*self._finals, *self._scratch):
                 path.unlink(missing_ok=True)
 
     def _commit(self) -> None:
@@ -89,6 +95,10 @@ class Staging:
             path.replace(final)
         for folder in {final.parent for final in self._finals.values()}:
             _sync(folder)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def _sync(path: Path) -> None:

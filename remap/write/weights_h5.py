@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import h5py
 
 from remap.errors import Problem, UsageError
 from remap.plan.plan import Plan
-from remap.write.fill import Filler
 from remap.write.hdf5 import Dataset, write_hdf5
+from remap.write.job import Job
 
 
-def write_weights_h5(plan: Plan, path: Path, filler: Filler) -> None:
+def write_weights_h5(job: Job) -> None:
     """Write a plan as a ``.weights.h5`` file.
 
     Raises:
         UsageError: The model is not known, or a variable has an element type that Keras does not restore.
     """
-    write_hdf5(path, datasets_of(plan), filler, _describe)
+    datasets = datasets_of(job.plan)
+    write_hdf5(job.create(job.out), datasets, job.filler, describe)
 
 
-def load_line(plan: Plan, path: Path) -> str:
+def load_line(job: Job) -> str:
     """The line that loads what was written."""
-    return f'model.load_weights("{path}")'
+    return f"model.load_weights({job.quoted})"
 
 
 def datasets_of(plan: Plan) -> list[Dataset]:
@@ -60,5 +59,6 @@ def datasets_of(plan: Plan) -> list[Dataset]:
     return found
 
 
-def _describe(file: h5py.File) -> None:
+def describe(file: h5py.File) -> None:
+    """Make what every file has beside its datasets."""
     file.create_group("vars")  # Keras 3.0 to 3.5 look for the root's own variables even where there are none

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from remap.errors import UsageError, WriteError
 from remap.plan.plan import EpsilonMismatch, Plan
-from remap.write import legacy_h5, weights_h5
+from remap.write import keras_archive, legacy_h5, npz, safetensors, tf_checkpoint, weights_h5, weights_json
 from remap.write.fill import Filler, Progress
+from remap.write.job import Job, Options
 from remap.write.narrow import Loss
 from remap.write.staging import Staging, check_free
 
@@ -21,21 +22,26 @@ class Format:
     """One output format.
 
     Args:
-        suffixes: What its files end in.
-        write: Writes a plan to a file.
-        load_line: The Python lines that load it.
+        suffixes: What its files end in; of formats that share one, the first is meant where no name is given.
+        write: Writes a plan.
+        load_line: The Python lines that load what was written.
     """
 
     suffixes: tuple[str, ...]
-    write: Callable[[Plan, Path, Filler], None]
-    load_line: Callable[[Plan, Path], str]
+    write: Callable[[Job], None]
+    load_line: Callable[[Job], str]
 
 
 FORMATS = {
     "weights_h5": Format((".weights.h5",), weights_h5.write_weights_h5, weights_h5.load_line),
     "legacy_h5": Format((".h5", ".hdf5"), legacy_h5.write_legacy_h5, legacy_h5.load_line),
+    "weights_json": Format((".weights.json",), weights_json.write_weights_json, weights_json.load_line),
+    "keras": Format((".keras",), keras_archive.write_keras_archive, keras_archive.load_line),
+    "tf_name": Format((".ckpt",), tf_checkpoint.write_by_name, tf_checkpoint.load_line_by_name),
+    "tf_object": Format((".ckpt",), tf_checkpoint.write_by_object, tf_checkpoint.load_line_by_object),
+    "safetensors": Format((".safetensors",), safetensors.write_safetensors, safetensors.load_line),
+    "npz": Format((".npz",), npz.write_npz, npz.load_line),
 }
-"""By name; where several suffixes fit a file, the first one counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,10 @@ class Written:
     """What was written.
 
     Args:
-        path: The file.
+        path: The output as it was asked for.
+        paths: The files that it is.
         format: Name of the format.
-        bytes: Its size.
+        bytes: Their size.
         seconds: Time from the plan to the file being safe on disk.
         loss: What casting to narrower element types lost at most.
         folds: BatchNorm layers into which a difference of epsilon was folded.
@@ -53,6 +60,7 @@ class Written:
     """
 
     path: Path
+    paths: tuple[Path, ...]
     format: str
     bytes: int
     seconds: float
@@ -74,20 +82,22 @@ def output_format(out: Path, format: str | None) -> str:
     >>> output_format(Path("model.weights.h5"), None)
     'weights_h5'
     """
-    by_suffix = next((name for name, found in FORMATS.items() if out.name.endswith(found.suffixes)), None)
     known = "; ".join(f"{name}: {', '.join(found.suffixes)}" for name, found in FORMATS.items())
     if format is not None and format not in FORMATS:
         raise UsageError("unknown output format", found=format, expected=known)
-    if by_suffix is None:
+    suffixes = {suffix for found in FORMATS.values() for suffix in found.suffixes if out.name.endswith(suffix)}
+    if not suffixes:
         raise UsageError("the output's name does not tell its format", where=str(out), expected=known)
-    if format not in (None, by_suffix):
+    suffix = max(suffixes, key=len)
+    fitting = [name for name, found in FORMATS.items() if suffix in found.suffixes]
+    if format is not None and format not in fitting:
         raise UsageError(
             "the output's name contradicts its format: loaders go by the name",
             where=str(out),
             found=f"format {format}",
-            expected=f"a name that ends in {' or '.join(FORMATS[format or by_suffix].suffixes)}",
+            expected=f"a name that ends in {' or '.join(FORMATS[format].suffixes)}, and in no longer suffix of another",
         )
-    return by_suffix
+    return format or fitting[0]
 
 
 def write(
@@ -97,15 +107,19 @@ def write(
     force: bool = False,
     format: str | None = None,
     progress: Progress | None = None,
+    max_shard_size: float = 5.0,
+    model_archive: Path | None = None,
 ) -> Written:
-    """Write a plan to a file, which appears whole or not at all.
+    """Write a plan to a file or several, which appear whole or not at all.
 
     Args:
         plan: What to write.
-        out: The file.
-        force: Whether an existing one is replaced.
+        out: The file; of a TensorFlow checkpoint, what its files' names start with.
+        force: Whether existing files are replaced.
         format: One of :data:`FORMATS`, where the name does not tell.
         progress: Called with the bytes done since the last call, by one thread at a time.
+        max_shard_size: Of ``weights_json``: gigabytes (10**9 bytes) of one shard at most.
+        model_archive: Of ``keras``: the archive whose model the weights are for.
 
     Raises:
         UsageError: The output exists, its folder does not, or the format cannot hold the plan.
@@ -114,22 +128,25 @@ def write(
     started = time.perf_counter()
     out = Path(out)
     name = output_format(out, format)
-    check_free([out], force)
+    check_free(out, force)
     filler = Filler(progress)
     try:
         with Staging() as staging:
-            FORMATS[name].write(plan, staging.temporary(out), filler)
+            job = Job(plan, out, staging, filler, Options(max_shard_size, model_archive), force)
+            FORMATS[name].write(job)
             filler.close()
+        nbytes = sum(path.stat().st_size for path in staging.finals)
     except OSError as error:
         raise _write_error(error, out) from error
     return Written(
         path=out,
+        paths=staging.finals,
         format=name,
-        bytes=out.stat().st_size,
+        bytes=nbytes,
         seconds=time.perf_counter() - started,
         loss=filler.loss,
         folds=tuple(found for found in plan.epsilons if found.action == "fold"),
-        load_line=FORMATS[name].load_line(plan, out),
+        load_line=FORMATS[name].load_line(job),
     )
 
 

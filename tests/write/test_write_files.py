@@ -310,6 +310,16 @@ def test_a_file_size_limit_is_told(tmp_path):
     assert leftovers(tmp_path) == []
 
 
-def test_memory_given_as_a_path_string(tmp_path):
-    written = write(plan_of(random({"a/x": (3,)}), tmp_path), os.fspath(tmp_path / "w.h5"))
-    assert written.path == tmp_path / "w.h5"
+def test_the_line_that_loads_names_the_file_as_python_writes_it(tmp_path):
+    path = tmp_path / 'it is "mine" \\ é.h5'
+    written = write(plan_of(random({"a/x": (3,)}), tmp_path), os.fspath(path))
+    assert written.path == path
+
+    class Model:
+        def load_weights(self, found, by_name):
+            assert Path(found) == path
+            self.by_name = by_name
+
+    model = Model()
+    exec(written.load_line, {"model": model})
+    assert model.by_name

@@ -1,0 +1,59 @@
+"""What a format is given: a plan, a place, and the means to write."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from remap.plan.plan import Plan
+from remap.write.fill import Filler
+from remap.write.staging import Staging, check_free
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Settings of single formats.
+
+    Args:
+        max_shard_size: Of ``weights_json``: gigabytes (10**9 bytes) of one shard at most, as in Keras.
+        model_archive: Of ``keras``: the archive whose model the weights are for.
+    """
+
+    max_shard_size: float = 5.0
+    model_archive: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One output to write.
+
+    Args:
+        plan: What to write.
+        out: The output as the user named it.
+        staging: Where its files wait.
+        filler: Renders the variables.
+        options: Settings.
+        force: Whether existing files are replaced.
+    """
+
+    plan: Plan
+    out: Path
+    staging: Staging
+    filler: Filler
+    options: Options
+    force: bool
+
+    @property
+    def quoted(self) -> str:
+        """The output as a Python string literal."""
+        return json.dumps(str(self.out), ensure_ascii=False)
+
+    def create(self, path: Path) -> Path:
+        """Where to write a file of the output; formats ask for all their files before they fill the first.
+
+        Raises:
+            UsageError: It exists and is not to be replaced.
+        """
+        check_free(path, self.force)
+        return self.staging.temporary(path)
