@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from remap.checkpoint import contents as records
@@ -16,6 +14,7 @@ from remap.checkpoint.prefixes import Keys
 from remap.checkpoint.roots import Found, keys
 from remap.checkpoint.tensor import Checkpoint, Skipped, Tensor
 from remap.checkpoint.tree import NumpyArray, Quantized, Refused, Tree, View, describe
+from remap.collector import collector_off
 from remap.errors import CheckpointError, Problem
 
 WHOLE = "."
@@ -51,7 +50,7 @@ def open_checkpoint(
     place = _locate(path)
     if not place.exists():
         raise CheckpointError("no such checkpoint", where=place.name, fix="check the path")
-    with _no_collection():
+    with collector_off():
         return _close_up(Path(path), _read(place), root, strip, dequantize)
 
 
@@ -61,18 +60,6 @@ def _locate(path: str | Path) -> Location:
 
         return RemoteLocation(path)
     return LocalPath(Path(path))
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    # Headers make very many objects and no cycles: the collector would take a third of the time and find nothing.
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _read(place: Location) -> Contents:

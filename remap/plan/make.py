@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from remap.checkpoint.tensor import Checkpoint
+from remap.collector import collector_off
 from remap.dtypes import dtype_of
 from remap.errors import PlanError, Problem
 from remap.layout.recipe import constant
@@ -61,7 +60,7 @@ def make_plan(
     Raises:
         PlanError: The account does not close; every reason that was found, at once.
     """
-    with _collector_off():
+    with collector_off():
         draft = draft_plan(rules, checkpoint, target, params or {}, dtype, initial, allow_code)
         if draft.problems:
             raise PlanError(draft.problems)
@@ -125,19 +124,6 @@ def draft_plan(
         rules, checkpoint, target, tuple(moved), ignored, tuple(epsilons.mismatches.values()), (), values, consumed
     )
     return Draft(plan, tuple(problems), claims)
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """No garbage collection meanwhile: a plan is many small objects that all stay, and to look through them again
-    and again costs a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _unused(

@@ -10,13 +10,13 @@ resident memory. The aims: at most 0.6 s, a third of the script's time, 200 MB.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from processes import run
 
 SECONDS, RATIO, MEGABYTES = 0.6, 1 / 3, 200
 
@@ -45,18 +45,6 @@ with h5py.File(sys.argv[2], "w") as file:
 COMMAND = "from remap.cli.main import main; main()"
 
 
-def run(command: list[str]) -> tuple[float, float]:
-    """Seconds and largest resident megabytes of a child process."""
-    started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"failed: {command}")
-    return seconds, usage.ru_maxrss / 1024
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
@@ -73,7 +61,7 @@ def main() -> None:
         memory = dict.fromkeys(jobs, 0.0)
         for _ in range(rounds):
             for job, command in jobs.items():
-                took, peak = run(command)
+                took, _, peak = run(command)
                 seconds[job].append(took)
                 memory[job] = max(memory[job], peak)
     holds = True

@@ -16,13 +16,12 @@ import json
 import os
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from processes import run
 
 from remap.target.inventory import Inventory, Layer, Variable
 
@@ -84,18 +83,6 @@ def make_target(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
         kind="functional",
         keras_version="3.15.1",
     ).save(path)
-
-
-def run(command: list[str]) -> tuple[float, float, float]:
-    """Seconds, processor seconds and largest resident megabytes of a child process."""
-    started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"failed: {command}")
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def measure(folder: Path, rounds: int) -> bool:
