@@ -21,7 +21,7 @@ def print_verified(found: Verified, out: Console, all_rows: bool = False) -> Non
     width = max((len(line.label) for line in lines), default=0)
     for line in lines:
         mark = {True: "ok  ", False: "!!  ", None: "    "}[line.good]
-        out.print(f"{mark}{line.label.ljust(width)}  {line.text}", markup=False)
+        out.print(f"{mark}{line.label.ljust(width)}  {line.text}", markup=False, soft_wrap=True)
     _print_rows(found, out, all_rows)
     _print_audit(found, out)
 
@@ -57,12 +57,19 @@ def _numbers(row: Row) -> tuple[str, str, str, str]:
 
 
 def _print_audit(found: Verified, out: Console) -> None:
-    if not found.audit:
+    harmful = [entry for entry in found.audit if not entry.harmless]
+    by_note: dict[str, int] = {}
+    for entry in found.audit:
+        if entry.harmless:
+            by_note[f"{entry.setting}: {entry.note}"] = by_note.get(f"{entry.setting}: {entry.note}", 0) + 1
+    for note, count in by_note.items():
+        out.print(f"    {count} layers differ in {note}", markup=False, soft_wrap=True)
+    if not harmful:
         if found.verdict == "audited":
-            out.print("no settings of mapped pairs disagree")
+            out.print("no settings of mapped pairs disagree" if not by_note else "no others disagree")
         return
     out.print()
     shown = table(out, "settings that disagree", "PyTorch module", "setting", "PyTorch", "Keras", "")
-    for entry in found.audit:
+    for entry in harmful:
         shown.add_row(entry.layer, entry.module, entry.setting, entry.torch, entry.keras, entry.note)
     out.print(shown, markup=False)

@@ -71,7 +71,9 @@ def _weights(found: Verified) -> Iterator[Line]:
         return
     if checked.equal:
         size = human_bytes(checked.nbytes)
-        yield Line("weights", f"equal: {checked.variables} variables, {size}, as the rules make them, bit for bit", True)
+        yield Line(
+            "weights", f"equal: {checked.variables} variables, {size}, as the rules make them, bit for bit", True
+        )
         return
     worst = ", ".join(
         f"{entry.name} ({entry.what if entry.what != 'values' else f'{entry.elements} elements'})"

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from remap.plan.derived import leaves
 from remap.plan.plan import Assignment, Plan
 from remap.rules.rulefile import RAW
 from remap.target.inventory import Inventory, Layer
@@ -34,18 +35,17 @@ def align(plan: Plan, modules: Mapping[str, Module], called: set[str]) -> tuple[
         module = _module_of(assignment, modules)
         if module is None:
             untraced[plan.target.layers[layer].path or assignment.name] = (
-                f"{assignment.sources[0]} is a parameter by itself, no module"
+                f"no PyTorch module holds {assignment.sources[0]}"
             )
         else:
-            sources[layer][_called(module, modules, called)].append(assignment)
-    return _pairs(plan, sources, modules, untraced), untraced
+            sources[layer][_called(module, called)].append(assignment)
+    return _pairs(plan, sources, modules), untraced
 
 
 def _pairs(
     plan: Plan,
     sources: Mapping[int, Mapping[str, Sequence[Assignment]]],
     modules: Mapping[str, Module],
-    untraced: dict[str, str],
 ) -> list[Pair]:
     assert plan.target is not None
     layers_of: dict[str, set[int]] = defaultdict(set)
@@ -62,11 +62,11 @@ def _pairs(
         if key in pairs:
             pairs[key] = Pair(record.path, record.class_name, pairs[key].modules, pairs[key].assignments + assignments)
             continue
-        partial = [module for module in found if not _covered(module, modules, plan)]
-        if partial:
-            untraced[record.path] = f"{partial[0]} holds other modules too: its output is not this layer's"
-            continue
-        pairs[key] = Pair(record.path, record.class_name, tuple(found), assignments, bool(together) and holder is None)
+        pairs[key] = Pair(
+            record.path, record.class_name, tuple(found), assignments, bool(together) and holder is None,
+            any(_holds_others(module, modules) for module in found),
+            not all(_covered(module, modules, plan) for module in found),
+        )  # fmt: skip
     return [pairs[key] for key in sorted(pairs)]
 
 
@@ -84,14 +84,12 @@ def _index(target: Inventory, path: str) -> int | None:
 
 
 def _module_of(assignment: Assignment, modules: Mapping[str, Module]) -> str | None:
-    if assignment.layout != RAW:
-        return assignment.module if not modules or assignment.module in modules else None
-    path = assignment.sources[0].rpartition(".")[0]
-    alone = path in modules and not any(other.startswith(f"{path}.") for other in modules if other != path)
-    return path if path and alone else None
+    """The module of a rule; for a rule that moves one tensor, the module that holds the tensor."""
+    path = assignment.module if assignment.layout != RAW else assignment.sources[0].rpartition(".")[0]
+    return path if not modules or path in modules else None
 
 
-def _called(module: str, modules: Mapping[str, Module], called: set[str]) -> str:
+def _called(module: str, called: set[str]) -> str:
     """The module itself, or the nearest one around it that was called where it was not."""
     path = module
     while path and path not in called:
@@ -99,15 +97,22 @@ def _called(module: str, modules: Mapping[str, Module], called: set[str]) -> str
     return path if path else module
 
 
+def _holds_others(module: str, modules: Mapping[str, Module]) -> bool:
+    prefix = f"{module}." if module else ""
+    return any(path != module and path.startswith(prefix) for path in modules)
+
+
 def _covered(module: str, modules: Mapping[str, Module], plan: Plan) -> bool:
     """Whether a module is what the layer computes: it holds no modules, or nothing but what the layer is made from."""
     record = modules.get(module)
     prefix = f"{module}." if module else ""
-    if record is None or not any(path != module and path.startswith(prefix) for path in modules):
+    if record is None or not _holds_others(module, modules):
         return True
     held = {prefix + name for name in record.tensors}
-    written = {name for entry in plan.assignments for name in entry.sources if name.startswith(prefix)}
-    own = {entry.variable.layer for entry in plan.assignments if entry.variable and written & set(entry.sources)}
+    used = {entry.name: {leaf.name for source in entry.value.sources for leaf in leaves(source)}
+            for entry in plan.assignments}  # fmt: skip
+    own = {entry.variable.layer for entry in plan.assignments if entry.variable and used[entry.name] & held}
+    written = {name for names in used.values() for name in names}
     return held <= written | {i.name for i in plan.ignored} and (len(own) == 1 or _common_of(plan, own) is not None)
 
 

@@ -170,10 +170,8 @@ def _unproved(site: Site, audit: Sequence[Disagreement]) -> Finding:
     before = row.difference.largest if row.difference else None
     if told:
         entry = told[0]
-        text = (
-            f"{entry.setting} disagrees at {layer}: PyTorch {entry.torch}, Keras {entry.keras}; not proved by a trial"
-        )
-        return Finding(layer, kind, module, entry.setting, text, False, "model", before=before)
+        text = f"{entry.setting} disagrees at {entry.layer}: PyTorch {entry.torch}, Keras {entry.keras}; not proved by a trial"
+        return Finding(entry.layer, row.kind, module, entry.setting, text, False, "model", before=before)
     where = f"between {row.layer} and what comes before it: " if site.unseen is not None and row.pair else ""
     done = ", ".join(dict.fromkeys(event.kind for event in site.events)) or "nothing"
     text = f"{where}no suspicion held; PyTorch computes there: {done}"

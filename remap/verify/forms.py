@@ -10,7 +10,8 @@ from remap.verify.difference import Difference, difference
 
 
 def forms(array: np.ndarray, shape: tuple[int, ...], parts: bool = False) -> Iterator[np.ndarray]:
-    """A PyTorch array in Keras's shape: as it is, channels moved last, the batch moved first, axes merged or split.
+    """A PyTorch array in Keras's shape: as it is, channels moved last, the batch moved first
+    or repeated, axes merged or split.
 
     Args:
         array: PyTorch's array.
@@ -31,6 +32,13 @@ def forms(array: np.ndarray, shape: tuple[int, ...], parts: bool = False) -> Ite
             yield moved.reshape(shape)
     if array.ndim == 3 and len(shape) == 2 and (array.shape[0], array.shape[2]) == shape:
         yield array[:, -1]
+    if (
+        len(shape) > 1
+        and array.shape != shape
+        and array.shape[-len(shape) + 1 :] == shape[1:]
+        and array.size * shape[0] == size
+    ):
+        yield np.broadcast_to(array, shape)
     if parts and array.ndim and shape and array.shape[-1] > shape[-1] and array.shape[-1] % shape[-1] == 0:
         for part in np.split(array, array.shape[-1] // shape[-1], axis=-1):
             yield from forms(part, shape)

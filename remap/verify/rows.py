@@ -26,6 +26,8 @@ class Pair:
         modules: Paths of the modules.
         assignments: What was written into the layer.
         parts: Whether its modules became other layers too.
+        inside: Whether a module holds others, one of which may give the layer's output.
+        loose: Whether it holds others that this layer is not made from: that none gives the output is no finding.
     """
 
     layer: str
@@ -33,6 +35,8 @@ class Pair:
     modules: tuple[str, ...]
     assignments: tuple[Assignment, ...]
     parts: bool = False
+    inside: bool = False
+    loose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ def _why_not(pair: Pair, modules: list[list[int]], layer: list[int], torch: Trac
 
 
 def _row(pair: Pair, first: int, last: int, keras_call: int, torch: Trace, keras: Trace, tolerance: Tolerance) -> Row:
-    outputs = torch.calls[last].outputs
+    outputs = [*torch.calls[last].outputs, *(_inner(torch, last) if pair.inside else ())]
     keras_value = keras.calls[keras_call].outputs[0]
     module = torch.calls[last].name
     if not outputs:
@@ -128,6 +132,11 @@ def _row(pair: Pair, first: int, last: int, keras_call: int, torch: Trace, keras
     outcome, reason = found.outcome, found.reason
     if found.difference is None and pair.parts:
         outcome, reason = "not compared", "one module became several layers, and none of its outputs has this shape"
+    if pair.loose and outcome == "differs":
+        outcome, reason = (
+            "not compared",
+            f"{module or 'the network'} holds other modules too: none of its values is this",
+        )
     return Row(
         pair.layer, module, pair.class_name, outcome, found.difference, found.tolerance, found.noise, found.shapes,
         reason, outputs[best], keras_value, last, keras_call, first, pair,
@@ -147,6 +156,12 @@ def _reordered(pair: Pair, found: Row, torch: Trace, keras: Trace) -> Row:
     if best is None or found.difference is None or best[1].largest >= found.difference.largest:
         return found
     return replace(found, difference=best[1], outcome="equal" if best[1].largest <= found.tolerance else "differs")
+
+
+def _inner(torch: Trace, call: int) -> list[int]:
+    """What the calls directly inside of a call give, the last first."""
+    inside = [entry.outputs for entry in torch.calls if entry.parent == call]
+    return [value for outputs in reversed(inside) for value in outputs]
 
 
 def _rank(found: Row) -> float:

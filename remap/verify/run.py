@@ -301,26 +301,35 @@ def _told(feed: Feed) -> str:
 
 
 def _sight(reference: Reference, outputs: Sequence[Row]) -> Sight:
-    moved, tolerance = [], 0.0
+    moved = []
     first = [reference.trace.values[value] for _, value in reference.trace.outputs]
     for one, other in zip(first, reference.other_outputs, strict=False):
         scale = float(np.max(np.abs(one), initial=0.0))
         if one.shape == other.shape and scale and np.all(np.isfinite(one)) and np.all(np.isfinite(other)):
             moved.append(float(np.max(np.abs(one.astype(np.float64) - other))) / scale)
-    for row in outputs:
-        if row.difference is not None and row.difference.scale:
-            tolerance = max(tolerance, row.tolerance / row.difference.scale)
-    return Sight(max(moved) if moved else None, tolerance)
+    apart = [row.difference.relative for row in outputs if row.difference is not None and row.outcome == "equal"]
+    return Sight(max(moved) if moved else None, max(apart, default=0.0))
 
 
 def _finding(found: Verified, reference: Reference, side: KerasSide, tolerance: Tolerance) -> Finding | None:
-    """The first divergence; where the outputs agree all the same, only one that is proved."""
+    """The first divergence; where the outputs agree all the same, only one that is proved.
+
+    A row that differs while one that depends on it does not is passed over unless its cause is proved: what it is
+    held beside is then not its counterpart.
+    """
     apart = [row for row in (*found.rows, *found.outputs) if row.outcome == "differs"]
-    if not apart:
-        return None
-    finding = explain(apart[0], found.rows, reference.trace, side, found.plan, tolerance, found.audit)
     wrong = not found.outputs or any(row.outcome == "differs" for row in found.outputs)
-    return finding if wrong or finding.proved else None
+    for row in apart:
+        finding = explain(row, found.rows, reference.trace, side, found.plan, tolerance, found.audit)
+        if finding.proved or (wrong and not _outlived(row, found.rows, reference)):
+            return finding
+    return None
+
+
+def _outlived(row: Row, rows: Sequence[Row], reference: Reference) -> bool:
+    return row.torch_call is not None and any(
+        row.torch_call in reference.trace.between((), other.torch_value) for other in rows if other.outcome == "equal"
+    )  # fmt: skip
 
 
 def _odd_rows(found: Verified) -> Iterator[str]:

@@ -119,6 +119,8 @@ def module_settings(module: Any) -> dict[str, Any]:
     kind = kind_of([base.__name__ for base in type(module).__mro__])
     if kind:
         found["kind"] = kind
+    if "Same" in type(module).__name__ and "padding" in found:
+        found["padding"] = "dynamic"  # timm's: what TensorFlow's 'same' pads, told by the size of each input
     return {key: value for key, value in found.items() if value is not None or key in ("eps", "align_corners")}
 
 

@@ -210,9 +210,11 @@ def measured_noise(network: Any, source: str, feeds: Sequence[Feed], trace: Trac
     """
     recorder = NoiseRecorder(trace, *_tensor_functions())
     try:
-        _run(copy.deepcopy(network).double(), source, feeds, recorder)
+        _run(network.double(), source, feeds, recorder)
     except (TargetError, RuntimeError):
         return {}
+    finally:
+        network.float()  # every float32 survives the way there and back
     return recorder.noise if recorder.same else {}
 
 

@@ -16,7 +16,7 @@ Verdict = Literal["equal", "nearly", "differ", "blind", "weights", "audited"]
 BLIND = 1e-3
 """Outputs that move by less than this, relative to their size, when the input changes tell nothing."""
 SEEN = 100.0
-"""How many times the tolerance outputs must move for a comparison to mean something."""
+"""How many times further than they are apart the outputs must move for a comparison to mean something."""
 NEARLY = 1e-5
 """Relative difference in double precision that single precision would hide."""
 
@@ -27,16 +27,16 @@ class Sight:
 
     Args:
         moved: Largest change over the largest output; None where it could not be measured.
-        tolerance: Largest tolerance of an output, likewise relative.
+        apart: Largest difference of outputs that are equal within the tolerance, likewise relative.
     """
 
     moved: float | None
-    tolerance: float
+    apart: float
 
     @property
     def blind(self) -> bool:
         """Whether equal outputs prove nothing."""
-        return self.moved is not None and self.moved < max(BLIND, SEEN * self.tolerance)
+        return self.moved is not None and self.moved < max(BLIND, SEEN * self.apart)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,6 @@
 """Weights of one's own for every network, and the two sides put together."""
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from __future__ import annotations
 
 import sys
 from pathlib import Path
@@ -35,15 +33,26 @@ def randomise(module, seed=0):
 
 
 @pytest.fixture
-def hold(tmp_path):
+def saved(tmp_path):
+    """The path of a module's weights."""
+
+    def save(module):
+        path = tmp_path / "checkpoint.safetensors"
+        save_file({name: value.clone() for name, value in module.state_dict().items()}, path)
+        return path
+
+    return save
+
+
+@pytest.fixture
+def hold(tmp_path, saved):
     """Hold a PyTorch module beside the Keras model that a builder makes, by rules given as text or by name."""
 
-    def run(torch_model, keras_builder, rules, **options):
-        checkpoint = tmp_path / "checkpoint.safetensors"
-        save_file({name: value.clone() for name, value in torch_model.state_dict().items()}, checkpoint)
-        if "\n" in rules:
+    def run(torch_model, keras_builder, rules, checkpoint=None, **options):
+        if "\n" in str(rules):
             (tmp_path / "rules.toml").write_text(rules)
             rules = tmp_path / "rules.toml"
+        checkpoint = checkpoint or saved(torch_model)
         return verify(rules, checkpoint, ModelSource("the Keras model", keras_builder), torch_model, **options)
 
     return run

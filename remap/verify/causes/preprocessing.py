@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
+from remap.verify.causes import window
 from remap.verify.explain import Trial
 from remap.verify.forms import closest
 from remap.verify.site import Site
@@ -25,8 +27,23 @@ def trials(site: Site) -> Iterator[Trial]:
             partial(_without, site, first, last), first,
             hint="build the Keras model without it (include_preprocessing=False), or give PyTorch the normalised input",
         )  # fmt: skip
+        yield from _besides(site, first, last, names)
     if site.steps:
         yield from _missing(site)
+
+
+def _besides(site: Site, first: int, last: int, names: str) -> Iterator[Trial]:
+    """Without the normalisation, and with another padding or stride in the first layer besides."""
+    rest = site.steps[last + 1 :]
+    if not rest:
+        return
+    fed = replace(rest[0], inputs=site.steps[first].inputs)
+    for trial in window.trials(replace(site, steps=[fed, *rest[1:]])):
+        yield replace(
+            trial, cause=f"input normalised inside, and {trial.cause}", step=first,
+            text=f"the input not normalised inside of the Keras model ({names} left out), and {trial.text} at {site.row.layer},",
+            hint=f"build the Keras model without it (include_preprocessing=False); {trial.hint}",
+        )  # fmt: skip
 
 
 def _without(site: Site, first: int, last: int) -> np.ndarray:

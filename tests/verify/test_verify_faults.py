@@ -1,0 +1,44 @@
+"""Seeded faults: verify names the layer and the cause, and says whose fault it is; no alarm without a fault."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import randomise
+from faults import FAULTS, RIGHT
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_single_fault_is_found_and_its_cause_proved(name, hold):
+    fault = FAULTS[name]
+    found = hold(randomise(fault.torch()), fault.keras, fault.rules)
+    assert found.verdict == "differ"
+    assert found.weights.equal
+    finding = found.finding
+    assert (finding.layer, finding.cause, finding.blame) == (fault.layer, fault.cause, fault.blame), finding.text
+    assert finding.proved
+    assert finding.after < 1e-4
+    assert finding.before is None or finding.before > 2 * finding.after
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_no_alarm_where_nothing_is_wrong(name, hold):
+    right = RIGHT[name]
+    found = hold(randomise(right.torch()), right.keras, right.rules)
+    assert found.verdict == "equal", found.finding
+    assert found.finding is None
+    assert not found.untraced
+    assert {row.outcome for row in (*found.rows, *found.outputs)} == {"equal"}
+
+
+def test_a_shared_layer_is_compared_at_every_call(hold):
+    right = RIGHT["shared layer"]
+    found = hold(randomise(right.torch()), right.keras, right.rules)
+    assert [row.layer for row in found.rows] == ["fc", "fc", "head"]
+
+
+def test_dropout_left_on_in_pytorch_is_not_blamed_on_keras(hold):
+    from networks import CNN_RULES, TorchCNN, keras_cnn, rules_text
+
+    found = hold(randomise(TorchCNN(functional_dropout=True)), keras_cnn, rules_text(CNN_RULES))
+    assert found.finding.cause == "dropout left on"
+    assert found.finding.blame == "torch"
