@@ -19,7 +19,7 @@ import numpy as np
 
 from remap.errors import Problem, WriteError
 from remap.layout.tiles import TILE_BYTES, Tile, tiles
-from remap.plan.plan import Assignment
+from remap.planning.plan import Assignment
 from remap.write.flush import start_writeback
 from remap.write.narrow import Loss, cast
 

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from remap.errors import WriteError
-from remap.plan.plan import Assignment
+from remap.planning.plan import Assignment
 from remap.write.fill import Filler, Region
 from remap.write.staging import check_space
 

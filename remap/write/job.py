@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from remap.plan.plan import Plan
+from remap.planning.plan import Plan
 from remap.write.fill import Filler
 from remap.write.staging import Staging, check_free
 
@@ -57,3 +57,14 @@ class Job:
         """
         check_free(path, self.force)
         return self.staging.temporary(path)
+
+
+def assign_line(lookup: str) -> str:
+    """The Python that gives every variable of a Keras model its value, looked up by its path without the model's name.
+
+    >>> print(assign_line("weights[{}]"))
+    for variable in model.weights:
+        variable.assign(weights[variable.path.removeprefix(f"{model.name}/")])
+    """
+    name = 'variable.path.removeprefix(f"{model.name}/")'
+    return f"for variable in model.weights:\n    variable.assign({lookup.format(name)})"

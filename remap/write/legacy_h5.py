@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from remap.errors import Problem, UsageError
-from remap.plan.plan import Assignment, Plan
+from remap.planning.plan import Assignment, Plan
 from remap.target.inventory import Inventory
 from remap.write.hdf5 import BFLOAT16, Dataset, write_hdf5
 from remap.write.job import Job

@@ -7,7 +7,7 @@ import io
 import numpy as np
 
 from remap.write.fill import Region
-from remap.write.job import Job
+from remap.write.job import Job, assign_line
 from remap.write.staging import check_space
 from remap.write.stored_zip import StoredZip
 
@@ -34,10 +34,7 @@ def write_npz(job: Job) -> None:
 
 def load_line(job: Job) -> str:
     """The lines that load what was written."""
-    return (
-        f"import numpy as np\nweights = np.load({job.quoted})\n"
-        "for variable in model.weights:\n    variable.assign(weights[variable.path])"
-    )
+    return f"import numpy as np\nweights = np.load({job.quoted})\n" + assign_line("weights[{}]")
 
 
 def _header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:

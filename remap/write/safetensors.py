@@ -6,7 +6,7 @@ import json
 
 from remap.errors import Problem, UsageError
 from remap.write.fill import Region
-from remap.write.job import Job
+from remap.write.job import Job, assign_line
 from remap.write.staging import check_space
 
 NAMES = {
@@ -55,7 +55,4 @@ def write_safetensors(job: Job) -> None:
 
 def load_line(job: Job) -> str:
     """The lines that load what was written."""
-    return (
-        f"from safetensors.numpy import load_file\nweights = load_file({job.quoted})\n"
-        "for variable in model.weights:\n    variable.assign(weights[variable.path])"
-    )
+    return f"from safetensors.numpy import load_file\nweights = load_file({job.quoted})\n" + assign_line("weights[{}]")

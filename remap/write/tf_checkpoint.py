@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from remap.errors import Problem, UsageError
-from remap.plan.plan import Assignment, Plan
+from remap.planning.plan import Assignment, Plan
 from remap.write.bundle import DTYPES, STRING, BundleEntry, crc32c, field, index_table, string_tensor
 from remap.write.fill import Region
-from remap.write.job import Job
+from remap.write.job import Job, assign_line
 from remap.write.staging import check_space
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -44,9 +44,8 @@ def write_by_object(job: Job) -> None:
 
 def load_line_by_name(job: Job) -> str:
     """The lines that load what was written."""
-    return (
-        f"import tensorflow as tf\nreader = tf.train.load_checkpoint({job.quoted})\n"
-        "for variable in model.weights:\n    variable.assign(reader.get_tensor(variable.path))"
+    return f"import tensorflow as tf\nreader = tf.train.load_checkpoint({job.quoted})\n" + assign_line(
+        "reader.get_tensor({})"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import h5py
 
 from remap.errors import Problem, UsageError
-from remap.plan.plan import Plan
+from remap.planning.plan import Plan
 from remap.write.hdf5 import Dataset, write_hdf5
 from remap.write.job import Job
 

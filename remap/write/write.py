@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remap.errors import UsageError, WriteError
-from remap.plan.plan import EpsilonMismatch, Plan
+from remap.planning.plan import EpsilonMismatch, Plan
 from remap.write import keras_archive, legacy_h5, npz, safetensors, tf_checkpoint, weights_h5, weights_json
 from remap.write.fill import Filler, Progress
 from remap.write.job import Job, Options

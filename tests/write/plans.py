@@ -10,7 +10,7 @@ from remap.checkpoint.tensor import Checkpoint, FileStorage, MappedFile, Tensor,
 from remap.dtypes import dtype_of
 from remap.layout.recipe import Piece, Recipe, View
 from remap.layout.tiles import Value
-from remap.plan.plan import Assignment, Plan
+from remap.planning.plan import Assignment, Plan
 from remap.rules.load import load_rules
 from remap.rules.place import Place
 from remap.target.inventory import Inventory, Layer, Variable

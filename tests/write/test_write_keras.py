@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, import_file
 from plans import filling
 
-from remap.check.compare import as_numpy
+from remap.checking.compare import as_numpy
 from remap.target.keras_model import identify, inventory_of
 from remap.write.write import write
 

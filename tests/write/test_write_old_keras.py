@@ -1,0 +1,69 @@
+"""Files load in older Keras 3 too: 3.5, the last that needs a root group, and 3.10, the first with shards."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from plans import filling
+from test_write_keras import build
+
+from remap.target.keras_model import inventory_of
+from remap.write.write import write
+
+SCRIPT = """
+import importlib.util, sys
+import keras, numpy as np
+assert keras.__version__ == {version!r}
+spec = importlib.util.spec_from_file_location("models", {models!r})
+models = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(models)
+for kind in {kinds!r}:
+    keras.backend.clear_session()
+    expected = np.load(f"{{kind}}.npz")
+    for name in {names!r}:
+        keras.backend.clear_session()
+        model = getattr(models, kind)()
+        model.load_weights(kind + name)
+        found = {{weight.path.removeprefix(model.name + "/"): np.asarray(weight) for weight in model.weights}}
+        assert found.keys() == set(expected), (set(expected) ^ found.keys())
+        for path, array in found.items():
+            assert array.tobytes() == expected[path].tobytes(), path
+print("equal")
+"""
+KINDS = ["residual", "nested", "sequential"]
+
+
+@pytest.fixture(params=["3.5.0", "3.10.0"])
+def old_keras(request):
+    """A version of Keras and the folder that it is installed in."""
+    version = request.param
+    folder = request.config.cache.mkdir(f"keras-{version}")
+    if not (folder / "keras").is_dir():
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, f"keras=={version}"]
+        subprocess.run(command, check=True)
+    return version, folder
+
+
+def test_files_load_in_old_versions(old_keras, tmp_path):
+    version, folder = old_keras
+    names = [".weights.h5", ".h5"] + ([".weights.json"] if version == "3.10.0" else [])
+    for kind in KINDS:
+        plan, arrays = filling(inventory_of(build(kind)), tmp_path)
+        np.savez(tmp_path / f"{kind}.npz", **arrays)
+        largest = max(array.nbytes for array in arrays.values())
+        for name in names:
+            options = {"max_shard_size": 3 * largest / 1e9} if name.endswith("json") else {}
+            write(plan, tmp_path / f"{kind}{name}", **options)
+    script = SCRIPT.format(
+        version=version, models=str(ROOT / "tests/target/target_models.py"), kinds=KINDS, names=names
+    )  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(folder), "KERAS_BACKEND": "tensorflow"}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )  # fmt: skip
+    assert ran.stdout.endswith("equal\n"), ran.stderr
