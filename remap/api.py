@@ -12,15 +12,15 @@ from remap.arguments import Model, Rules, Source, model_source, opened, target_o
 from remap.checkpoint.open import open_checkpoint as _open
 from remap.checkpoint.tensor import Checkpoint
 from remap.errors import UsageError
-from remap.plan.make import make_plan
-from remap.plan.params import Scalar
-from remap.plan.plan import Plan
-from remap.plan.shipped import plan_with_shipped
+from remap.planning.make import make_plan
+from remap.planning.params import Scalar
+from remap.planning.plan import Plan
+from remap.planning.shipped import plan_with_shipped
 from remap.rules.load import load_rules
 from remap.target.inventory import Inventory
 
 if TYPE_CHECKING:
-    from remap.check.compare import Checked
+    from remap.checking.compare import Checked
     from remap.write.write import Written
 
 __all__ = ["Result", "apply", "check", "load_into", "load_rules", "open_checkpoint", "plan"]
@@ -152,7 +152,7 @@ def apply(
     written = write(planned, path, force=force, format=format, progress=_stage(progress, "write", planned), **options)
     checked = None
     if source is not None and check:
-        from remap.check.model import check_file
+        from remap.checking.model import check_file
 
         checked = check_file(planned, path, source, _stage(progress, "check", planned))
     return Result(planned, written, checked, time.perf_counter() - started)
@@ -184,7 +184,7 @@ def check(
     Raises:
         CheckError: The file does not load, or a variable is not as planned.
     """
-    from remap.check.model import check_file
+    from remap.checking.model import check_file
 
     path = Path(file)
     if not path.exists():
@@ -217,8 +217,8 @@ def load_into(
     Raises:
         RemapError: Anything that does not fit; the model is untouched then.
     """
-    from remap.check.compare import as_numpy
-    from remap.check.model import assign_all
+    from remap.checking.compare import as_numpy
+    from remap.checking.model import assign_all
     from remap.target.keras_model import identify, inventory_of
 
     file, source, _ = opened(rules, checkpoint)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from remap.checkpoint.open import open_checkpoint
 from remap.checkpoint.tensor import Checkpoint
 from remap.errors import UsageError
-from remap.plan.make import Initial
+from remap.planning.make import Initial
 from remap.rules.load import load_rules
 from remap.rules.rulefile import RuleFile
 from remap.target.inventory import Inventory
@@ -32,7 +32,7 @@ def opened(rules: Rules, checkpoint: Source) -> tuple[RuleFile, Checkpoint, tupl
     if rules != "auto":
         file = rules if isinstance(rules, RuleFile) else load_rules(rules)
         return file, checkpoint_of(checkpoint, file), ()
-    from remap.plan.recognise import choose
+    from remap.planning.recognise import choose
 
     best, second = choose(lambda file: checkpoint_of(checkpoint, file))
     lines = [f"recognised as '{best.name}': {best.why()}"]
@@ -62,7 +62,7 @@ def target_of(model: Model | None, target: str | Path | Inventory | None) -> tup
         return (target if isinstance(target, Inventory) or target is None else Inventory.load(Path(target))), None
     if target is not None:
         raise UsageError("a model and a target are given", expected="one of them", fix="leave out --target")
-    from remap.check.model import initial_values
+    from remap.checking.model import initial_values
     from remap.target.keras_model import inventory_of
 
     source = model_source(model)

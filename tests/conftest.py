@@ -68,7 +68,3 @@ def remap_command(capsys):
         return Ran(code, captured.out, captured.err)
 
     return run
-
-import remap.api  # noqa: E402
-
-remap.plan, remap.check = remap.api.plan, remap.api.check

@@ -8,7 +8,7 @@ import click
 
 from remap.cli import options
 from remap.errors import UsageError
-from remap.plan.suggest import Nearest
+from remap.planning.suggest import Nearest
 from remap.report.terminal import console, table
 from remap.rules.load import load_rules
 from remap.rules.shipped import shipped_names, shipped_path

@@ -15,9 +15,13 @@ from remap.report.terminal import console
 @click.command("verify")
 @click.argument("rules")
 @click.argument("checkpoint")
-@click.option("--model", metavar="MODEL", required=True, help="Keras model: package.module:callable, file.py:callable, .keras.")
+@click.option(
+    "--model", metavar="MODEL", required=True, help="Keras model: package.module:callable, file.py:callable, .keras."
+)
 @options.model_arg
-@click.option("--torch", metavar="TORCH", required=True, help="PyTorch model: likewise, TorchScript, .pt2, or a recording.")
+@click.option(
+    "--torch", metavar="TORCH", required=True, help="PyTorch model: likewise, TorchScript, .pt2, or a recording."
+)
 @options.torch_arg
 @options.inputs
 @click.option("--samples", metavar="N", default=1, show_default=True, help="Size of the batch, where it is inferred.")

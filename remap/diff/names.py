@@ -9,8 +9,8 @@ import numpy as np
 
 from remap.checkpoint.tensor import Checkpoint, Tensor
 from remap.errors import Problem, UsageError
-from remap.plan.derived import Derived
-from remap.plan.plan import Assignment, Plan
+from remap.planning.derived import Derived
+from remap.planning.plan import Assignment, Plan
 from remap.target.inventory import Inventory
 
 _LEGACY = re.compile(r"(?:model_weights/)?(?P<layer>[^/]+)/(?P<name>.+?)(?::\d+)?")

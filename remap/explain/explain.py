@@ -10,10 +10,10 @@ from typing import Any
 from remap.api import open_checkpoint
 from remap.errors import Problem, UsageError
 from remap.explain.near import NearMiss, near_sources, near_targets
-from remap.plan.derived import leaves
-from remap.plan.make import Draft, draft_plan
-from remap.plan.plan import Assignment, Ignored
-from remap.plan.suggest import Nearest
+from remap.planning.derived import leaves
+from remap.planning.make import Draft, draft_plan
+from remap.planning.plan import Assignment, Ignored
+from remap.planning.suggest import Nearest
 from remap.rules.load import load_rules
 from remap.rules.place import Place
 from remap.target.inventory import Inventory, Variable

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from remap.plan.match import claims_of
+from remap.planning.match import claims_of
 from remap.rules.automaton import Automaton, automaton
 from remap.rules.pattern import expand
 from remap.rules.place import Place

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from remap.explain.explain import Explanation, output_places, rule_place
-from remap.plan.derived import Derived
-from remap.plan.plan import Assignment
+from remap.planning.derived import Derived
+from remap.planning.plan import Assignment
 from remap.rules.rulefile import RAW, RuleFile
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from remap.checkpoint.tensor import Checkpoint
 from remap.lint.finding import Finding
-from remap.plan.match import Claims, Group
-from remap.plan.suggest import Nearest, grouped
-from remap.plan.values import found_sources, has_sources
+from remap.planning.match import Claims, Group
+from remap.planning.suggest import Nearest, grouped
+from remap.planning.values import found_sources, has_sources
 from remap.rules.rulefile import Rule, RuleFile
 from remap.rules.schema import Rename
 

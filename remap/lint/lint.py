@@ -15,9 +15,9 @@ from remap.lint.finding import Finding
 from remap.lint.overlap import OVERLAP_CHECKS
 from remap.lint.patterns import PATTERN_CHECKS, written_patterns
 from remap.lint.unused import UNUSED_CHECKS
-from remap.plan.derive import derive_tensors
-from remap.plan.match import match_keys
-from remap.plan.params import resolve_params
+from remap.planning.derive import derive_tensors
+from remap.planning.match import match_keys
+from remap.planning.params import resolve_params
 from remap.rules.load import load_rules
 from remap.rules.place import Place
 from remap.rules.rulefile import RuleFile

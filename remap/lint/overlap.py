@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from remap.lint.finding import Finding
-from remap.plan.match import Claim, claims_of
+from remap.planning.match import Claim, claims_of
 from remap.rules.automaton import Automaton, automaton, common_name, holds, regular
 from remap.rules.pattern import expand
 from remap.rules.rulefile import RuleFile

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from remap.plan.plan import Assignment, Plan
-from remap.plan.suggest import grouped, pattern_of
+from remap.planning.plan import Assignment, Plan
+from remap.planning.suggest import grouped, pattern_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from remap.api import Result
-from remap.plan.plan import Plan
+from remap.planning.plan import Plan
 from remap.report.account import account, rows, settled
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from remap.diff.files import Difference, Entry
-from remap.plan.suggest import grouped
+from remap.planning.suggest import grouped
 from remap.report.terminal import table
 
 SHOWN = 40

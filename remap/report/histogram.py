@@ -7,8 +7,8 @@ from math import prod
 
 import numpy as np
 
-from remap.check.compare import planned_array
-from remap.plan.plan import Assignment
+from remap.checking.compare import planned_array
+from remap.planning.plan import Assignment
 
 BINS = 40
 WHOLE = 1 << 22

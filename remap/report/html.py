@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from remap import __version__
-from remap.plan.derived import leaves
-from remap.plan.plan import Plan
+from remap.planning.derived import leaves
+from remap.planning.plan import Plan
 from remap.report.account import account, blind_lines, epsilon_lines, rows, settled
 from remap.report.histogram import histogram_of
 from remap.report.plot import error_plot
@@ -75,7 +75,7 @@ def result_page(
     Args:
         plan: What was planned.
         written: What was written (:class:`remap.write.write.Written`); None after a dry run.
-        checked: The outcome of the check (:class:`remap.check.compare.Checked`); None where there was none.
+        checked: The outcome of the check (:class:`remap.checking.compare.Checked`); None where there was none.
         audit: Settings that disagree, where both models were given.
         seconds: Time it took.
     """

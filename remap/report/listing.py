@@ -14,7 +14,7 @@ from rich.tree import Tree
 from remap.checkpoint.anything import open_weights
 from remap.checkpoint.tensor import Checkpoint, Tensor
 from remap.errors import UsageError
-from remap.plan.suggest import grouped
+from remap.planning.suggest import grouped
 from remap.report.sizes import human_bytes
 from remap.rules.pattern import PatternError, Patterns
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from remap.plan.plan import Plan
+from remap.planning.plan import Plan
 from remap.report.account import account, blind_lines, epsilon_lines, rows, settled
 from remap.report.sizes import human_bytes
 

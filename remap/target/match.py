@@ -44,8 +44,6 @@ class Names:
         for index, variable in enumerate(self.variables):
             self._full.setdefault(variable.address, index)
         self._full |= {variable.path: index for index, variable in enumerate(self.variables)}
-        seconds = [path.removesuffix("#2") for path in self._full if path.endswith("#2")]
-        self._full |= {f"{path}#1": self._full[path] for path in seconds}
 
     def candidates(self, name: str) -> tuple[Variable, ...]:
         """All variables that ``name`` can mean: none, one, or, where it is ambiguous, several."""
@@ -149,14 +147,15 @@ class Names:
 
 
 def _numbered_last(name: str) -> str:
-    """The name with a ``#2`` behind one of its components moved to its end, where paths have it.
+    """The name with a ``#2`` behind one of its components moved to its end, where paths have it; without a ``#1``.
 
-    >>> _numbered_last("block/out#2/kernel")
-    'block/out/kernel#2'
+    >>> _numbered_last("block/out#2/kernel"), _numbered_last("block/out#1/kernel")
+    ('block/out/kernel#2', 'block/out/kernel')
     """
     before, mark, rest = name.partition("#")
     number, slash, ending = rest.partition("/")
-    return f"{before}{slash}{ending}{mark}{number}"
+    plain = f"{before}{slash}{ending}"
+    return plain if number == "1" else f"{plain}{mark}{number}"
 
 
 def _proper_endings(name: str) -> Iterable[str]:

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from remap.plan.derived import leaves
-from remap.plan.plan import Assignment, Plan
+from remap.planning.derived import leaves
+from remap.planning.plan import Assignment, Plan
 from remap.rules.rulefile import RAW
 from remap.target.inventory import Inventory, Layer
 from remap.verify.reference import Module

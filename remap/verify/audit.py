@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from remap.plan.plan import Plan
+from remap.planning.plan import Plan
 from remap.target.inventory import Inventory, Layer
 from remap.verify.alignment import align
 from remap.verify.reference import Module

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from remap.plan.plan import Plan
+from remap.planning.plan import Plan
 from remap.verify.audit import Disagreement
 from remap.verify.difference import Tolerance
 from remap.verify.forms import closest

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from remap.check.compare import as_numpy
+from remap.checking.compare import as_numpy
 from remap.errors import TargetError
 from remap.target.framework import import_keras
 from remap.target.keras_model import build_model

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from remap.check.compare import planned_array
-from remap.plan.plan import Assignment
+from remap.checking.compare import planned_array
+from remap.planning.plan import Assignment
 
 
 def output_order(assignments: Sequence[Assignment]) -> np.ndarray | None:

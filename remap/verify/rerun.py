@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from remap.check.compare import as_numpy
+from remap.checking.compare import as_numpy
 from remap.target.framework import import_keras
 from remap.verify.keras_side import ACTIVATED, attribute
 

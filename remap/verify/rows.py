@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from remap.plan.plan import Assignment
+from remap.planning.plan import Assignment
 from remap.verify.difference import Difference, Tolerance
 from remap.verify.forms import closest
 from remap.verify.order import output_order

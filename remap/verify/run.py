@@ -15,9 +15,9 @@ from remap.checkpoint.memory import from_state_dict
 from remap.checkpoint.open import open_checkpoint
 from remap.checkpoint.tensor import Checkpoint
 from remap.errors import UsageError
-from remap.plan.make import make_plan
-from remap.plan.params import Scalar
-from remap.plan.plan import Plan
+from remap.planning.make import make_plan
+from remap.planning.params import Scalar
+from remap.planning.plan import Plan
 from remap.rules.load import load_rules
 from remap.rules.rulefile import RuleFile
 from remap.target.keras_model import inventory_of
@@ -214,7 +214,7 @@ def _checkpoint(checkpoint: str | Path | Checkpoint, file: RuleFile) -> Checkpoi
 def _plan(
     file: RuleFile, source: Checkpoint, model: ModelSource, params: Mapping[str, Scalar] | None, allow_code: bool
 ) -> Plan:
-    from remap.check.model import initial_values
+    from remap.checking.model import initial_values
 
     inventory = inventory_of(model)
     return make_plan(
@@ -279,7 +279,7 @@ def _reference(
 
 
 def _compared(plan: Plan, reference: Reference, side: KerasSide, tolerance: Tolerance) -> Verified:
-    called = {call.name for call in reference.trace.calls if call.name or call.kind in _root_kind(reference)}
+    called = set(reference.trace.by_name)
     pairs, untraced = align(plan, reference.modules, called)
     rows = compare_layers(pairs, reference.trace, side.trace, tolerance)
     outputs = compare_outputs(reference.trace, side.trace, tolerance)
@@ -290,10 +290,6 @@ def _compared(plan: Plan, reference: Reference, side: KerasSide, tolerance: Tole
         audit=disagreements, tolerance=tolerance.words(), float64=tolerance.float64,
         inputs=tuple(_told(feed) for feed in reference.feeds),
     )  # fmt: skip
-
-
-def _root_kind(reference: Reference) -> set[str]:
-    return {reference.modules[""].kind} if "" in reference.modules else set()
 
 
 def _told(feed: Feed) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from remap.plan.plan import Plan
+from remap.planning.plan import Plan
 from remap.verify.difference import Difference, Tolerance
 from remap.verify.forms import closest
 from remap.verify.keras_side import ACTIVATION, KerasSide
@@ -124,7 +124,7 @@ def again(step: Step, value: np.ndarray) -> np.ndarray:
 
 def activated(function: Any, value: np.ndarray) -> np.ndarray:
     """A Keras activation function on an array."""
-    from remap.check.compare import as_numpy
+    from remap.checking.compare import as_numpy
     from remap.target.framework import import_keras
 
     return np.asarray(as_numpy(function(import_keras().ops.convert_to_tensor(value))))

@@ -28,7 +28,7 @@ def interpret(torch: Any, network: Any, recorder: Recorder) -> Callable[..., Any
             inputs = [list(args), kwargs]
             entered.move_to(_modules_of(node), inputs)
             kind, settings = _operation(node.target, args, kwargs)
-            index = recorder.begin("", kind, settings, inputs)
+            index = recorder.begin("", kind, settings, inputs, True)
             entered.last = super().run_node(node)
             recorder.end(index, entered.last)
             return entered.last

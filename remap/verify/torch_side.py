@@ -18,8 +18,8 @@ from remap.target.framework import import_module
 from remap.verify.inputs import Feed
 from remap.verify.noise import NoiseRecorder
 from remap.verify.reference import Module, Reference
-from remap.verify.torch_export import exported_modules, interpret
 from remap.verify.torch_calls import function_name, function_settings, module_settings
+from remap.verify.torch_export import exported_modules, interpret
 from remap.verify.trace import Recorder, Trace, flatten
 
 CALIBRATION_SAMPLES = 4
@@ -174,7 +174,7 @@ def _watched(torch: Any, network: Any, recorder: Recorder) -> Iterator[None]:
             tensors = [list(args), kwargs]
             if opaque or name in SILENT or not any(True for _ in flatten(tensors, torch.is_tensor)):
                 return function(*args, **kwargs)
-            index = recorder.begin("", name, function_settings(name, function, args, kwargs), tensors)
+            index = recorder.begin("", name, function_settings(name, function, args, kwargs), tensors, True)
             output = function(*args, **kwargs)
             recorder.end(index, output)
             return output

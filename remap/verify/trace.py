@@ -21,6 +21,7 @@ class Call:
         inputs: Positions of the tensors that went in, in :attr:`Trace.values`.
         outputs: Positions of those that came out.
         parent: Position of the call that it is part of, in :attr:`Trace.calls`.
+        function: Whether it is one of a function, which has no path.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Call:
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     parent: int | None = None
+    function: bool = False
 
     @property
     def title(self) -> str:
@@ -72,10 +74,11 @@ class Trace:
 
     @cached_property
     def by_name(self) -> dict[str, list[int]]:
-        """Name to the calls under it."""
+        """Path to the calls of the module or layer."""
         found: dict[str, list[int]] = {}
         for index, call in enumerate(self.calls):
-            found.setdefault(call.name, []).append(index)
+            if not call.function:
+                found.setdefault(call.name, []).append(index)
         return found
 
     def between(self, starts: Sequence[int], end: int) -> list[int]:
@@ -111,10 +114,10 @@ class Recorder:
         self._known: dict[int, tuple[int, int, Any]] = {}
         self._open: list[int] = []
 
-    def begin(self, name: str, kind: str, settings: dict[str, Any], inputs: Any) -> int:
+    def begin(self, name: str, kind: str, settings: dict[str, Any], inputs: Any, function: bool = False) -> int:
         """Note that a call begins; returns its position."""
         parent = self._open[-1] if self._open else None
-        call = Call(name, kind, settings, self.note_all(inputs), parent=parent)
+        call = Call(name, kind, settings, self.note_all(inputs), parent=parent, function=function)
         self.trace.calls.append(call)
         self._open.append(len(self.trace.calls) - 1)
         return self._open[-1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from remap.check.compare import Checked
-from remap.plan.plan import Plan
+from remap.checking.compare import Checked
+from remap.planning.plan import Plan
 from remap.verify.audit import Disagreement
 from remap.verify.explain import Finding
 from remap.verify.rows import Row

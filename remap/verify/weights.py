@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from remap.check.compare import Checked, compare, planned_array
+from remap.checking.compare import Checked, compare, planned_array
 from remap.errors import CheckError, UsageError
-from remap.plan.plan import Plan
+from remap.planning.plan import Plan
 from remap.target.keras_model import identify
 from remap.verify.keras_side import KerasSide
 

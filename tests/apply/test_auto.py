@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 import remap
 from remap.checkpoint.memory import from_state_dict
-from remap.plan.recognise import recognise
+from remap.planning.recognise import recognise
 
 
 def test_a_resnet_is_recognised_and_the_reason_is_told(fixtures, tmp_path, remap_command):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from remap.checkpoint.tensor import ArrayStorage, Checkpoint, Tensor
-from remap.plan.make import make_plan
+from remap.planning.make import make_plan
 from remap.rules.load import load_rules
 from remap.rules.rulefile import RuleFile
 

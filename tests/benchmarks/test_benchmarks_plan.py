@@ -6,7 +6,7 @@ import plan as benchmark
 import pytest
 
 from remap.errors import PlanError
-from remap.plan.make import make_plan
+from remap.planning.make import make_plan
 
 
 def processor_seconds(rules, source, runs=3):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import remap
-from remap.plan.plan import Plan
+from remap.planning.plan import Plan
 
 
 def arrays(**shapes: tuple[int, ...]) -> dict[str, np.ndarray]:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 import remap
-from remap.check.compare import as_numpy
+from remap.checking.compare import as_numpy
 from remap.checkpoint.memory import from_state_dict
-from remap.plan.make import make_plan
-from remap.plan.plan import Plan
+from remap.planning.make import make_plan
+from remap.planning.plan import Plan
 from remap.rules.load import load_rules
 from remap.target.keras_model import identify, inventory_of
 

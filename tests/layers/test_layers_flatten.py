@@ -10,7 +10,7 @@ from torch import nn
 
 from remap.checkpoint.memory import from_state_dict
 from remap.errors import PlanError
-from remap.plan.make import make_plan
+from remap.planning.make import make_plan
 from remap.rules.load import load_rules
 
 FLATTENED = """

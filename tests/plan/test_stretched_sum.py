@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import remap
-from remap.check.compare import planned_array
+from remap.checking.compare import planned_array
 from remap.errors import PlanError
 
 RULES = """

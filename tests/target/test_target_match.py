@@ -40,6 +40,7 @@ BLOCKS = names(
         ("twin/kernel#2", "twin/kernel#2"),
         ("twin#2/kernel", "twin/kernel#2"),  # as a rule writes it, whose layout adds the variable
         ("twin#1/kernel", "twin/kernel"),
+        ("block/head#1/kernel", "block/head/kernel"),  # where there is no second too
         ("b/norm/gamma", "b/norm/gamma"),
     ],
 )
@@ -49,7 +50,7 @@ def test_resolves(name, path):
 
 
 @pytest.mark.parametrize(
-    "name", ["onv2d_9/kernel", "twin/kernel#3", "head#1/kernel", "conv2d_9", "block", "", "/", "kernel/", "d/kernel"]
+    "name", ["onv2d_9/kernel", "twin/kernel#3", "head#2/kernel", "conv2d_9", "block", "", "/", "kernel/", "d/kernel"]
 )
 def test_only_whole_components_at_the_end_count(name):
     assert BLOCKS.find(name) is None

@@ -9,7 +9,17 @@ from typing import Any
 
 import keras
 from keras import layers
-from networks import CNN_RULES, Always, TorchCNN, keras_cnn, rules_text
+from networks import (
+    CNN_RULES,
+    Always,
+    TorchCNN,
+    grouped,
+    keras_cnn,
+    keras_grouped,
+    keras_pooled,
+    pooled,
+    rules_text,
+)
 from sequences import (
     ENCODER_RULES,
     TorchEncoder,
@@ -66,6 +76,12 @@ def recurrent(kind, keras_kind, body):
     return Fault(partial(TorchRNN, kind), partial(keras_rnn, keras_kind), rules, "rnn", "gate order", "weights")
 
 
+def pooling(cause, torch_kind, torch_settings, keras_kind, **settings):
+    rules = rules_text({"conv": ("conv", "conv2d"), "head": ("head", "dense")}, ignore=False)
+    net = partial(pooled, torch_kind, **torch_settings)
+    return Fault(net, partial(keras_pooled, keras_kind, **settings), rules, "pool", cause)
+
+
 def preprocessed():
     rescale = layers.Rescaling(1 / 255, name="rescale")
     normalise = layers.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.1, 0.2, 0.3], name="normalise")
@@ -115,6 +131,19 @@ FAULTS = {
         TorchShared, partial(keras_shared, "tanh"),
         rules_text({"fc": ("fc", "dense"), "head": ("head", "dense")}, ignore=False), "again", "activation",
     ),
+    "ceil_mode": pooling(
+        "ceil_mode", nn.MaxPool2d, {"kernel_size": 2, "ceil_mode": True}, layers.MaxPooling2D, pool_size=2
+    ),
+    "ceil_mode of a mean": pooling(
+        "ceil_mode", nn.AvgPool2d, {"kernel_size": 2, "ceil_mode": True}, layers.AveragePooling2D, pool_size=2
+    ),
+    "zeros before a maximum": pooling(
+        "padding value", nn.MaxPool2d, {"kernel_size": 3, "stride": 2, "padding": 1},
+        layers.MaxPooling2D, pad=1, pool_size=3, strides=2,
+    ),
+    "stride of a pooling": pooling(
+        "stride", nn.MaxPool2d, {"kernel_size": 3, "stride": 2}, layers.MaxPooling2D, pool_size=3, strides=1
+    ),
     # the numbers are not where they belong
     "flatten order": Fault(
         TorchCNN, keras_cnn, rules_text({**CNN_RULES, "fc1": ("fc1", "dense")}), "fc1", "flatten order", "weights"
@@ -127,6 +156,13 @@ FAULTS = {
     ),
     "square matrix not transposed": cnn_layout(
         "fc2", 'kernel = { from = "weight", axes = "o i -> o i" }\nbias = "bias"', "fc2", "transposition"
+    ),
+    "groups": Fault(
+        grouped, keras_grouped,
+        rules_text({"0": ("conv", "mine"), "2": ("fc", "dense_after_flatten")}, """[layouts.mine]
+kernel = { from = "weight", axes = "o i h w -> h w (g i) o", repeat = ["g"], sizes = { g = 2 } }
+bias = "bias"
+""", ignore=False), "conv", "groups",
     ),
     "kernel flipped": cnn_layout(
         "conv2", 'kernel = { from = "weight", axes = "o i h w -> h w i o", flip = ["h", "w"] }\nbias = "bias"',

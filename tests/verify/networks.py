@@ -122,3 +122,39 @@ def rules_text(rules, extra="", batchnorm="accept", ignore=True):
     if ignore:
         text += "[[ignore]]\nmatch = '.*num_batches_tracked'\nreason = 'a counter'\noptional = true\n"
     return text + extra
+
+
+def pooled(kind, **settings):
+    """Convolution, pooling, mean over what is left, and a linear layer."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+            self.pool = kind(**settings)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(self.pool(self.conv(x)).mean((2, 3)))
+
+    return Net()
+
+
+def keras_pooled(kind, pad=0, **settings):
+    x = keras.Input((17, 17, 3))
+    y = layers.Conv2D(4, 3, name="conv")(x)
+    y = layers.ZeroPadding2D(pad, name="pad")(y) if pad else y
+    y = layers.GlobalAveragePooling2D(name="mean")(kind(name="pool", **settings)(y))
+    return keras.Model(x, layers.Dense(3, name="head")(y))
+
+
+def grouped():
+    """A grouped convolution and a linear layer."""
+    return nn.Sequential(nn.Conv2d(4, 6, 3, groups=2), nn.Flatten(), nn.Linear(6 * 36, 3))
+
+
+def keras_grouped():
+    """The same with a dense kernel, which has room for more than the groups."""
+    x = keras.Input((8, 8, 4))
+    y = layers.Flatten(name="flatten")(layers.Conv2D(6, 3, name="conv")(x))
+    return keras.Model(x, layers.Dense(3, name="fc")(y))

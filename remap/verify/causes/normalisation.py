@@ -21,7 +21,7 @@ def trials(site: Site) -> Iterator[Trial]:
     """PyTorch's epsilon; PyTorch's statistics; those of the batch; the vectors exchanged."""
     for position, step in enumerate(site.steps):
         epsilon = getattr(step.layer, "epsilon", None)
-        if epsilon is None or "Normalization" not in step.call.kind and not _norms(site):
+        if epsilon is None or ("Normalization" not in step.call.kind and not _norms(site)):
             continue
         for event in _norms(site):
             wanted = torch_epsilon(event.settings)

@@ -8,7 +8,7 @@ from itertools import permutations
 
 import numpy as np
 
-from remap.check.compare import planned_array
+from remap.checking.compare import planned_array
 from remap.verify.explain import Trial
 from remap.verify.rerun import arrays_of, rerun
 from remap.verify.site import Site, Step

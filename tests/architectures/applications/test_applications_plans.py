@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from application_members import MEMBERS, Member
 
 import remap
 from remap.checkpoint.tensor import ArrayStorage, Checkpoint, Tensor, dense_strides
 from remap.dtypes import dtype_of
-from remap.plan.derived import leaves
+from remap.planning.derived import leaves
 from remap.target.shipped import shipped_inventory
-
-from application_members import MEMBERS, Member
 
 pytestmark = pytest.mark.architectures
 

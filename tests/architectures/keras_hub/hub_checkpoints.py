@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 def fill_randomly(
     model: torch.nn.Module, seed: int = 0, dtype: torch.dtype = torch.float32, zeros: tuple[str, ...] = ()
 ) -> None:
-    """Give every tensor values of its own: weights that neither vanish nor explode, scales near one, variances positive.
+    """Give every tensor values of its own: weights that keep signals in size, scales near one, variances positive.
 
     Args:
         model: The model.
@@ -65,10 +65,11 @@ def save_transformers(
         path.write_text(json.dumps({**json.loads(path.read_text()), **published}))
     if respelled:
         path = folder / "model.safetensors"
-        save_file({_spelled(name, respelled): tensor for name, tensor in load_file(path).items()}, path)
+        save_file({spelled(name, respelled): tensor for name, tensor in load_file(path).items()}, path)
 
 
-def _spelled(name: str, respelled: dict[str, str]) -> str:
+def spelled(name: str, respelled: dict[str, str]) -> str:
+    """A tensor's name as published files spell it."""
     for ours, published in respelled.items():
         name = name.replace(ours, published)
     return name
@@ -85,3 +86,13 @@ def save_timm(model: torch.nn.Module, architecture: str, folder: Path) -> None:
 def timm_model(architecture: str, **settings) -> torch.nn.Module:
     """A timm model in evaluation mode."""
     return timm.create_model(architecture, pretrained=False, **settings).eval()
+
+
+def settle(model: torch.nn.Module, size: int) -> None:
+    """Take the statistics of all BatchNorms from real activations, so that signals keep their size in any depth."""
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(1)))
+    model.eval()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +23,12 @@ TORCH_NAMES = {
 OUTPUTS = ("sequence_output", "decoder_sequence_output", "vision_logits")
 
 
-@dataclass
-class Converted:
-    """A checkpoint in three models.
-
-    Args:
-        torch_model: The one that was saved.
-        reference: As keras_hub's own converter loads it.
-        ours: As remap loads it.
-        checked: What remap reports of that.
-    """
-
-    torch_model: torch.nn.Module
-    reference: Any
-    ours: Any
-    checked: Any
-
-
-def convert(torch_model: torch.nn.Module, folder: Path, rules: str) -> Converted:
-    """Load a folder twice: by keras_hub, and by a rule file into a model with other weights."""
+def convert(folder: Path, rules: str) -> tuple[Any, Any]:
+    """A folder loaded twice: by keras_hub, and by a rule file into a model with other weights."""
     reference = keras_hub.models.Backbone.from_preset(str(folder))
     ours = keras_hub.models.Backbone.from_preset(str(folder), load_weights=False)
-    checked = remap.load_into(ours, rules, folder)
-    return Converted(torch_model, reference, ours, checked)
+    remap.load_into(ours, rules, folder)
+    return reference, ours
 
 
 def differing(reference: Any, ours: Any) -> list[str]:

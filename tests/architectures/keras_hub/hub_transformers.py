@@ -19,7 +19,7 @@ _VISION = {
     "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,
     "image_size": 16, "patch_size": 4,
 }  # fmt: skip
-_ESM = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+ESM = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ CASES = [
          {**_VISION, "mlp_ratio": 2, "num_register_tokens": 2, "use_swiglu_ffn": True}, "registers"),
     Case("esm", "EsmForMaskedLM", "EsmConfig",
          {**_ENCODER, "position_embedding_type": "rotary", "pad_token_id": 1, "mask_token_id": 3,
-          "emb_layer_norm_before": False, "token_dropout": False}, respelled=_ESM),
+          "emb_layer_norm_before": False, "token_dropout": False}, respelled=ESM),
     Case("esm", "EsmForMaskedLM", "EsmConfig",
          {**_ENCODER, "position_embedding_type": "absolute", "pad_token_id": 1, "mask_token_id": 3,
-          "emb_layer_norm_before": True, "token_dropout": False}, "absolute", respelled=_ESM, apart=(0.1, 2)),
+          "emb_layer_norm_before": True, "token_dropout": False}, "absolute", respelled=ESM, apart=(0.1, 2)),
     Case("mixtral", "MixtralForCausalLM", "MixtralConfig",
          {**_DECODER, "num_local_experts": 3, "num_experts_per_tok": 2}),
     Case("qwen_moe", "Qwen2MoeForCausalLM", "Qwen2MoeConfig",

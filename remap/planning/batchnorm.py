@@ -15,7 +15,7 @@ import numpy as np
 from remap.checkpoint.tensor import ArrayStorage, Tensor
 from remap.errors import PlanError
 from remap.layout.tiles import Source
-from remap.plan.derived import Derived
+from remap.planning.derived import Derived
 from remap.target.inventory import Inventory, Variable
 
 

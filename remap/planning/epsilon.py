@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from remap.errors import PlanError, Problem
-from remap.plan.params import Scalar
-from remap.plan.plan import EpsilonMismatch
+from remap.planning.params import Scalar
+from remap.planning.plan import EpsilonMismatch
 from remap.rules.rulefile import Rule
 from remap.rules.schema import Rename
 from remap.target.inventory import Inventory, Variable

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from remap.checkpoint.tensor import Checkpoint
 from remap.errors import PlanError, RemapError
-from remap.plan.derive import derive_tensors
-from remap.plan.make import make_plan
-from remap.plan.match import match_keys
-from remap.plan.params import resolve_params
+from remap.planning.derive import derive_tensors
+from remap.planning.make import make_plan
+from remap.planning.match import match_keys
+from remap.planning.params import resolve_params
 from remap.rules.load import load_rules
 from remap.rules.pattern import Patterns
 from remap.rules.rulefile import RuleFile

@@ -16,12 +16,12 @@ from remap.layout.compile import Form, compile_recipe
 from remap.layout.ops import OPERATIONS
 from remap.layout.recipe import Recipe, constant
 from remap.layout.tiles import Source, Value
-from remap.plan.batchnorm import absorbed_variance, folded_gamma
-from remap.plan.epsilon import Epsilons
-from remap.plan.infer import Graph
-from remap.plan.match import Group
-from remap.plan.operate import Caller, operate, operation
-from remap.plan.params import Scalar, sizes_of
+from remap.planning.batchnorm import absorbed_variance, folded_gamma
+from remap.planning.epsilon import Epsilons
+from remap.planning.infer import Graph
+from remap.planning.match import Group
+from remap.planning.operate import Caller, operate, operation
+from remap.planning.params import Scalar, sizes_of
 from remap.rules.layouts import like_parts, source_patterns
 from remap.rules.schema import Expression, Fill
 from remap.target.inventory import Inventory, Variable

@@ -14,7 +14,7 @@ from remap.errors import PlanError
 from remap.layout.axes import AxesError
 from remap.layout.ops import OPERATIONS, Operation, Option
 from remap.layout.tiles import Source
-from remap.plan.derived import Derived
+from remap.planning.derived import Derived
 
 
 def operation(name: str) -> Operation:

@@ -13,18 +13,18 @@ from remap.dtypes import dtype_of
 from remap.errors import PlanError, Problem
 from remap.layout.recipe import constant
 from remap.layout.tiles import Source, Value, whole
-from remap.plan.account import source_problems, target_problems
-from remap.plan.assign import Assigner
-from remap.plan.batchnorm import constant_source, identity_constant
-from remap.plan.derive import derive_tensors
-from remap.plan.derived import leaves
-from remap.plan.epsilon import Epsilons
-from remap.plan.match import Claims, match_keys
-from remap.plan.operate import Caller
-from remap.plan.params import Scalar, resolve_params
-from remap.plan.plan import Assignment, Ignored, Kind, Plan
-from remap.plan.values import Values, number_of
-from remap.plan.warn import plan_warnings
+from remap.planning.account import source_problems, target_problems
+from remap.planning.assign import Assigner
+from remap.planning.batchnorm import constant_source, identity_constant
+from remap.planning.derive import derive_tensors
+from remap.planning.derived import leaves
+from remap.planning.epsilon import Epsilons
+from remap.planning.match import Claims, match_keys
+from remap.planning.operate import Caller
+from remap.planning.params import Scalar, resolve_params
+from remap.planning.plan import Assignment, Ignored, Kind, Plan
+from remap.planning.values import Values, number_of
+from remap.planning.warn import plan_warnings
 from remap.rules.pattern import PatternError, Patterns
 from remap.rules.place import Place
 from remap.rules.rulefile import Rule, RuleFile

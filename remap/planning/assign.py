@@ -11,10 +11,10 @@ import numpy as np
 from remap.dtypes import dtype_of
 from remap.errors import PlanError, Problem
 from remap.layout.axes import AxesError
-from remap.plan.match import Group
-from remap.plan.params import Scalar
-from remap.plan.plan import Assignment, Ignored
-from remap.plan.values import Layout, Values, found_sources, has_sources
+from remap.planning.match import Group
+from remap.planning.params import Scalar
+from remap.planning.plan import Assignment, Ignored
+from remap.planning.values import Layout, Values, found_sources, has_sources
 from remap.rules.rulefile import RAW, RuleFile
 from remap.rules.template import TemplateError, parse_template
 from remap.target.inventory import Variable

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from remap.dtypes import dtype_of
-from remap.plan.plan import Assignment, Plan
+from remap.planning.plan import Assignment, Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from remap.checkpoint.tensor import Checkpoint
 from remap.errors import PlanError
-from remap.plan.make import make_plan
-from remap.plan.plan import Plan
+from remap.planning.make import make_plan
+from remap.planning.plan import Plan
 from remap.rules.rulefile import RuleFile
 from remap.target.shipped import shipped_inventory
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from remap.check.compare import Checked, as_numpy, compare, planned_array
+from remap.checking.compare import Checked, as_numpy, compare, planned_array
 from remap.errors import CheckError, Problem, TargetError
-from remap.plan.plan import Plan
+from remap.planning.plan import Plan
 from remap.target.inventory import Inventory
 from remap.target.keras_model import build_model, identify
+from remap.target.layers import walk
 from remap.target.spec import ModelSource
 
 SHOWN = 20
@@ -83,6 +84,9 @@ def assign_all(plan: Plan, model: Any) -> Checked:
     for assignment in moved:
         live[assignment.name].assign(planned_array(assignment))
         assignment.value.release()
+    for layer, _ in walk(model):
+        if hasattr(layer, "finalize_state") and layer.weights:  # Normalization computes with copies of its variables
+            layer.finalize_state()
     checked = compare(replace(plan, assignments=tuple(moved)), live)
     if not checked.equal:
         raise CheckError([Problem("a variable does not hold what was assigned", d.name) for d in checked.differences])

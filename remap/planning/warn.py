@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from remap.plan.infer import Graph
-from remap.plan.params import sizes_of
-from remap.plan.plan import Assignment, Plan
-from remap.plan.suggest import grouped
+from remap.planning.infer import Graph
+from remap.planning.params import sizes_of
+from remap.planning.plan import Assignment, Plan
+from remap.planning.suggest import grouped
 from remap.rules.schema import Expression, Rename
 from remap.target.inventory import Inventory, Layer
 

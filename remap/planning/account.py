@@ -8,9 +8,9 @@ from remap.errors import Problem
 from remap.layout.axes import AxesError
 from remap.layout.compile import Form, compile_recipe
 from remap.layout.tiles import Source
-from remap.plan.match import Claims
-from remap.plan.plan import Assignment
-from remap.plan.suggest import Nearest, grouped
+from remap.planning.match import Claims
+from remap.planning.plan import Assignment
+from remap.planning.suggest import Nearest, grouped
 from remap.rules.layouts import source_patterns
 from remap.rules.rulefile import RuleFile
 from remap.target.inventory import Variable

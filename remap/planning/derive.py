@@ -9,8 +9,8 @@ from remap.checkpoint.tensor import Checkpoint
 from remap.errors import PlanError, Problem
 from remap.layout.ops import OPERATIONS
 from remap.layout.tiles import Source
-from remap.plan.operate import operate
-from remap.plan.params import Scalar
+from remap.planning.operate import operate
+from remap.planning.params import Scalar
 from remap.rules.pattern import Patterns
 from remap.rules.rulefile import Rule, RuleFile
 from remap.rules.schema import Derive
