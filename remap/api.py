@@ -141,12 +141,15 @@ def apply(
     from remap.write.write import output_format, write
 
     started = time.perf_counter()
+    format = format.replace("-", "_") if format is not None else None
     source = model_source(model) if model is not None else None
     planned = plan(
         rules, checkpoint, model=source, target=target, params=params, dtype=dtype, allow_code=allow_code
     )  # fmt: skip
-    path = Path(out) if out is not None else default_output(planned, format)
-    output_format(path, format)
+    path = Path(out) if out is not None else default_output(planned)
+    name = output_format(path, format)
+    if name == "keras" and source is not None and source.spec.endswith(".keras"):
+        options.setdefault("model_archive", Path(source.spec))
     if dry_run:
         return Result(planned, None, None, time.perf_counter() - started)
     written = write(planned, path, force=force, format=format, progress=_stage(progress, "write", planned), **options)
@@ -154,7 +157,7 @@ def apply(
     if source is not None and check:
         from remap.checking.model import check_file
 
-        checked = check_file(planned, path, source, _stage(progress, "check", planned))
+        checked = check_file(planned, path, source, _stage(progress, "check", planned), format)
     return Result(planned, written, checked, time.perf_counter() - started)
 
 
@@ -231,7 +234,7 @@ def load_into(
     return assign_all(planned, model)
 
 
-def default_output(planned: Plan, format: str | None = None) -> Path:
+def default_output(planned: Plan) -> Path:
     """Where :func:`apply` writes when it is not told: beside the checkpoint, under its name."""
     path = planned.checkpoint.path
     name = path.name.removesuffix(".index.json")

@@ -9,38 +9,51 @@ from pathlib import Path
 from typing import Any
 
 from remap.checking.compare import Checked, as_numpy, compare, planned_array
-from remap.errors import CheckError, Problem, TargetError
+from remap.checking.readers import read_back
+from remap.errors import CheckError, Problem, RemapError, TargetError
 from remap.planning.plan import Plan
 from remap.target.inventory import Inventory
 from remap.target.keras_model import build_model, identify
 from remap.target.layers import walk
 from remap.target.spec import ModelSource
+from remap.write.write import output_format
 
 SHOWN = 20
 
 
-def check_file(plan: Plan, path: Path, source: ModelSource, progress: Callable[[int], None] | None = None) -> Checked:
+def check_file(
+    plan: Plan,
+    path: Path,
+    source: ModelSource,
+    progress: Callable[[int], None] | None = None,
+    format: str | None = None,
+) -> Checked:
     """Load a file into a freshly built model by Keras's own ``load_weights`` and compare every variable.
+
+    Formats that Keras does not load are read back by their own public readers instead.
 
     Args:
         plan: What the file should hold; it must know its target.
         path: The file.
         source: Builds the model.
         progress: Called with the bytes compared.
+        format: Output format, where the name does not tell.
 
     Raises:
-        CheckError: Keras does not load the file, or a variable is not as planned.
+        CheckError: The file does not load, or a variable is not as planned.
     """
     started = time.perf_counter()
-    model = build_model(source)
+    name = output_format(path, format)
     try:
-        model.load_weights(str(path))
+        live = read_back(plan, path, name, source)
+    except RemapError:
+        raise
     except Exception as error:
         raise CheckError(
-            "Keras does not load the file", where=str(path), found=f"{type(error).__name__}: {error}",
+            "the file does not load", where=str(path), found=f"{type(error).__name__}: {error}",
             expected=f"a file for {source.spec}",
         ) from error  # fmt: skip
-    checked = replace(compare(plan, identify(model, plan.target), progress), seconds=time.perf_counter() - started)
+    checked = replace(compare(plan, live, progress), seconds=time.perf_counter() - started)
     if not checked.equal:
         raise CheckError(
             [
@@ -57,12 +70,16 @@ def check_file(plan: Plan, path: Path, source: ModelSource, progress: Callable[[
 
 
 def initial_values(source: ModelSource, inventory: Inventory) -> Callable[[Any], Any]:
-    """Reads the initial values of a model that is built when the first one is asked for."""
+    """Reads the initial values of a model that is built when the first one is asked for; those of an archive are
+    the archive's own."""
     built: dict[str, Any] = {}
 
     def read(variable: Any) -> Any:
         if not built:
-            built.update(identify(build_model(source), inventory))
+            model = build_model(source)
+            if source.spec.endswith(".keras"):
+                model.load_weights(source.spec)
+            built.update(identify(model, inventory))
         return as_numpy(built[variable.path])
 
     return read

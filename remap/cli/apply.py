@@ -22,6 +22,7 @@ from remap.report.terminal import console, print_result, progress_bars
 @options.settings
 @options.dtype
 @click.option("--format", "output_format", metavar="FORMAT", help="Output format, where the name does not tell.")
+@click.option("--max-shard-size", type=float, metavar="GB", help="Of .weights.json: gigabytes of one shard at most.")
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--check/--no-check", default=True, help="Whether the result is proved in the model.")
@@ -37,13 +38,17 @@ def command(
     settings: tuple[str, ...],
     dtype: str | None,
     output_format: str | None,
+    max_shard_size: float | None,
     dry_run: bool,
     force: bool,
     check: bool,
     allow_code: bool,
     as_json: bool,
 ) -> None:
-    """Convert CHECKPOINT by RULES (a TOML file, or the name of a shipped one) into a Keras weights file.
+    """Convert CHECKPOINT by RULES (a TOML file, the name of a shipped one, or 'auto') into Keras weights.
+
+    OUT's name tells the format: .weights.h5, .h5, .weights.json (shards), .keras (with --model MODEL.keras),
+    .ckpt (TensorFlow; --format tf-name or tf-object), .safetensors, .npz.
 
     The account must close on both sides, or nothing is written. With --model the file is then loaded into
     the model and every variable is compared, bit for bit.
@@ -63,6 +68,7 @@ def command(
             check=check,
             dry_run=dry_run,
             progress=progress,
+            **({"max_shard_size": max_shard_size} if max_shard_size is not None else {}),
         )
     if as_json:
         click.echo(json.dumps(result_data(result)))

@@ -1,0 +1,67 @@
+"""Reading a written file back by the public reader of its format, one variable at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from remap.planning.plan import Plan
+from remap.target.keras_model import build_model, identify
+from remap.target.spec import ModelSource
+
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+class Arrays(Mapping[str, Any]):
+    """Variables by Keras path, each read when it is asked for.
+
+    Args:
+        keys: Keras path to the file's own name.
+        read: Reads one by the file's own name.
+    """
+
+    def __init__(self, keys: Mapping[str, str], read: Callable[[str], Any]) -> None:
+        self._keys = keys
+        self._read = read
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.asarray(self._read(self._keys[name]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def read_back(plan: Plan, path: Path, format: str, source: ModelSource) -> Mapping[str, Any]:
+    """What a file holds, by Keras path: Keras's formats through ``load_weights`` of a fresh model, the others
+    through their own readers."""
+    if format == "safetensors":
+        from safetensors import safe_open
+
+        file: Any = safe_open(str(path), framework="np")
+        return Arrays({name: name for name in file.keys()}, file.get_tensor)  # noqa: SIM118 - it is no mapping
+    if format == "npz":
+        archive = np.load(path)
+        return Arrays({name: name for name in archive.files}, archive.__getitem__)
+    if format == "tf_name":
+        return _tensorflow(path, {assignment.name: assignment.name for assignment in plan.assignments})
+    if format == "tf_object":
+        variables = [assignment.variable for assignment in plan.assignments]
+        return _tensorflow(path, {v.path: f"{v.tf_object}{VALUE}" for v in variables if v is not None})
+    model = build_model(source)
+    model.load_weights(str(path))
+    return identify(model, plan.target)
+
+
+def _tensorflow(path: Path, keys: Mapping[str, str]) -> Arrays:
+    from remap.target.framework import import_module, prepare_process
+
+    prepare_process()
+    reader = import_module("tensorflow").train.load_checkpoint(str(path))
+    there = reader.get_variable_to_shape_map()
+    return Arrays({name: key for name, key in keys.items() if key in there}, reader.get_tensor)
