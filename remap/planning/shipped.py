@@ -15,10 +15,18 @@ from remap.target.shipped import shipped_inventory
 
 def plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str, Any]) -> Plan:
     """The plan against the first shipped inventory of the rule file's models that it closes with; without one,
-    the plan that the rules make alone."""
-    needs_target = file.fills or file.keeps or any(param.target for param in file.params.values())
-    alone = None if needs_target else make_plan(file, source, None, **settings)
+    the plan that the rules make alone.
+
+    Raises:
+        PlanError: Nothing closes; what has the fewest problems is told.
+    """
+    alone: Plan | None = None
     failures: list[PlanError] = []
+    if not (file.fills or file.keeps or any(param.target for param in file.params.values())):
+        try:
+            alone = make_plan(file, source, None, **settings)
+        except PlanError as error:  # perhaps only a size that the target would tell
+            failures.append(error)
     for spec in file.about.models:
         inventory = shipped_inventory(spec)
         if inventory is None or (alone is not None and len(alone.assignments) != len(inventory.variables)):
