@@ -23,9 +23,15 @@ TORCH_NAMES = {
 OUTPUTS = ("sequence_output", "decoder_sequence_output", "vision_logits")
 
 
-def convert(folder: Path, rules: str) -> tuple[Any, Any]:
-    """A folder loaded twice: by keras_hub, and by a rule file into a model with other weights."""
-    reference = keras_hub.models.Backbone.from_preset(str(folder))
+def convert(folder: Path, rules: str, yardstick: Path | None = None) -> tuple[Any, Any]:
+    """A folder loaded twice: by keras_hub, and by a rule file into a model with other weights.
+
+    Args:
+        folder: The checkpoint.
+        rules: The rule file.
+        yardstick: The same weights in a form that keras_hub's converter takes, where it does not take the folder.
+    """
+    reference = keras_hub.models.Backbone.from_preset(str(yardstick or folder))
     ours = keras_hub.models.Backbone.from_preset(str(folder), load_weights=False)
     remap.load_into(ours, rules, folder)
     return reference, ours
