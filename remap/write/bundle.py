@@ -62,7 +62,7 @@ def crc32c() -> Callable[[int, bytes], int]:
         raise MissingPackageError(
             "TensorFlow checkpoints need checksums that 'google-crc32c' computes",
             where="import of google_crc32c",
-            fix='pip install "remap[tf-checkpoint]"',
+            fix="pip install google-crc32c",
         ) from error
     extend: Callable[[int, bytes], int] = google_crc32c.extend
     return extend
