@@ -57,10 +57,7 @@ def print_plan(plan: Plan, out: Console) -> None:
         for note in plan.target.notes:
             out.print(f"            {note}", markup=False)
     out.print()
-    found = table(out, "PyTorch", "Keras", "layout", "variables", "size", "rule", right=("variables", "size"))
-    for row in rows(plan):
-        found.add_row(row.source, row.target, row.layout, str(row.variables), human_bytes(row.nbytes), row.place)
-    out.print(found, markup=False)
+    out.print(_rows_table(plan, out), markup=False)
     out.print()
     for item in settled(plan):
         out.print(f"{item.kind}: {item.names} ({item.count}): {item.reason}", markup=False)
@@ -72,6 +69,19 @@ def print_plan(plan: Plan, out: Console) -> None:
         out.print(f"[yellow]warning[/]: {warning}" if out.is_terminal else f"warning: {warning}")
     if about.notes:
         out.print(f"note: {about.notes}", markup=False)
+
+
+def _rows_table(plan: Plan, out: Console) -> Table:
+    """One row for each rule; lines alone where all rules stand in one file."""
+    found = rows(plan)
+    files = {row.place.rpartition(":")[0] for row in found}
+    one = len(files) == 1
+    place = "line" if one else "rule"
+    made = table(out, "PyTorch", "Keras", "layout", "variables", "size", place, right=("variables", "size", "line"))
+    for row in found:
+        at = row.place.rpartition(":")[2] if one else row.place
+        made.add_row(row.source, row.target, row.layout, str(row.variables), human_bytes(row.nbytes), at)
+    return made
 
 
 def print_result(result: Result, out: Console) -> None:

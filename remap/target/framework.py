@@ -5,7 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +26,8 @@ PACKAGE_OF_MODULE = {
     "jax": "jax",
 }
 """Modules that may be missing, and what pip calls them."""
+
+_NOTE = re.compile(rb"WARNING: All log messages before absl|[IW]\d{4} [\d:. ]+\S+\.cc:\d+\]")
 
 
 def import_keras() -> Any:
@@ -49,11 +55,36 @@ def prepare_process() -> None:
 def import_module(name: str) -> ModuleType:
     """``importlib.import_module``, with a missing framework reported as the package to install."""
     try:
-        return importlib.import_module(name)
+        with quiet_imports():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name not in PACKAGE_OF_MODULE:
             raise
         raise missing_package(error.name, wanted_by=name) from error
+
+
+@contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Leave out what TensorFlow's libraries note on standard error while they load, whatever the log level says.
+
+    Warnings of Python, errors of the libraries and everything else come out when the import is done.
+    """
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
+        stderr = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            kept.seek(0)
+            said = [line for line in kept.read().splitlines(keepends=True) if not _NOTE.match(line)]
+            os.write(2, b"".join(said))
 
 
 def missing_package(module: str, wanted_by: str) -> MissingPackageError:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import inspect
 import json
-import sys
 import tomllib
-import traceback
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
@@ -19,8 +16,11 @@ from types import ModuleType
 from typing import Any
 
 from remap.errors import RemapError, TargetError, UsageError
-from remap.target.framework import PACKAGE_OF_MODULE, import_keras, import_module, missing_package, prepare_process
+from remap.target.framework import (
+    import_keras,
+)
 from remap.target.layers import is_model
+from remap.target.usercode import first_lines, module_from_file, module_named, user_failure
 
 FORMS = "package.module:callable, path/to/file.py:callable, a .keras file, or an architecture .json"
 
@@ -48,7 +48,7 @@ class ModelSource:
         except RemapError:
             raise
         except (Exception, SystemExit) as error:
-            raise _user_failure("the model could not be built", self.spec, error) from error
+            raise user_failure("the model could not be built", self.spec, error) from error
         return checked_model(model, self.spec)
 
 
@@ -97,7 +97,7 @@ def load_model_builder(spec: str, args: Mapping[str, object] | None = None) -> M
     args = dict(args or {})
     location, colon, attribute = spec.rpartition(":")
     if colon and location.endswith(".py"):
-        return ModelSource(spec, _builder(spec, _module_from_file(spec, Path(location)), attribute, args))
+        return ModelSource(spec, _builder(spec, module_from_file(spec, Path(location)), attribute, args))
     path = Path(spec)
     if path.suffix in (".keras", ".json"):
         if args:
@@ -111,58 +111,11 @@ def load_model_builder(spec: str, args: Mapping[str, object] | None = None) -> M
         raise TargetError("a folder cannot be used as the model", where=spec, found=_kind_of(path), expected=FORMS)
     if not colon or not attribute:
         raise TargetError("cannot tell which model is meant", where=spec, expected=FORMS)
-    return ModelSource(spec, _builder(spec, _module(spec, location), attribute, args))
+    return ModelSource(spec, _builder(spec, module_named(spec, location), attribute, args))
 
 
 def _kind_of(folder: Path) -> str:
     return "a SavedModel" if (folder / "saved_model.pb").exists() else "a folder"
-
-
-def _module(spec: str, name: str) -> ModuleType:
-    prepare_process()
-    if str(Path.cwd()) not in sys.path and "" not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        return import_module(name)
-    except RemapError:
-        raise
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if missing.split(".")[0] != name.split(".")[0]:
-            raise missing_package(missing.split(".")[0], wanted_by=name) from error
-        raise TargetError(
-            "the model's module is not found",
-            where=spec,
-            found=f"no module named {missing!r}",
-            expected="a module that Python can import from here",
-            fix="run from its folder, install its package, or give the file: path/to/file.py:callable",
-        ) from error
-    except (Exception, SystemExit) as error:
-        raise _user_failure("the model's module fails on import", spec, error) from error
-
-
-def _module_from_file(spec: str, path: Path) -> ModuleType:
-    if not path.is_file():
-        raise TargetError("the model's file is not found", where=spec, found=f"no file {path}")
-    prepare_process()
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    found = importlib.util.spec_from_file_location(path.stem, path)
-    assert found is not None and found.loader is not None, path
-    module = importlib.util.module_from_spec(found)
-    previous = sys.modules.get(path.stem)
-    sys.modules[path.stem] = module
-    try:
-        found.loader.exec_module(module)
-    except ModuleNotFoundError as error:
-        raise missing_package((error.name or "").split(".")[0], wanted_by=str(path)) from error
-    except (Exception, SystemExit) as error:
-        raise _user_failure("the model's file fails on import", spec, error) from error
-    finally:
-        if previous is not None:
-            sys.modules[path.stem] = previous
-    return module
 
 
 def _builder(spec: str, module: ModuleType, attribute: str, args: dict[str, object]) -> Callable[[], Any]:
@@ -223,7 +176,7 @@ def _architecture(path: Path) -> Callable[[], Any]:
             raise TargetError(
                 "the architecture cannot be rebuilt from its file",
                 where=str(path),
-                found=f"{type(error).__name__}: {_first_lines(str(error))}",
+                found=f"{type(error).__name__}: {first_lines(str(error))}",
                 fix="with custom layers, give the function that builds the model: path/to/file.py:callable",
             ) from error
 
@@ -273,29 +226,3 @@ def checked_model(model: Any, spec: str) -> Any:
             fix="build it in the callable: model(keras.Input(shape)) or model.build(shape), then return it",
         )
     return model
-
-
-def _user_failure(what: str, spec: str, error: BaseException) -> TargetError | Exception:
-    """``error`` as one problem: its type and message, and the last line of the user's own code that led to it."""
-    if isinstance(error, ModuleNotFoundError) and error.name in PACKAGE_OF_MODULE:
-        return missing_package(error.name, wanted_by=spec)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not _is_library(frame.filename)]
-    frame = (own or frames)[-1]
-    where = f"{frame.filename}:{frame.lineno} in {frame.name}" if own else ""
-    return TargetError(
-        what,
-        where=f"{spec}, {where}" if where else spec,
-        found=f"{type(error).__name__}: {_first_lines(str(error))}",
-        excerpt=(frame.line or "") if own else "",
-    )
-
-
-def _is_library(filename: str) -> bool:
-    parts = Path(filename).parts
-    return "site-packages" in parts or filename.startswith("<") or filename == __file__ or "importlib" in parts
-
-
-def _first_lines(text: str, count: int = 6) -> str:
-    lines = text.strip().splitlines()
-    return "\n    ".join(lines[:count] + (["..."] if len(lines) > count else []))
