@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from remap.checkpoint.tensor import Checkpoint
@@ -10,12 +11,13 @@ from remap.errors import PlanError
 from remap.planning.make import make_plan
 from remap.planning.plan import Plan
 from remap.rules.rulefile import RuleFile
+from remap.target.inventory import Inventory
 from remap.target.shipped import shipped_inventory
 
 
 def plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str, Any]) -> Plan:
-    """The plan against the first shipped inventory of the rule file's models that it closes with; without one,
-    the plan that the rules make alone.
+    """The plan against the shipped inventory, of the rule file's models, that is closest in size; where it does not
+    close with that, the plan that the rules make alone.
 
     Raises:
         PlanError: Nothing closes; what has the fewest problems is told.
@@ -27,10 +29,8 @@ def plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str,
             alone = make_plan(file, source, None, **settings)
         except PlanError as error:  # perhaps only a size that the target would tell
             failures.append(error)
-    for spec in file.about.models:
-        inventory = shipped_inventory(spec)
-        if inventory is None or (alone is not None and len(alone.assignments) != len(inventory.variables)):
-            continue
+    inventory = _closest(file, source)
+    if inventory is not None and (alone is None or len(alone.assignments) == len(inventory.variables)):
         try:
             return make_plan(file, source, inventory, **settings)
         except PlanError as error:
@@ -40,3 +40,10 @@ def plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str,
     if failures:
         raise min(failures, key=lambda error: len(error.problems))
     return make_plan(file, source, None, **settings)
+
+
+def _closest(file: RuleFile, source: Checkpoint) -> Inventory | None:
+    """The shipped inventory, of the rule file's models, whose number of elements is closest to the checkpoint's."""
+    size = sum(prod(tensor.shape) for tensor in source.values())
+    found = [inventory for spec in file.about.models if (inventory := shipped_inventory(spec)) is not None]
+    return min(found, key=lambda each: abs(size - sum(prod(v.shape) for v in each.variables)), default=None)
