@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from remap.dtypes import is_float
+from remap.dtypes import is_float, working_dtype
 from remap.layout.axes import Axes, AxesError, Group, parse_axes
 from remap.layout.combine import Combined, Form, Shape, Steps, combine, drop, elementary, without
 from remap.layout.recipe import Piece, Recipe, Term
@@ -61,9 +61,12 @@ def compile_recipe(
 def _result_dtype(forms: tuple[Form, ...], expression: Expression) -> np.dtype:
     dtypes = list(dict.fromkeys(form.dtype for form in forms))
     dtype = dtypes[0] if len(dtypes) == 1 else np.result_type(*dtypes)
-    if (expression.scale != 1.0 or expression.add != 0.0) and not is_float(dtype):
+    if expression.scale == 1.0 and expression.add == 0.0:
+        # what is only moved or summed among integers keeps its type; narrow floats are added in a wider one
+        return working_dtype(dtype) if expression.reduce is not None else dtype
+    if not is_float(dtype):
         return np.dtype(np.float64 if dtype.itemsize > 4 else np.float32)
-    return dtype
+    return working_dtype(dtype)
 
 
 def _arrange(

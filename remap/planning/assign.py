@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from remap.dtypes import dtype_of
+from remap.dtypes import dtype_of, working_dtype
 from remap.errors import PlanError, Problem
 from remap.layout.axes import AxesError
+from remap.layout.tiles import Value
+from remap.planning.derived import leaves
 from remap.planning.match import Group
 from remap.planning.params import Scalar
 from remap.planning.plan import Assignment, Ignored
@@ -89,7 +91,7 @@ class Assigner:
             yield Assignment(
                 name=variable.path if variable else name,
                 value=value,
-                dtype=self._dtype(variable, value.recipe.dtype),
+                dtype=self._dtype(variable, value),
                 kind="moved" if value.sources else "filled",
                 place=rule.place,
                 layout=rule.spec.layout or RAW,
@@ -110,10 +112,16 @@ class Assigner:
         problem = self.names.problem(name, where=f"{group.rule.place} ({group.module} {entry})")
         raise PlanError(problem)
 
-    def _dtype(self, variable: Variable | None, source: np.dtype) -> np.dtype:
+    def _dtype(self, variable: Variable | None, value: Value) -> np.dtype:
+        """The element type to write: as asked for, the target's, or that of the sources, which arithmetic may
+        have widened."""
         if self.dtype is not None:
             return self.dtype
-        return dtype_of(variable.dtype) if variable else source
+        if variable is not None:
+            return dtype_of(variable.dtype)
+        own = {leaf.dtype for source in value.sources for leaf in leaves(source)}
+        found = own.pop() if len(own) == 1 else value.recipe.dtype
+        return found if working_dtype(found) == value.recipe.dtype else value.recipe.dtype
 
     def _fault(self, what: str, group: Group, found: str) -> None:
         place = group.rule.place

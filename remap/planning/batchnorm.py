@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from remap.checkpoint.tensor import ArrayStorage, Tensor
+from remap.dtypes import working_dtype
 from remap.errors import PlanError
 from remap.layout.tiles import Source
 from remap.planning.derived import Derived
@@ -33,7 +34,7 @@ def folded_gamma(gamma: Source | None, variance: Source, source: float, target: 
 
     inputs = [variance] if gamma is None else [variance, gamma]
     name = f"gamma folded with {variance.name}"
-    return Derived(name, variance.shape, variance.dtype, inputs, compute)
+    return Derived(name, variance.shape, working_dtype(variance.dtype), inputs, compute)
 
 
 def absorbed_variance(variance: Source, gamma: Source | None, source: float, target: float) -> Derived:
@@ -60,7 +61,9 @@ def absorbed_variance(variance: Source, gamma: Source | None, source: float, tar
         return np.asarray(found)
 
     inputs = [variance] if gamma is None else [variance, gamma]
-    return Derived(f"variance with gamma of {variance.name}", variance.shape, variance.dtype, inputs, compute)
+    return Derived(
+        f"variance with gamma of {variance.name}", variance.shape, working_dtype(variance.dtype), inputs, compute
+    )
 
 
 def identity_constant(variable: Variable, target: Inventory) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from remap.dtypes import working_dtype
 from remap.errors import PlanError
 from remap.layout.axes import AxesError
 from remap.layout.ops import OPERATIONS, Operation, Option
@@ -70,7 +71,7 @@ def operate(name: str, inputs: Mapping[str, Source], given: Mapping[str, Option]
         return found.compute(dict(zip(names, arrays, strict=True)), options)
 
     first = inputs[found.inputs[0]]
-    return Derived(result, shape, first.dtype, list(inputs.values()), compute)
+    return Derived(result, shape, working_dtype(first.dtype), list(inputs.values()), compute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,9 @@ class Caller:
                 f"{spec} failed on zeros", where=where, found=f"{type(error).__name__}: {error}",
                 expected="a function of one array a source that returns an array",
             ) from error  # fmt: skip
-        return Derived(f"{spec} of {where}", shape, sources[0].dtype, sources, lambda arrays: function(*arrays))
+        return Derived(
+            f"{spec} of {where}", shape, working_dtype(sources[0].dtype), sources, lambda arrays: function(*arrays)
+        )
 
 
 def _function(spec: str, where: str) -> Callable[..., Any]:
