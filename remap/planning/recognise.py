@@ -11,11 +11,11 @@ from remap.planning.derive import derive_tensors
 from remap.planning.make import make_plan
 from remap.planning.match import match_keys
 from remap.planning.params import resolve_params
+from remap.planning.shipped import closest_inventory
 from remap.rules.load import load_rules
 from remap.rules.pattern import Patterns
 from remap.rules.rulefile import RuleFile
 from remap.rules.shipped import shipped_names
-from remap.target.shipped import shipped_inventory
 
 Opener = Callable[[RuleFile], Checkpoint]
 
@@ -145,14 +145,12 @@ def _has_shapes(rules: RuleFile, checkpoint: Checkpoint) -> bool:
 
 
 def _filled_model(rules: RuleFile, checkpoint: Checkpoint) -> str:
-    """The first of the rule file's models whose shipped inventory the checkpoint fills."""
-    for spec in rules.about.models:
-        inventory = shipped_inventory(spec)
-        if inventory is None:
-            continue
-        try:
-            make_plan(rules, checkpoint, inventory)
-        except RemapError:
-            continue
-        return spec
-    return ""
+    """The one of the rule file's models whose shipped inventory the checkpoint fills, empty if none."""
+    inventory = closest_inventory(rules, checkpoint)
+    if inventory is None:
+        return ""
+    try:
+        make_plan(rules, checkpoint, inventory)
+    except RemapError:
+        return ""
+    return inventory.model

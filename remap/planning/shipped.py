@@ -29,7 +29,7 @@ def plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str,
             alone = make_plan(file, source, None, **settings)
         except PlanError as error:  # perhaps only a size that the target would tell
             failures.append(error)
-    inventory = _closest(file, source)
+    inventory = closest_inventory(file, source)
     if inventory is not None and (alone is None or len(alone.assignments) == len(inventory.variables)):
         try:
             return make_plan(file, source, inventory, **settings)
@@ -42,7 +42,7 @@ def plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str,
     return make_plan(file, source, None, **settings)
 
 
-def _closest(file: RuleFile, source: Checkpoint) -> Inventory | None:
+def closest_inventory(file: RuleFile, source: Checkpoint) -> Inventory | None:
     """The shipped inventory, of the rule file's models, whose number of elements is closest to the checkpoint's."""
     size = sum(prod(tensor.shape) for tensor in source.values())
     found = [inventory for spec in file.about.models if (inventory := shipped_inventory(spec)) is not None]
