@@ -29,8 +29,7 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         near = claimed.to(members[0], 1)
         yield Problem(
             "no rule claims a source tensor", where=_several(pattern, members),
-            fix=f"a [[rename]] like the one for '{near[0]}', or an [[ignore]] with a reason" if near
-            else "a [[rename]], or an [[ignore]] with a reason",
+            fix=_fix_unclaimed(members[0], near, keys),
         )  # fmt: skip
     for key, rules in claims.contested:
         places = ", ".join(f"{rule.place} ('{rule.spec.match}')" for rule in rules)
@@ -85,6 +84,17 @@ def target_problems(
             "no rule writes a variable of the model", where=_several(pattern, members),
             found=f"shape {variable.shape}", fix=_fix_missing(members[0], siblings, near, rules),
         )  # fmt: skip
+
+
+def _fix_unclaimed(key: str, near: Sequence[str], keys: Sequence[str]) -> str:
+    weight, _, part = key.rpartition("_")
+    if part in ("blocks", "scales") and {f"{weight}_blocks", f"{weight}_scales"} <= set(keys):
+        return (
+            "the weight is quantised, in blocks of MXFP4, which is not converted: dequantise the checkpoint first, by "
+            "transformers' Mxfp4Config(dequantize=True) and save_pretrained"
+        )
+    like = f" like the one for '{near[0]}'" if near else ""
+    return f"a [[rename]]{like}, or an [[ignore]] with a reason"
 
 
 def _shape_problem(assignment: Assignment, variable: Variable, rules: RuleFile) -> Problem:
