@@ -48,7 +48,7 @@ def checkpoint_of(checkpoint: Source, file: RuleFile) -> Checkpoint:
     if isinstance(checkpoint, Mapping):
         from remap.checkpoint.memory import from_state_dict
 
-        return from_state_dict(checkpoint)
+        return from_state_dict(checkpoint, file.source.strip)
     return open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
 
 

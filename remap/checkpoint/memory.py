@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from remap.checkpoint.prefixes import Keys
 from remap.checkpoint.tensor import ArrayStorage, Checkpoint, Skipped, Tensor, dense_strides
 from remap.dtypes import NAMES, dtype_of
 
 
-def from_state_dict(state_dict: Mapping[str, Any]) -> Checkpoint:
+def from_state_dict(state_dict: Mapping[str, Any], strip: Sequence[str] = ()) -> Checkpoint:
     """A checkpoint over arrays in memory: numpy arrays or torch tensors, on any device.
 
     Args:
         state_dict: Name to array; what is neither is skipped and listed.
+        strip: Patterns of prefixes to take off; those of the usual wrappers go without being told.
+
+    Raises:
+        CheckpointError: Only some names have a wrapper's prefix, or two become one.
 
     >>> from_state_dict({"w": np.zeros((2, 3), "f4")})["w"].shape
     (2, 3)
     """
+    keys = Keys(dict(state_dict), "state_dict in memory")
+    keys.strip(strip, lightning=False)
     tensors: dict[str, Tensor] = {}
-    skipped: list[Skipped] = []
-    for name, value in state_dict.items():
+    skipped = list(keys.skipped)
+    for name, value in keys.entries.items():
         array = _as_array(value)
         if array is None or array.dtype.name not in NAMES:
             skipped.append(Skipped(name, type(value).__name__))
@@ -31,7 +38,7 @@ def from_state_dict(state_dict: Mapping[str, Any]) -> Checkpoint:
         dense = np.ascontiguousarray(array).reshape(array.shape)
         storage = ArrayStorage(dense, f"memory of {name}")
         tensors[name] = Tensor(name, dense.shape, dense.dtype, dense_strides(dense.shape), storage)
-    return Checkpoint(Path("memory"), "state_dict in memory", tensors, skipped=tuple(skipped))
+    return Checkpoint(Path("memory"), "state_dict in memory", tensors, tuple(keys.peeled), tuple(skipped))
 
 
 def _as_array(value: Any) -> np.ndarray | None:

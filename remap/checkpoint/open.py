@@ -113,10 +113,7 @@ def _close_up(path: Path, contents: Contents, root: str | None, strip: Sequence[
     elif root != WHOLE:
         found.follow(root)
     state = Keys(found.flatten(), where)
-    if strip:
-        state.strip_patterns(strip)
-    else:
-        state.strip_known(isinstance(contents.tree, dict) and LIGHTNING_MARK in contents.tree)
+    state.strip(strip, isinstance(contents.tree, dict) and LIGHTNING_MARK in contents.tree)
     tensors, refusals = _records(state.entries, dequantize)
     if not tensors:
         raise CheckpointError(

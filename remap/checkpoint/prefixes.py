@@ -31,6 +31,25 @@ class Keys:
         self.peeled: list[str] = []
         self.skipped: list[Skipped] = []
 
+    def strip(self, patterns: Sequence[str], lightning: bool) -> None:
+        r"""Take off what the caller's patterns say, then the usual wrappers, then what the patterns say of the rest.
+
+        With patterns a wrapper that only some keys have is left to them.
+
+        Raises:
+            UsageError, CheckpointError: As for the two others.
+
+        >>> keys = Keys({"module.bert.a": 1, "module.head": 2}, "x.pt")
+        >>> keys.strip([r"bert\."], lightning=False)
+        >>> list(keys.entries)
+        ['a', 'head']
+        """
+        self.strip_patterns(patterns)
+        before = len(self.peeled)
+        self.strip_known(lightning, lenient=bool(patterns))
+        if len(self.peeled) > before:
+            self.strip_patterns(patterns)
+
     def strip_patterns(self, strip: Sequence[str]) -> None:
         """Take off the prefix that each pattern matches, in turn, from every key that has it.
 
@@ -48,14 +67,16 @@ class Keys:
             if count:
                 self._rename(names, f"prefix {text!r} of {count} keys")
 
-    def strip_known(self, lightning: bool) -> None:
+    def strip_known(self, lightning: bool, lenient: bool = False) -> None:
         """Take off the prefixes of the usual wrappers; ``model.`` only from a Lightning file.
 
         Raises:
-            CheckpointError: Only some of the keys have one.
+            CheckpointError: Only some of the keys have one; not where ``lenient``, which leaves it.
         """
         while prefix := next((each for each in OUTER if any(name.startswith(each) for name in self.entries)), ""):
             self._drop_counters()
+            if lenient and not all(name.startswith(prefix) for name in self.entries):
+                break
             self._demand_everywhere(prefix)
             self._rename([name[len(prefix) :] for name in self.entries], f"prefix {prefix!r}")
         names = [INNER.sub("", name) for name in self.entries]

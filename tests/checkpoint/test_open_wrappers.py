@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from remap.checkpoint.memory import from_state_dict
 from remap.checkpoint.open import open_checkpoint
 from remap.errors import CheckpointError, UsageError
 
@@ -118,6 +119,22 @@ def test_model_prefix_stays_unless_lightning(opened, same):
     same(opened(lightning), state())
     partly = {**state("model."), "loss.weight": torch.ones(1)}
     same(opened({"pytorch-lightning_version": "2.4.0", "state_dict": partly}), partly)
+
+
+def test_wrappers_go_before_what_strip_says_of_the_rest(opened, same):
+    wrapped = {**state("module.bert."), "module.head.weight": torch.ones(1)}
+    wanted = {**state(), "head.weight": torch.ones(1)}
+    same(opened(wrapped, strip=[r"bert\."]), wanted)
+    as_told = {**state(), "module.head.weight": torch.ones(1)}
+    same(opened(wrapped, strip=[r"module\.bert\."]), as_told)
+
+
+def test_a_state_dict_in_memory_is_stripped_as_a_file_is():
+    found = from_state_dict({**state("module.bert."), "module.head.weight": torch.ones(1)}, strip=[r"bert\."])
+    assert list(found) == [*state(), "head.weight"]
+    assert found["conv.bias"].array().tolist() == state()["conv.bias"].tolist()
+    with pytest.raises(CheckpointError, match="only some keys have the prefix"):
+        from_state_dict({**state("module."), "head.weight": torch.ones(1)})
 
 
 def test_strip_that_joins_names_is_an_error(opened):
