@@ -47,8 +47,14 @@ def command(
     if not path.parent.is_dir():
         raise UsageError("no such folder", where=str(path.parent))
     reference = record(
-        torch, checkpoint, inputs, seed=seed, float64=float64, calibrate=calibrate, torch_args=parse_model_args(torch_args)
-    )  # fmt: skip
+        torch,
+        checkpoint,
+        inputs,
+        seed=seed,
+        float64=float64,
+        calibrate=calibrate,
+        torch_args=parse_model_args(torch_args),
+    )
     save_recording(reference, path)
     console().print(
         f"[bold green]wrote[/] {out}  {human_bytes(path.stat().st_size)}: {len(reference.trace.calls)} calls, "

@@ -72,7 +72,7 @@ def _part(array: np.ndarray) -> np.ndarray:
 def _numbers(array: np.ndarray) -> np.ndarray:
     """Finite values in single precision at least."""
     flat = array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64).reshape(-1)
-    return flat[np.isfinite(flat)]
+    return np.asarray(flat[np.isfinite(flat)])
 
 
 def _counts(array: np.ndarray, low: float, high: float) -> np.ndarray:

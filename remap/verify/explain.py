@@ -1,4 +1,4 @@
-"""Why two networks part: suspicions are tried on the recorded input, and one that makes the difference vanish is proved."""
+"""Why two networks part: suspicions are tried on the recorded input; one that makes the difference vanish is proved."""
 
 from __future__ import annotations
 
@@ -113,11 +113,11 @@ def _try(site: Site, trial: Trial) -> Finding | None:
     if trial.expected is not None:
         near = closest(value, trial.expected)
         after, event = (near[1].largest if near else None), site.events[-1] if site.events else None
-        allowed = site.allowed(trial.expected)
+        allowed = site.allowed(trial.expected, event.noise if event else None)
     else:
         held = site.against(value)
         after, event = (held[0].largest, held[1]) if held else (None, None)
-        allowed = site.allowed(event.output) if event else 0.0
+        allowed = site.allowed(event.output, event.noise) if event else 0.0
     if after is None or after > allowed:
         return None
     step = site.steps[trial.step] if site.steps else None
@@ -126,9 +126,17 @@ def _try(site: Site, trial: Trial) -> Finding | None:
         return None
     layer = step.name if step else site.row.layer
     return Finding(
-        layer, step.call.kind if step else site.row.kind, _title(site, event), trial.cause,
-        _sentence(trial, layer, before, after, step, event), True, trial.blame, trial.hint, before, after,
-    )  # fmt: skip
+        layer,
+        step.call.kind if step else site.row.kind,
+        _title(site, event),
+        trial.cause,
+        _sentence(trial, layer, before, after, step, event),
+        True,
+        trial.blame,
+        trial.hint,
+        before,
+        after,
+    )
 
 
 def _before(site: Site, step: Step | None, event: Step | None) -> float | None:
@@ -170,7 +178,8 @@ def _unproved(site: Site, audit: Sequence[Disagreement]) -> Finding:
     before = row.difference.largest if row.difference else None
     if told:
         entry = told[0]
-        text = f"{entry.setting} disagrees at {entry.layer}: PyTorch {entry.torch}, Keras {entry.keras}; not proved by a trial"
+        values = f"PyTorch {entry.torch}, Keras {entry.keras}"
+        text = f"{entry.setting} disagrees at {entry.layer}: {values}; not proved by a trial"
         return Finding(entry.layer, row.kind, module, entry.setting, text, False, "model", before=before)
     where = f"between {row.layer} and what comes before it: " if site.unseen is not None and row.pair else ""
     done = ", ".join(dict.fromkeys(event.kind for event in site.events)) or "nothing"

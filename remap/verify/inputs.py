@@ -232,12 +232,22 @@ def _odd(spec: InputSpec, entry: KerasInput | None) -> InputSpec:
     return replace(spec, shape=tuple(shape))
 
 
-def draw(specs: Iterable[InputSpec], model: Sequence[KerasInput] | None, seed: int) -> list[Feed]:
-    """The arrays of all inputs: standard normal numbers, or integers below the bound; masks are ones."""
+def draw(specs: Iterable[InputSpec], model: Sequence[KerasInput] | None, seed: int, other: bool = False) -> list[Feed]:
+    """The arrays of all inputs: standard normal numbers, or integers below the bound; masks are ones.
+
+    Args:
+        specs: What to draw.
+        model: What the Keras model says of its inputs.
+        seed: Of the draw.
+        other: Whether given values are shuffled: an input of the same numbers, but another one.
+    """
     entries = {entry.name: entry for entry in model or ()}
     feeds = []
     for position, spec in enumerate(specs):
-        array = _array(spec, np.random.default_rng([seed, position]))
+        random = np.random.default_rng([seed, position])
+        array = _array(spec, random)
+        if other and spec.values is not None and "mask" not in spec.name:
+            array = random.permutation(array.reshape(-1)).reshape(array.shape)
         feeds.append(Feed(spec.name, spec.torch_name, array, to_keras(array, entries.get(spec.name))))
     return feeds
 

@@ -64,7 +64,7 @@ def precision(float64: bool) -> Iterator[None]:
         if keras.backend.backend() == "jax":
             import jax
 
-            jax.config.update("jax_enable_x64", True)
+            jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
         keras.config.set_floatx("float64")
         keras.config.set_dtype_policy("float64")
         stack.callback(keras.config.set_floatx, before)
@@ -110,7 +110,7 @@ def run_keras(side: KerasSide, feeds: Sequence[Feed], spec: str) -> None:
 def _to_numpy(keras: Any) -> Callable[[Any], np.ndarray | None]:
     def convert(tensor: Any) -> np.ndarray | None:
         try:
-            array = np.array(as_numpy(tensor))
+            array = as_numpy(tensor)  # shared: no Keras layer writes in place
         except Exception:  # a symbol of a loop that runs compiled has no value
             return None
         return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

@@ -15,7 +15,7 @@ def compare_outputs(torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Ro
     Outputs are matched by name where both sides name them, and by order where there are as many.
     """
     depth = last_depth(torch, len(torch.calls))
-    rows = []
+    rows: list[Row] = []
     for (torch_name, torch_value), (keras_name, keras_value) in _matched(torch.outputs, keras.outputs):
         found = compare_values(torch, torch_value, keras, keras_value, depth, tolerance)
         name = keras_name or torch_name or f"output {len(rows)}"

@@ -178,7 +178,7 @@ def record(
     network = _network(torch, torch_args)
     load_weights(network, open_checkpoint(checkpoint), lenient=True)
     return _reference(
-        network, _title(torch), draw(settled, None, seed), draw(settled, None, seed + 1), float64, calibrate, seed
+        network, _title(torch), draw(settled, None, seed), draw(settled, None, seed + 1, True), float64, calibrate, seed
     )
 
 
@@ -262,7 +262,9 @@ def _ran(
     load_weights(network, plan.checkpoint, [ignored.name for ignored in plan.ignored])
     model = keras_inputs(side.model)
     specs = settle_inputs(given, model, samples=samples, odd_size=odd_size, params=plan.params)
-    return _reference(network, torch, draw(specs, model, seed), draw(specs, model, seed + 1), float64, calibrate, seed)
+    return _reference(
+        network, torch, draw(specs, model, seed), draw(specs, model, seed + 1, True), float64, calibrate, seed
+    )
 
 
 def _reference(

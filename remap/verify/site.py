@@ -30,12 +30,14 @@ class Step:
         layer: The live Keras layer, operation or activation; None on the PyTorch side.
         inputs: What went in.
         output: What came out first.
+        noise: Rounding error of the output, where it was measured.
     """
 
     call: Call
     layer: Any
     inputs: tuple[np.ndarray, ...]
     output: np.ndarray
+    noise: float | None = None
 
     @property
     def kind(self) -> str:
@@ -83,20 +85,28 @@ class Site:
         """Layers before the row."""
         return last_depth(self.torch, self.row.torch_call if self.row.torch_call is not None else len(self.torch.calls))
 
-    def allowed(self, expected: np.ndarray) -> float:
-        """How far a value may be from ``expected`` here."""
-        return self.tolerance.of(float(np.max(np.abs(expected), initial=0.0)), self.depth, self.row.noise)
+    def allowed(self, expected: np.ndarray, noise: float | None) -> float:
+        """How far a value may be from ``expected`` here.
+
+        Args:
+            expected: PyTorch's value.
+            noise: Its rounding error, where it was measured.
+        """
+        return self.tolerance.of(float(np.max(np.abs(expected), initial=0.0)), self.depth, noise)
 
     def against(self, found: np.ndarray) -> tuple[Difference, Step] | None:
         """The event whose output is nearest to a value, later ones first; None where no shape fits."""
         best: tuple[Difference, Step] | None = None
         for event in reversed(self.events):
             near = closest(
-                event.output, found, self.allowed(event.output), self.row.pair is not None and self.row.pair.parts
+                event.output,
+                found,
+                self.allowed(event.output, event.noise),
+                self.row.pair is not None and self.row.pair.parts,
             )
             if near is not None and (best is None or near[1].largest < best[0].largest):
                 best = near[1], event
-            if best is not None and best[0].largest <= self.allowed(best[1].output):
+            if best is not None and best[0].largest <= self.allowed(best[1].output, best[1].noise):
                 return best
         return best
 
@@ -174,7 +184,8 @@ def find_site(row: Row, rows: Sequence[Row], torch: Trace, side: KerasSide, plan
 
 def _step(trace: Trace, index: int, layer: Any) -> Step:
     call = trace.calls[index]
-    return Step(call, layer, tuple(trace.values[i] for i in call.inputs), trace.values[call.outputs[0]])
+    value = call.outputs[0]
+    return Step(call, layer, tuple(trace.values[i] for i in call.inputs), trace.values[value], trace.noise.get(value))
 
 
 def _torch_ends(row: Row, torch: Trace) -> list[int]:
@@ -205,8 +216,9 @@ class _Twins:
             expected = self.site.torch.values[candidate]
             if expected.size != found.size:
                 continue
-            near = closest(expected, found, self.site.allowed(expected))
-            if near is not None and near[1].largest <= self.site.allowed(expected):
+            allowed = self.site.allowed(expected, self.site.torch.noise.get(candidate))
+            near = closest(expected, found, allowed)
+            if near is not None and near[1].largest <= allowed:
                 self.known[value] = candidate
                 return candidate
         return None

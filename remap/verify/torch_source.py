@@ -48,12 +48,14 @@ def load_network(spec: str, args: dict[str, object] | None = None) -> Any:
     except Exception as error:
         raise TargetError(
             "the PyTorch model could not be built", where=spec, found=f"{type(error).__name__}: {error}"
-        ) from error  # fmt: skip
+        ) from error
     if not isinstance(network, torch.nn.Module):
         raise TargetError(
-            "the callable does not return a torch.nn.Module", where=spec,
-            found=f"{type(network).__module__}.{type(network).__qualname__}", expected="a torch.nn.Module",
-        )  # fmt: skip
+            "the callable does not return a torch.nn.Module",
+            where=spec,
+            found=f"{type(network).__module__}.{type(network).__qualname__}",
+            expected="a torch.nn.Module",
+        )
     return network.to("cpu").eval()
 
 
@@ -64,9 +66,12 @@ def _read(spec: str, load: Any) -> Any:
         return load()
     except Exception as error:
         raise TargetError(
-            "the file holds no PyTorch program", where=spec, found=f"{type(error).__name__}: {str(error)[:300]}",
-            expected=FORMS, fix="a checkpoint holds weights only: name the function that builds the module",
-        ) from error  # fmt: skip
+            "the file holds no PyTorch program",
+            where=spec,
+            found=f"{type(error).__name__}: {str(error)[:300]}",
+            expected=FORMS,
+            fix="a checkpoint holds weights only: name the function that builds the module",
+        ) from error
 
 
 def load_weights(network: Any, checkpoint: Checkpoint, ignored: Iterable[str] = (), lenient: bool = False) -> None:
@@ -101,15 +106,27 @@ def _problems(state: dict[str, Any], checkpoint: Checkpoint, ignored: set[str]) 
     for name, tensor in state.items():
         if name not in checkpoint:
             if not name.endswith(OPTIONAL) and tensor.data_ptr() not in loaded:
-                yield Problem("the checkpoint lacks a tensor of the PyTorch model", name, expected=f"{tuple(tensor.shape)}",
-                              fix="build the module that the checkpoint was saved from")  # fmt: skip
+                yield Problem(
+                    "the checkpoint lacks a tensor of the PyTorch model",
+                    name,
+                    expected=f"{tuple(tensor.shape)}",
+                    fix="build the module that the checkpoint was saved from",
+                )
         elif tuple(tensor.shape) != checkpoint[name].shape:
-            yield Problem("checkpoint and PyTorch model differ in a shape", name, f"{checkpoint[name].shape}",
-                          f"{tuple(tensor.shape)}", "build the module that the checkpoint was saved from")  # fmt: skip
+            yield Problem(
+                "checkpoint and PyTorch model differ in a shape",
+                name,
+                f"{checkpoint[name].shape}",
+                f"{tuple(tensor.shape)}",
+                "build the module that the checkpoint was saved from",
+            )
     for name in checkpoint:
         if name not in state and name not in ignored:
-            yield Problem("the PyTorch model lacks a tensor of the checkpoint", name,
-                          fix="build the module that the checkpoint was saved from")  # fmt: skip
+            yield Problem(
+                "the PyTorch model lacks a tensor of the checkpoint",
+                name,
+                fix="build the module that the checkpoint was saved from",
+            )
 
 
 def _tensor(torch: Any, array: np.ndarray) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -111,7 +112,7 @@ class Recorder:
         self._to_numpy = to_numpy
         self._is_tensor = is_tensor
         self._version = version
-        self._known: dict[int, tuple[int, int, Any]] = {}
+        self._known: dict[int, tuple[int, int, Callable[[], Any]]] = {}
         self._open: list[int] = []
 
     def begin(self, name: str, kind: str, settings: dict[str, Any], inputs: Any, function: bool = False) -> int:
@@ -140,19 +141,27 @@ class Recorder:
         """Position of a tensor's present value; it is copied when it is new or was written in place."""
         version = self._version(tensor)
         known = self._known.get(id(tensor))
-        if known is not None and known[1] == version:
+        if known is not None and known[1] == version and known[2]() is tensor:
             return known[0]
         array = self._to_numpy(tensor)
         if array is None:
             return None
         position = self.keep(array)
-        self._known[id(tensor)] = (position, version, tensor)
+        self._known[id(tensor)] = (position, version, _reference(tensor))
         return position
 
     def keep(self, array: np.ndarray) -> int:
         """Store a value; returns its position."""
         self.trace.values.append(array)
         return len(self.trace.values) - 1
+
+
+def _reference(tensor: Any) -> Callable[[], Any]:
+    """A way to the tensor that does not keep it alive, where it has one: a number of its own may be used again."""
+    try:
+        return weakref.ref(tensor)
+    except TypeError:
+        return lambda: tensor
 
 
 def flatten(values: Any, is_tensor: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import randomise
-from faults import FAULTS, RIGHT
+from verify_faults import FAULTS, RIGHT
+from verify_networks import randomise
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -37,7 +37,7 @@ def test_a_shared_layer_is_compared_at_every_call(hold):
 
 
 def test_dropout_left_on_in_pytorch_is_not_blamed_on_keras(hold):
-    from networks import CNN_RULES, TorchCNN, keras_cnn, rules_text
+    from verify_networks import CNN_RULES, TorchCNN, keras_cnn, rules_text
 
     found = hold(randomise(TorchCNN(functional_dropout=True)), keras_cnn, rules_text(CNN_RULES))
     assert found.finding.cause == "dropout left on"

@@ -21,9 +21,12 @@ def trials(site: Site) -> Iterator[Trial]:
         own = _name(step)
         for name in FUNCTIONS:
             yield Trial(
-                _cause(name, own), f"{name} instead of {own}", partial(_then, site, position, step, name), position,
+                _cause(name, own),
+                f"{name} instead of {own}",
+                partial(_then, site, position, step, name),
+                position,
                 hint=f"give the Keras layer the activation {name}",
-            )  # fmt: skip
+            )
     if site.unseen is not None:
         yield from _unseen(site)
 
@@ -62,7 +65,7 @@ def _then(site: Site, position: int, step: Step, name: str) -> np.ndarray:
     """The activation, and the rest of the steps where its output is none of PyTorch's values."""
     value = apply(name, step.inputs[0]).astype(step.output.dtype)
     near = site.against(value)
-    if near is not None and near[0].largest <= site.allowed(near[1].output):
+    if near is not None and near[0].largest <= site.allowed(near[1].output, near[1].noise):
         return value
     return site.through(position + 1, value)
 
@@ -82,9 +85,12 @@ def _unseen(site: Site) -> Iterator[Trial]:
         for name in FUNCTIONS:
             if name != own:
                 yield Trial(
-                    _cause(own, name), f"Keras computes {name} where PyTorch computes {own}",
-                    partial(_form, event, name, have), expected=have, hint=f"compute {own} in the Keras model",
-                )  # fmt: skip
+                    _cause(own, name),
+                    f"Keras computes {name} where PyTorch computes {own}",
+                    partial(_form, event, name, have),
+                    expected=have,
+                    hint=f"compute {own} in the Keras model",
+                )
 
 
 def _form(event: Step, name: str, have: np.ndarray) -> np.ndarray:

@@ -30,9 +30,11 @@ def trials(site: Site) -> Iterator[Trial]:
         if {"query/kernel", "key/kernel", "value/kernel", "attention_output/kernel"} <= set(weights):
             for scale, causal in VARIANTS:
                 yield Trial(
-                    *_words(scale, causal, step), partial(_layer, step, weights, scale, causal), position,
+                    *_words(scale, causal, step),
+                    partial(_layer, step, weights, scale, causal),
+                    position,
                     hint="give the Keras layer that scale and that mask",
-                )  # fmt: skip
+                )
     have = site.unseen if site.unseen is not None else _before_row(site)
     if have is not None:
         for operands, mixed in _operands(site):
@@ -48,8 +50,10 @@ def _reproducing(operands: tuple[np.ndarray, ...], mixed: np.ndarray, have: np.n
         yield Trial(
             "attention mask" if scale == own[0] else "attention scale",
             f"Keras computes attention with {_told(scale, causal)}, PyTorch with {_told(*own)}",
-            partial(_mixed, operands, scale, causal), expected=have, hint="mend the attention of the Keras model",
-        )  # fmt: skip
+            partial(_mixed, operands, scale, causal),
+            expected=have,
+            hint="mend the attention of the Keras model",
+        )
 
 
 def _told(scale: str, causal: bool) -> str:
@@ -77,8 +81,8 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, causal:
     """Softmax attention; arrays of shape (batch, heads, positions, size)."""
     scores = np.einsum("bhtd,bhsd->bhts", q.astype(np.float64) * scale, k)
     if causal:
-        scores = np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
-    return np.einsum("bhts,bhsd->bhtd", softmax(scores, -1), v)
+        scores = np.where(np.tri(*scores.shape[-2:]) > 0, scores, -np.inf)
+    return np.asarray(np.einsum("bhts,bhsd->bhtd", softmax(scores, -1), v))
 
 
 def _layer(step: Step, weights: dict[str, np.ndarray], scale: str, causal: bool) -> np.ndarray:
@@ -88,7 +92,7 @@ def _layer(step: Step, weights: dict[str, np.ndarray], scale: str, causal: bool)
     )
 
     def projected(x: np.ndarray, name: str) -> np.ndarray:
-        y = np.einsum("bte,ehd->bhtd", x.astype(np.float64), weights[f"{name}/kernel"])
+        y = np.asarray(np.einsum("bte,ehd->bhtd", x.astype(np.float64), weights[f"{name}/kernel"]))
         bias = weights.get(f"{name}/bias")
         return y if bias is None else y + bias[None, :, None, :]
 
@@ -104,9 +108,10 @@ def _operands(site: Site) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]
         if event.kind == "scaled_dot_product_attention" and len(event.inputs) >= 3 and event.inputs[0].ndim == 4:
             yield event.inputs[:3], event.output
     products = [
-        event for event in site.events
+        event
+        for event in site.events
         if event.kind in ("matmul", "bmm", "einsum") and len(event.inputs) == 2 and event.inputs[0].ndim == 4
-    ]  # fmt: skip
+    ]
     if len(products) >= 2:
         q, k = products[0].inputs
         v = products[-1].inputs[1]

@@ -18,12 +18,12 @@ def erf(x: Array) -> Array:
     """
     from math import erf as scalar
 
-    return np.vectorize(scalar, otypes=[np.float64])(x)
+    return np.asarray(np.vectorize(scalar, otypes=[np.float64])(x))
 
 
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), without overflow."""
-    return np.exp(-np.logaddexp(0, -x))
+    return np.asarray(np.exp(-np.logaddexp(0, -x)))
 
 
 def softmax(x: Array, axis: int) -> Array:

@@ -20,10 +20,12 @@ def trials(site: Site) -> Iterator[Trial]:
             continue
         dropout = any("Dropout" in base.__name__ or "Noise" in base.__name__ for base in type(step.layer).__mro__)
         yield Trial(
-            "dropout left on" if dropout else f"extra {step.call.kind}", f"{step.name} left out",
-            partial(site.through, position + 1, step.inputs[0]), position,
+            "dropout left on" if dropout else f"extra {step.call.kind}",
+            f"{step.name} left out",
+            partial(site.through, position + 1, step.inputs[0]),
+            position,
             hint="call it without training=True" if dropout else "take it out of the Keras model",
-        )  # fmt: skip
+        )
     yield from _missing(site)
     yield from _factor(site)
 
@@ -34,10 +36,13 @@ def _torch_dropout(site: Site) -> Iterator[Trial]:
             have = site.unseen if site.unseen is not None else (site.steps[0].inputs[0] if site.steps else None)
             if have is not None and closest(event.inputs[0], have) is not None:
                 yield Trial(
-                    "dropout left on", "PyTorch's own dropout is on, and Keras has its input",
-                    partial(_aligned, event.inputs[0], have), expected=have, blame="torch",
+                    "dropout left on",
+                    "PyTorch's own dropout is on, and Keras has its input",
+                    partial(_aligned, event.inputs[0], have),
+                    expected=have,
+                    blame="torch",
                     hint="F.dropout needs training=self.training",
-                )  # fmt: skip
+                )
 
 
 def _missing(site: Site) -> Iterator[Trial]:
@@ -52,20 +57,24 @@ def _missing(site: Site) -> Iterator[Trial]:
         if made is not None:
             told = ", ".join(dict.fromkeys(before.kind for before in site.events[:count]))
             yield Trial(
-                f"missing {told}", f"{told} before it, as PyTorch computes it,",
-                partial(site.through, 0, made[0].astype(site.steps[0].inputs[0].dtype)), site.blamed,
+                f"missing {told}",
+                f"{told} before it, as PyTorch computes it,",
+                partial(site.through, 0, made[0].astype(site.steps[0].inputs[0].dtype)),
+                site.blamed,
                 hint="the Keras model leaves it out",
-            )  # fmt: skip
+            )
     near = closest(end.inputs[0], last.inputs[0])
     if near is None or len(site.steps) == 1:
         return
     theirs = ", ".join(dict.fromkeys(event.kind for event in site.events[:-1]))
     ours = ", ".join(dict.fromkeys(step.call.kind for step in site.steps[:-1]))
     yield Trial(
-        f"{ours} against {theirs}", f"PyTorch's input of {last.name}, made by {theirs},",
-        partial(site.through, len(site.steps) - 1, near[0].astype(last.inputs[0].dtype)), site.blamed,
+        f"{ours} against {theirs}",
+        f"PyTorch's input of {last.name}, made by {theirs},",
+        partial(site.through, len(site.steps) - 1, near[0].astype(last.inputs[0].dtype)),
+        site.blamed,
         hint="the layer itself is right: what comes before it is not",
-    )  # fmt: skip
+    )
 
 
 def _factor(site: Site) -> Iterator[Trial]:
@@ -79,9 +88,12 @@ def _factor(site: Site) -> Iterator[Trial]:
         factor = float(np.vdot(have.astype(np.float64), near[0].astype(np.float64))) / square if square else 1.0
         if abs(factor - 1) > 1e-6 and factor:
             yield Trial(
-                "scale", f"its output times {factor:.6g}", partial(np.multiply, have, factor), len(site.steps) - 1,
+                "scale",
+                f"its output times {factor:.6g}",
+                partial(np.multiply, have, factor),
+                len(site.steps) - 1,
                 hint="a scale is left out, or applied twice",
-            )  # fmt: skip
+            )
 
 
 def _aligned(array: np.ndarray, like: np.ndarray) -> np.ndarray:

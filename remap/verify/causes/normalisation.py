@@ -15,6 +15,8 @@ from remap.verify.site import Site, Step
 
 VECTORS = ("gamma", "beta", "moving_mean", "moving_variance")
 STATISTICS = ("moving_mean", "moving_variance")
+_FOLD = "give the Keras layer that epsilon, or let the rule file fold it: [batchnorm] on_mismatch = 'fold'"
+_CHANGE = "give the Keras layer that epsilon: no weights can make up for it"
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -27,11 +29,12 @@ def trials(site: Site) -> Iterator[Trial]:
             wanted = torch_epsilon(event.settings)
             if wanted is not None and wanted != epsilon:
                 yield Trial(
-                    "epsilon", f"epsilon {wanted:g} instead of {epsilon:g}",
-                    partial(rerun, step.layer, step.inputs, {"epsilon": wanted}), position,
-                    hint="give the Keras layer that epsilon, or let the rule file fold it: [batchnorm] on_mismatch = 'fold'"
-                    if event.kind == "batch_norm" else "give the Keras layer that epsilon: no weights can make up for it",
-                )  # fmt: skip
+                    "epsilon",
+                    f"epsilon {wanted:g} instead of {epsilon:g}",
+                    partial(rerun, step.layer, step.inputs, {"epsilon": wanted}),
+                    position,
+                    hint=_FOLD if event.kind == "batch_norm" else _CHANGE,
+                )
         if "BatchNormalization" in step.call.kind:
             yield from _statistics(site, position, step)
 
@@ -48,14 +51,20 @@ def _statistics(site: Site, position: int, step: Step) -> Iterator[Trial]:
         exchanged = np.array_equal(held["moving_mean"], own["moving_variance"])
         cause = "statistics not loaded" if fresh else "statistics exchanged" if exchanged else "statistics"
         told = (
-            "the checkpoint's statistics instead of zeros and ones" if fresh
-            else "mean and variance exchanged" if exchanged else "the checkpoint's statistics"
-        )  # fmt: skip
+            "the checkpoint's statistics instead of zeros and ones"
+            if fresh
+            else "mean and variance exchanged"
+            if exchanged
+            else "the checkpoint's statistics"
+        )
         yield Trial(cause, told, partial(rerun, step.layer, step.inputs, None, own), position, "weights")
     yield Trial(
-        "batch statistics", "statistics of the batch instead of the stored ones", partial(_of_batch, step, held), position,
+        "batch statistics",
+        "statistics of the batch instead of the stored ones",
+        partial(_of_batch, step, held),
+        position,
         hint="PyTorch tracks no statistics here: no weights make the two equal; call the layer with training=True",
-    )  # fmt: skip
+    )
     names = [name for name in VECTORS if name in held]
     for order in permutations(names):
         changed = [f"{name} from {source}" for name, source in zip(names, order, strict=True) if name != source]
@@ -63,9 +72,13 @@ def _statistics(site: Site, position: int, step: Step) -> Iterator[Trial]:
             swapped = {name: held[source] for name, source in zip(names, order, strict=True)}
             statistics = {name for name, source in zip(names, order, strict=True) if name != source} <= set(STATISTICS)
             yield Trial(
-                "statistics exchanged" if statistics else "weights exchanged", f"{', '.join(changed)}",
-                partial(rerun, step.layer, step.inputs, None, swapped), position, "weights", "mend the layout of the rule",
-            )  # fmt: skip
+                "statistics exchanged" if statistics else "weights exchanged",
+                f"{', '.join(changed)}",
+                partial(rerun, step.layer, step.inputs, None, swapped),
+                position,
+                "weights",
+                "mend the layout of the rule",
+            )
 
 
 def _checkpoint_statistics(site: Site, held: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

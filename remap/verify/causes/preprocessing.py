@@ -23,10 +23,12 @@ def trials(site: Site) -> Iterator[Trial]:
         first = next(i for i, step in enumerate(site.steps) if step.call.kind in INSIDE)
         names = ", ".join(step.name for step in site.steps[first : last + 1])
         yield Trial(
-            "input normalised inside", f"the input not normalised inside of the Keras model ({names} left out)",
-            partial(_without, site, first, last), first,
+            "input normalised inside",
+            f"the input not normalised inside of the Keras model ({names} left out)",
+            partial(_without, site, first, last),
+            first,
             hint="build the Keras model without it (include_preprocessing=False), or give PyTorch the normalised input",
-        )  # fmt: skip
+        )
         yield from _besides(site, first, last, names)
     if site.steps:
         yield from _missing(site)
@@ -38,12 +40,15 @@ def _besides(site: Site, first: int, last: int, names: str) -> Iterator[Trial]:
     if not rest:
         return
     fed = replace(rest[0], inputs=site.steps[first].inputs)
+    without = f"the input not normalised inside of the Keras model ({names} left out)"
     for trial in window.trials(replace(site, steps=[fed, *rest[1:]])):
         yield replace(
-            trial, cause=f"input normalised inside, and {trial.cause}", step=first,
-            text=f"the input not normalised inside of the Keras model ({names} left out), and {trial.text} at {site.row.layer},",
+            trial,
+            cause=f"input normalised inside, and {trial.cause}",
+            step=first,
+            text=f"{without}, and {trial.text} at {site.row.layer},",
             hint=f"build the Keras model without it (include_preprocessing=False); {trial.hint}",
-        )  # fmt: skip
+        )
 
 
 def _without(site: Site, first: int, last: int) -> np.ndarray:
@@ -66,22 +71,28 @@ def _missing(site: Site) -> Iterator[Trial]:
     scale = ((x - x.mean(rows)) * (wanted - wanted.mean(rows))).mean(rows) / spread
     shift = wanted.mean(rows) - scale * x.mean(rows)
     fitted = scale * x + shift
-    if np.max(np.abs(fitted - wanted)) > site.allowed(wanted):
+    if np.max(np.abs(fitted - wanted)) > site.allowed(wanted, None):
         return
     if np.allclose(scale, 1) and np.allclose(shift, 0):
         return
     uniform = np.allclose(scale, scale.flat[0]) and np.allclose(shift, 0, atol=1e-6)
     if uniform and x.ndim < 4:
         yield Trial(
-            "scale", f"its input times {scale.flat[0]:.6g}, as PyTorch has it,",
-            partial(site.through, 0, fitted.astype(step.inputs[0].dtype)), site.blamed, hint="the Keras model lacks a scale",
-        )  # fmt: skip
+            "scale",
+            f"its input times {scale.flat[0]:.6g}, as PyTorch has it,",
+            partial(site.through, 0, fitted.astype(step.inputs[0].dtype)),
+            site.blamed,
+            hint="the Keras model lacks a scale",
+        )
         return
     told = f"the input times {_numbers(scale)} plus {_numbers(shift)} by channel, as PyTorch normalises it inside"
     yield Trial(
-        "input not normalised inside", told, partial(site.through, 0, fitted.astype(step.inputs[0].dtype)), site.blamed,
+        "input not normalised inside",
+        told,
+        partial(site.through, 0, fitted.astype(step.inputs[0].dtype)),
+        site.blamed,
         hint="put a Rescaling or Normalization layer before it",
-    )  # fmt: skip
+    )
 
 
 def _numbers(values: np.ndarray) -> str:

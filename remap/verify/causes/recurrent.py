@@ -27,10 +27,13 @@ def trials(site: Site) -> Iterator[Trial]:
             if order != tuple(range(count)):
                 changed = {name: _gates(array, order) for name, array in held.items()}
                 yield Trial(
-                    "gate order", f"the gates in the order {order}",
-                    partial(rerun, step.layer, step.inputs, None, changed), position, "weights",
+                    "gate order",
+                    f"the gates in the order {order}",
+                    partial(rerun, step.layer, step.inputs, None, changed),
+                    position,
+                    "weights",
                     "mend the layout of the rule: lstm and gru put the gates in Keras's order",
-                )  # fmt: skip
+                )
 
 
 def _gates(array: np.ndarray, order: tuple[int, ...]) -> np.ndarray:

@@ -28,9 +28,12 @@ def trials(site: Site) -> Iterator[Trial]:
                 continue
             for mode in WORDS:
                 yield Trial(
-                    _cause(mode, step), WORDS[mode], partial(resized, x, event.output.shape[2:], mode), position,
+                    _cause(mode, step),
+                    WORDS[mode],
+                    partial(resized, x, event.output.shape[2:], mode),
+                    position,
                     hint=_hint(mode),
-                )  # fmt: skip
+                )
 
 
 def _cause(mode: str, step: Step) -> str:
@@ -39,9 +42,11 @@ def _cause(mode: str, step: Step) -> str:
 
 
 def _hint(mode: str) -> str:
-    return "Keras has no aligned corners: a layer of your own, or a PyTorch model with align_corners=False" if (
-        mode == "aligned"
-    ) else "give the Keras layer that interpolation"  # fmt: skip
+    return (
+        "Keras has no aligned corners: a layer of your own, or a PyTorch model with align_corners=False"
+        if (mode == "aligned")
+        else "give the Keras layer that interpolation"
+    )
 
 
 def resized(x: np.ndarray, sizes: tuple[int, ...], mode: str) -> np.ndarray:
@@ -63,7 +68,7 @@ def resized(x: np.ndarray, sizes: tuple[int, ...], mode: str) -> np.ndarray:
 def _along(x: np.ndarray, axis: int, size: int, mode: str) -> np.ndarray:
     n = x.shape[axis]
     if mode == "nearest":
-        return np.take(x, np.arange(size) * n // size, axis)
+        return np.asarray(np.take(x, np.arange(size) * n // size, axis))
     if mode == "aligned":
         at = np.arange(size) * ((n - 1) / (size - 1) if size > 1 else 0.0)
     else:

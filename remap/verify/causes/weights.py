@@ -25,15 +25,23 @@ def trials(site: Site) -> Iterator[Trial]:
                 continue
             for cause, text, changed in _orders(site, step, kernel):
                 yield Trial(
-                    cause, f"the {name} {text}", partial(rerun, step.layer, step.inputs, None, {name: changed}), position,
-                    "weights", HINT,
-                )  # fmt: skip
+                    cause,
+                    f"the {name} {text}",
+                    partial(rerun, step.layer, step.inputs, None, {name: changed}),
+                    position,
+                    "weights",
+                    HINT,
+                )
         planned = _planned(site, step, held)
         if planned:
             yield Trial(
-                "weights", f"the planned {', '.join(planned)}", partial(rerun, step.layer, step.inputs, None, planned),
-                position, "weights", "write the file again, by remap apply",
-            )  # fmt: skip
+                "weights",
+                f"the planned {', '.join(planned)}",
+                partial(rerun, step.layer, step.inputs, None, planned),
+                position,
+                "weights",
+                "write the file again, by remap apply",
+            )
 
 
 def _orders(site: Site, step: Step, kernel: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:

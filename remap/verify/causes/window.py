@@ -41,9 +41,12 @@ def trials(site: Site) -> Iterator[Trial]:
                 if "pads" not in keys and step.settings.get("padding") == "same":
                     used["pads"] = same_pads(_spatial(step, x, rank), used["kernel"], used["strides"], used["dilation"])
                 yield Trial(
-                    " and ".join(NAMES[key] for key in keys), _words(keys, want), partial(_compute, step, x, used),
-                    position, hint=_hint(keys, step),
-                )  # fmt: skip
+                    " and ".join(NAMES[key] for key in keys),
+                    _words(keys, want),
+                    partial(_compute, step, x, used),
+                    position,
+                    hint=_hint(keys, step),
+                )
         yield from _groups(site, position, step, event)
 
 
@@ -150,13 +153,16 @@ def _groups(site: Site, position: int, step: Step, event: Step) -> Iterator[Tria
     if groups == 1 or kernel is None or kernel.shape[-2] != step.inputs[0].shape[-1]:
         return
     blocks = np.zeros(kernel.shape[-2:], bool)
-    rows, columns = (size // groups for size in blocks.shape)
+    rows, columns = kernel.shape[-2] // groups, kernel.shape[-1] // groups
     for group in range(groups):
         blocks[group * rows : (group + 1) * rows, group * columns : (group + 1) * columns] = True
     yield Trial(
-        "groups", f"{groups} groups, as PyTorch has", partial(rerun, step.layer, step.inputs, None, {"kernel": kernel * blocks}),
-        position, hint=f"give the Keras layer groups={groups}",
-    )  # fmt: skip
+        "groups",
+        f"{groups} groups, as PyTorch has",
+        partial(rerun, step.layer, step.inputs, None, {"kernel": kernel * blocks}),
+        position,
+        hint=f"give the Keras layer groups={groups}",
+    )
 
 
 def _words(keys: Sequence[str], want: Mapping[str, Any]) -> str:

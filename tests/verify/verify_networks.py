@@ -7,6 +7,22 @@ from torch import nn
 from torch.nn import functional as F
 
 
+def randomise(module, seed=0):
+    """Fill every parameter and buffer with values of its own, of a size that keeps signals alive."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in module.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            tensor.fill_(7)
+        elif name.endswith("running_var"):
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) * 0.9 + 0.1)
+        elif tensor.ndim > 1:
+            fan_in = max(tensor[0].numel(), 1)
+            tensor.copy_(torch.randn(tensor.shape, generator=generator) * (1.5 / fan_in) ** 0.5)
+        else:
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) * 0.5 + (0.75 if "weight" in name else -0.25))
+    return module.eval()
+
+
 class TorchCNN(nn.Module):
     """Most kinds of layers in one network on images of 32x32."""
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 from keras import layers
-from networks import (
+from torch import nn
+from verify_networks import (
     CNN_RULES,
     Always,
     TorchCNN,
@@ -20,7 +21,7 @@ from networks import (
     pooled,
     rules_text,
 )
-from sequences import (
+from verify_sequences import (
     ENCODER_RULES,
     TorchEncoder,
     TorchMHA,
@@ -32,7 +33,6 @@ from sequences import (
     keras_shared,
     subclassed,
 )
-from torch import nn
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ def preprocessed():
 
 
 GATES = 'axes = "(gate u) i -> i (gate u)", order = { gate = [0, 2, 1, 3] }'
+BIAS_GATES = 'axes = "(gate u) -> (gate u)", order = { gate = [0, 2, 1, 3] }'
 KEPT = """[[keep]]
 match = 'bn2/moving.*'
 reason = "forgotten"
@@ -189,7 +190,7 @@ bias = "bias"
         nn.LSTM, layers.LSTM,
         f""""lstm_cell/kernel" = {{ from = 'weight_ih_l0', {GATES} }}
 "lstm_cell/recurrent_kernel" = {{ from = 'weight_hh_l0', {GATES} }}
-"lstm_cell/bias" = {{ from = ['bias_ih_l0', 'bias_hh_l0'], reduce = "sum", {GATES.replace(" i ", " ").replace("i (", "(")} }}""",
+"lstm_cell/bias" = {{ from = ['bias_ih_l0', 'bias_hh_l0'], reduce = "sum", {BIAS_GATES} }}""",
     ),
 }  # fmt: skip
 
