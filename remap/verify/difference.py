@@ -72,8 +72,8 @@ class Tolerance:
     (ResNet-50) and 1.5e-4 (ResNet-152) of the largest output, silent mistakes at 10 000 times that. In double
     precision: 1e-11, and 1e-12 more for every layer; exact conversions were measured at 1e-16 to 5e-13.
 
-    >>> Tolerance().of(scale=2.0, layers=10), Tolerance().of(scale=2.0, layers=10, noise=1e-6)
-    (4e-05, 1.6e-05)
+    >>> f"{Tolerance().of(scale=2.0, layers=10):.1e}", f"{Tolerance().of(scale=2.0, layers=10, noise=1e-6):.1e}"
+    ('4.0e-05', '1.6e-05')
     """
 
     atol: float | None = None

@@ -21,14 +21,12 @@ def forms(array: np.ndarray, shape: tuple[int, ...], parts: bool = False) -> Ite
     >>> [form.shape for form in forms(np.zeros((1, 3, 8, 9)), (1, 8, 9, 3))]
     [(1, 8, 9, 3)]
     >>> [form.shape for form in forms(np.zeros((2, 5, 12)), (2, 5, 3, 4))]
-    [(2, 5, 3, 4), (2, 5, 3, 4), (2, 5, 3, 4)]
+    [(2, 5, 3, 4)]
     """
     size = int(np.prod(shape, dtype=np.int64))
-    seen = set()
     for order in _orders(array.ndim):
         moved = array.transpose(order)
         if moved.size == size and (moved.shape == shape or _regroups(moved.shape, shape)):
-            seen.add(order)
             yield moved.reshape(shape)
     if array.ndim == 3 and len(shape) == 2 and (array.shape[0], array.shape[2]) == shape:
         yield array[:, -1]

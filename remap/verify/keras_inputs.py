@@ -20,7 +20,7 @@ def keras_inputs(model: Any) -> list[KerasInput] | None:
     """
     tensors = list(getattr(model, "inputs", None) or ()) if kind_of(model) != "subclassed" else []
     if tensors:
-        fed = {id(tensor): list(_fed(tensor)) for tensor in tensors}
+        fed = {id(tensor): list(_fed(tensor, _nodes(model))) for tensor in tensors}
         return [
             KerasInput(
                 tensor.name, tuple(tensor.shape[1:]), str(tensor.dtype),
@@ -42,7 +42,13 @@ def keras_inputs(model: Any) -> list[KerasInput] | None:
     return found or None
 
 
-def _fed(tensor: Any) -> Iterator[Any]:
+def _nodes(model: Any) -> set[int]:
+    """The calls of a model's own graph: an input may feed other models too."""
+    graph = getattr(model, "_functional", None) or model
+    return {id(node) for nodes in graph._nodes_by_depth.values() for node in nodes}
+
+
+def _fed(tensor: Any, own: set[int]) -> Iterator[Any]:
     """The layers that an input reaches before any weight, the first with weights included."""
     history = getattr(tensor, "_keras_history", None)
     if history is None:
@@ -52,7 +58,7 @@ def _fed(tensor: Any) -> Iterator[Any]:
         operation = waiting.pop(0)
         for node in operation._outbound_nodes:
             reached = node.operation
-            if id(reached) in seen:
+            if id(node) not in own or id(reached) in seen:
                 continue
             seen.add(id(reached))
             yield from _opened(reached)

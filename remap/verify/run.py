@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -26,10 +25,10 @@ from remap.verify.alignment import align
 from remap.verify.audit import Disagreement, audit
 from remap.verify.difference import Tolerance
 from remap.verify.explain import Finding, explain
-from remap.verify.inputs import Feed, InputSpec, draw, parse_input, settle_inputs
-from remap.verify.keras_inputs import keras_inputs
+from remap.verify.inputs import Feed, InputSpec, draw, settle_inputs
 from remap.verify.keras_side import KerasSide, build_side, precision, run_keras
 from remap.verify.outputs import compare_outputs
+from remap.verify.prepare import modules_in, open_network, opened, parsed_inputs, ran, recorded, reference_on, title_of
 from remap.verify.recording import is_recording, load_recording
 from remap.verify.reference import Reference
 from remap.verify.rows import Row, compare_layers
@@ -83,18 +82,19 @@ def verify(
     """
     started = time.perf_counter()
     file = rules if isinstance(rules, RuleFile) else load_rules(rules)
-    source = _checkpoint(checkpoint, file)
-    network = None if is_recording(_title(torch)) else _network(torch, torch_args)
+    source = opened(checkpoint, file)
+    network = None if is_recording(title_of(torch)) else open_network(torch, torch_args)
     keras_source = model if isinstance(model, ModelSource) else load_model_builder(str(model))
     plan = _plan(file, source, keras_source, params, allow_code)
     tolerance = Tolerance(atol, rtol, float64)
     with precision(float64):
         side = build_side(keras_source)
         if network is None:
-            reference = _recorded(torch, inputs, calibrate, float64, odd_size)
+            changed = bool(inputs) or odd_size
+            reference = recorded(Path(torch), side, changed=changed, calibrate=calibrate, float64=float64)
         else:
-            reference = _ran(
-                network, _title(torch), plan, side, _parsed(inputs),
+            reference = ran(
+                network, title_of(torch), plan, side, parsed_inputs(inputs),
                 samples=samples, seed=seed, float64=float64, calibrate=calibrate, odd_size=odd_size,
             )  # fmt: skip
         if reference.calibrated:
@@ -135,16 +135,18 @@ def static_audit(
     """
     started = time.perf_counter()
     modules = (
-        load_recording(Path(torch)).modules if is_recording(_title(torch)) else _modules(_network(torch, torch_args))
+        load_recording(Path(torch)).modules
+        if is_recording(title_of(torch))
+        else modules_in(open_network(torch, torch_args))
     )
     keras_source = model if isinstance(model, ModelSource) else load_model_builder(str(model))
     if isinstance(rules, Plan):
         plan = rules
     else:
         file = rules if isinstance(rules, RuleFile) else load_rules(rules)
-        plan = _plan(file, _checkpoint(checkpoint, file), keras_source, params, allow_code)
+        plan = _plan(file, opened(checkpoint, file), keras_source, params, allow_code)
     return Verified(
-        plan, _title(torch), keras_source.spec, audit=audit(plan, modules), seconds=time.perf_counter() - started
+        plan, title_of(torch), keras_source.spec, audit=audit(plan, modules), seconds=time.perf_counter() - started
     )  # fmt: skip
 
 
@@ -171,44 +173,21 @@ def record(
     """
     from remap.verify.torch_source import load_weights
 
-    specs = _parsed(inputs)
+    specs = parsed_inputs(inputs)
     if not specs:
         raise UsageError("the inputs of a recording must be given", fix="--input float32[1,3,224,224]")
     settled = settle_inputs(specs, None)
-    network = _network(torch, torch_args)
+    network = open_network(torch, torch_args)
     load_weights(network, open_checkpoint(checkpoint), lenient=True)
-    return _reference(
-        network, _title(torch), draw(settled, None, seed), draw(settled, None, seed + 1, True), float64, calibrate, seed
+    return reference_on(
+        network,
+        title_of(torch),
+        draw(settled, None, seed),
+        draw(settled, None, seed + 1, True),
+        float64,
+        calibrate,
+        seed,
     )
-
-
-def _network(torch: Any, args: Mapping[str, object] | None) -> Any:
-    from remap.verify.torch_source import load_network
-
-    return load_network(torch, dict(args or {})) if isinstance(torch, str) else copy.deepcopy(torch).eval()
-
-
-def _title(torch: Any) -> str:
-    return torch if isinstance(torch, str) else type(torch).__name__
-
-
-def _modules(network: Any) -> Any:
-    from remap.verify.torch_side import modules_of
-
-    return modules_of(network)
-
-
-def _parsed(inputs: Sequence[str | InputSpec]) -> list[InputSpec]:
-    found: list[InputSpec] = []
-    for entry in inputs:
-        found += parse_input(entry) if isinstance(entry, str) else [entry]
-    return found
-
-
-def _checkpoint(checkpoint: str | Path | Checkpoint, file: RuleFile) -> Checkpoint:
-    if isinstance(checkpoint, Checkpoint):
-        return checkpoint
-    return open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
 
 
 def _plan(
@@ -226,58 +205,6 @@ def _with(source: Checkpoint, changed: Mapping[str, np.ndarray]) -> Checkpoint:
     """A checkpoint with some tensors replaced."""
     replaced = from_state_dict(changed)
     return Checkpoint(source.path, source.format, {**source, **replaced}, source.peeled, source.skipped)
-
-
-def _recorded(
-    torch: str, inputs: Sequence[str | InputSpec], calibrate: bool, float64: bool, odd_size: bool
-) -> Reference:
-    reference = load_recording(Path(torch))
-    if inputs or odd_size:
-        raise UsageError("a recording has its own inputs", where=torch, fix="give --input to 'remap record'")
-    if calibrate and not reference.calibrated:
-        raise UsageError("the recording is not calibrated", where=torch, fix="give --calibrate to 'remap record'")
-    if float64 != reference.float64:
-        raise UsageError(
-            "the recording has another precision", where=torch,
-            found="float64" if reference.float64 else "float32", fix="give --float64 to both commands, or to none",
-        )  # fmt: skip
-    return reference
-
-
-def _ran(
-    network: Any,
-    torch: str,
-    plan: Plan,
-    side: KerasSide,
-    given: Sequence[InputSpec],
-    *,
-    samples: int,
-    seed: int,
-    float64: bool,
-    calibrate: bool,
-    odd_size: bool,
-) -> Reference:
-    from remap.verify.torch_source import load_weights
-
-    load_weights(network, plan.checkpoint, [ignored.name for ignored in plan.ignored])
-    model = keras_inputs(side.model)
-    specs = settle_inputs(given, model, samples=samples, odd_size=odd_size, params=plan.params)
-    return _reference(
-        network, torch, draw(specs, model, seed), draw(specs, model, seed + 1, True), float64, calibrate, seed
-    )
-
-
-def _reference(
-    network: Any, torch: str, feeds: list[Feed], other: list[Feed], float64: bool, calibrate: bool, seed: int
-) -> Reference:
-    from remap.verify.torch_side import calibrated, reference_of
-
-    statistics: Mapping[str, np.ndarray] = {}
-    if calibrate:
-        network, statistics = calibrated(network, torch, feeds, seed)
-    reference = reference_of(network, torch, feeds, other, float64=float64)
-    reference.calibrated = statistics
-    return reference
 
 
 def _compared(plan: Plan, reference: Reference, side: KerasSide, tolerance: Tolerance) -> Verified:

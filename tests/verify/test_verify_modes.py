@@ -156,7 +156,8 @@ def test_the_audit_lists_settings_that_disagree_and_runs_nothing(saved, tmp_path
     assert found.verdict == "audited"
     assert {(entry.layer, entry.setting) for entry in found.audit} == {
         ("stem", "strides"), ("conv2", "strides"), ("conv2", "padding"), ("bn1", "epsilon"), ("bn2", "epsilon"),
-        ("norm", "epsilon"), ("conv3", "dilation"), ("conv3", "padding"), ("pool", "padding"), ("avg", "count_include_pad"),
+        ("norm", "epsilon"),
+        ("conv3", "dilation"), ("conv3", "padding"), ("pool", "padding"), ("avg", "count_include_pad"),
     }  # fmt: skip
     right = static_audit(tmp_path / "rules.toml", saved(network), ModelSource("keras", keras_cnn), network)
     assert right.audit == []

@@ -70,7 +70,9 @@ def test_mtcnn_with_the_usual_flatten_order(hold, load_file, fixtures, tmp_path)
     network, path, keras_model = mtcnn("rnet", load_file)
     for path_of_rules in (fixtures / "mtcnn").glob("*.toml"):
         text = path_of_rules.read_text()
-        (tmp_path / path_of_rules.name).write_text(text.replace('"dense"', '"dense_after_flatten"', 1))
+        (tmp_path / path_of_rules.name).write_text(
+            text.replace('"dense"', '"dense_after_flatten"\nsizes = { c = 64 }', 1)
+        )
     found = hold(network, keras_model, tmp_path / "rnet.toml", path, inputs=["float32[2,3,24,24]"])
     assert found.verdict == "differ"
     assert found.finding.cause == "flatten order"

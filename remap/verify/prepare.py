@@ -1,0 +1,125 @@
+"""Getting the PyTorch side ready: the network or a recording, its weights, its inputs, its run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from remap.checkpoint.open import open_checkpoint
+from remap.checkpoint.tensor import Checkpoint
+from remap.errors import UsageError
+from remap.planning.plan import Plan
+from remap.rules.rulefile import RuleFile
+from remap.verify.inputs import Feed, InputSpec, draw, parse_input, settle_inputs, to_keras
+from remap.verify.keras_inputs import keras_inputs
+from remap.verify.keras_side import KerasSide
+from remap.verify.recording import load_recording
+from remap.verify.reference import Module, Reference
+
+
+def open_network(torch: Any, args: Mapping[str, object] | None) -> Any:
+    """The network that a TORCH argument names; a copy of one that is live already."""
+    from remap.verify.torch_source import load_network
+
+    return load_network(torch, dict(args or {})) if isinstance(torch, str) else copy.deepcopy(torch).eval()
+
+
+def title_of(torch: Any) -> str:
+    """How messages call a TORCH argument."""
+    return torch if isinstance(torch, str) else type(torch).__name__
+
+
+def modules_in(network: Any) -> dict[str, Module]:
+    """Every module of a network by path."""
+    from remap.verify.torch_side import modules_of
+
+    return modules_of(network)
+
+
+def parsed_inputs(inputs: Sequence[str | InputSpec]) -> list[InputSpec]:
+    """All ``--input`` arguments, read."""
+    found: list[InputSpec] = []
+    for entry in inputs:
+        found += parse_input(entry) if isinstance(entry, str) else [entry]
+    return found
+
+
+def opened(checkpoint: str | Path | Checkpoint, file: RuleFile) -> Checkpoint:
+    """A checkpoint, opened as the rule file says."""
+    if isinstance(checkpoint, Checkpoint):
+        return checkpoint
+    return open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
+
+
+def recorded(path: Path, side: KerasSide, *, changed: bool, calibrate: bool, float64: bool) -> Reference:
+    """A recording, its inputs in the layout of the Keras model.
+
+    Args:
+        path: The file.
+        side: The Keras side.
+        changed: Whether the caller asks for inputs of its own.
+        calibrate: Whether the caller asks for calibrated statistics.
+        float64: Whether the caller asks for double precision.
+
+    Raises:
+        UsageError: The recording was made otherwise.
+    """
+    reference = load_recording(path)
+    where = str(path)
+    if changed:
+        raise UsageError("a recording has its own inputs", where=where, fix="give --input to 'remap record'")
+    if calibrate and not reference.calibrated:
+        raise UsageError("the recording is not calibrated", where=where, fix="give --calibrate to 'remap record'")
+    if float64 != reference.float64:
+        found = "float64" if reference.float64 else "float32"
+        fix = "give --float64 to both commands, or to none"
+        raise UsageError("the recording has another precision", where=where, found=found, fix=fix)
+    model = keras_inputs(side.model)
+    if model is not None and len(model) == len(reference.feeds):
+        reference.feeds = [
+            replace(feed, name=entry.name, keras=to_keras(feed.torch, entry))
+            for feed, entry in zip(reference.feeds, model, strict=True)
+        ]
+    return reference
+
+
+def ran(
+    network: Any,
+    title: str,
+    plan: Plan,
+    side: KerasSide,
+    given: Sequence[InputSpec],
+    *,
+    samples: int,
+    seed: int,
+    float64: bool,
+    calibrate: bool,
+    odd_size: bool,
+) -> Reference:
+    """The network with the checkpoint's weights, run on inputs that the Keras model takes too."""
+    from remap.verify.torch_source import load_weights
+
+    load_weights(network, plan.checkpoint, [ignored.name for ignored in plan.ignored])
+    model = keras_inputs(side.model)
+    specs = settle_inputs(given, model, samples=samples, odd_size=odd_size, params=plan.params)
+    feeds, other = draw(specs, model, seed), draw(specs, model, seed + 1, True)
+    return reference_on(network, title, feeds, other, float64, calibrate, seed)
+
+
+def reference_on(
+    network: Any, title: str, feeds: list[Feed], other: list[Feed], float64: bool, calibrate: bool, seed: int
+) -> Reference:
+    """A run of a network, calibrated first where that is asked for."""
+    from remap.verify.torch_side import calibrated, reference_of
+
+    statistics: Mapping[str, np.ndarray] = {}
+    if calibrate:
+        network, statistics = calibrated(network, title, feeds, seed)
+    reference = reference_of(network, title, feeds, other, float64=float64)
+    reference.calibrated = statistics
+    return reference
