@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
-from types import ModuleType
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -15,22 +12,7 @@ import pytest
 
 # First of all: once TensorFlow is loaded, loading torch's compiler (torch.optim, torch.export) ends the process.
 import torch._dynamo  # noqa: F401
-
-ROOT = Path(__file__).parents[1]
-FIXTURES = ROOT / "fixtures"
-
-
-def import_file(path: Path) -> ModuleType:
-    """A module from its file, whatever folder it lies in."""
-    name = "_".join(path.relative_to(ROOT).with_suffix("").parts)
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+from repository import FIXTURES, import_file
 
 
 @pytest.fixture

@@ -13,11 +13,21 @@ from remap.target.inventory import Inventory
 ROOT = Path(__file__).parents[2]
 
 
+SMALLEST = [
+    f"keras.applications:{name}"
+    for name in (
+        "ResNet50", "ResNet50V2", "VGG16", "DenseNet121", "MobileNet", "MobileNetV2", "MobileNetV3Small",
+        "EfficientNetB0", "EfficientNetV2B0", "ConvNeXtTiny", "InceptionV3", "Xception", "NASNetMobile",
+    )
+]  # fmt: skip
+"""The smallest member of each family: its larger ones are made by the same code of Keras's."""
+
+
 def test_regenerated_inventories_are_the_shipped_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["make_inventories.py", "--folder", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["make_inventories.py", *SMALLEST, "--folder", str(tmp_path)])
     runpy.run_path(str(ROOT / "fixtures" / "make_inventories.py"), run_name="__main__")
-    for spec, file in shipped.FILES.items():
-        made = Inventory.load(tmp_path / file)
+    for spec in SMALLEST:
+        made = Inventory.load(tmp_path / shipped.FILES[spec])
         known = shipped.shipped_inventory(spec)
         assert msgspec.structs.replace(made, keras_version="") == msgspec.structs.replace(known, keras_version="")
         assert known.model == spec

@@ -10,8 +10,8 @@ import sys
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, import_file
 from plans import filling
+from repository import ROOT, import_file
 
 from remap.checking.compare import as_numpy
 from remap.target.keras_model import identify, inventory_of

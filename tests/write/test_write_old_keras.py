@@ -8,8 +8,8 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from plans import filling
+from repository import ROOT
 from test_write_keras import build
 
 from remap.target.keras_model import inventory_of

@@ -9,8 +9,8 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT
 from plans import numbers, plan_of, reversing, tensors_in
+from repository import ROOT
 
 from remap.layout import copy as blocks
 from remap.layout import tiles as engine
