@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -83,7 +84,18 @@ def compare_layers(pairs: list[Pair], torch: Trace, keras: Trace, tolerance: Tol
     found: list[tuple[int, Row]] = []
     for pair in pairs:
         found += _rows_of(pair, torch, keras, tolerance)
-    return [row for _, row in sorted(found, key=lambda entry: entry[0])]
+    rows = [row for _, row in sorted(found, key=lambda entry: entry[0])]
+    return [_inner_of_chain(row, rows) for row in rows]
+
+
+def _inner_of_chain(row: Row, rows: Sequence[Row]) -> Row:
+    """A layer inside of a chain that is one module in PyTorch, as of a deep LSTM: only its last layer is compared."""
+    if row.pair is None or not row.pair.parts or row.outcome != "differs" or row.keras_call is None:
+        return row
+    last = max(other.keras_call or 0 for other in rows if other.torch_call == row.torch_call)
+    if row.keras_call == last or row.shapes[0][-1:] != row.shapes[1][-1:]:
+        return row
+    return replace(row, outcome="not compared", reason=f"a layer inside of {row.module}, which is one in PyTorch")
 
 
 def _rows_of(pair: Pair, torch: Trace, keras: Trace, tolerance: Tolerance) -> list[tuple[int, Row]]:

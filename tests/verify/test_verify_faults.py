@@ -42,3 +42,16 @@ def test_dropout_left_on_in_pytorch_is_not_blamed_on_keras(hold):
     found = hold(randomise(TorchCNN(functional_dropout=True)), keras_cnn, rules_text(CNN_RULES))
     assert found.finding.cause == "dropout left on"
     assert found.finding.blame == "torch"
+
+
+def test_layers_inside_of_one_module_are_listed_with_the_reason(hold):
+    from verify_sequences import TorchDeep, keras_deep
+
+    rules = "format = 1\n[[rename]]\nmatch = 'rnn'\nto = 'rnn{layer}'\nlayout = \"lstm\"\n"
+    rules += "[[rename]]\nmatch = 'head'\nto = 'head'\nlayout = \"dense\"\n"
+    found = hold(randomise(TorchDeep()), keras_deep, rules)
+    assert found.verdict == "equal"
+    assert [(row.layer, row.outcome) for row in found.rows] == [
+        ("rnn0", "not compared"), ("rnn1", "equal"), ("head", "equal"),
+    ]  # fmt: skip
+    assert found.untraced == {"rnn0": "a layer inside of rnn, which is one in PyTorch"}

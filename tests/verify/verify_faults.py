@@ -24,13 +24,17 @@ from verify_networks import (
 from verify_sequences import (
     ENCODER_RULES,
     TorchEncoder,
+    TorchFlat,
     TorchMHA,
     TorchRNN,
     TorchShared,
+    TorchShuffle,
     Unscaled,
+    keras_flat,
     keras_mha,
     keras_rnn,
     keras_shared,
+    keras_shuffle,
     subclassed,
 )
 
@@ -96,6 +100,16 @@ reason = "forgotten"
 [[ignore]]
 match = 'bn2.running.*'
 reason = "forgotten"
+"""
+
+SHUFFLED = 'conv2d_before_depth_to_space"\nsizes = { c = 2 }\n#"'
+DIRECTIONS = """[[rename]]
+match = 'rnn'
+to = 'rnn/{directions[reverse]}'
+layout = "lstm"
+[tables.directions]
+"" = "forward_inner"
+_reverse = "backward_inner"
 """
 
 FAULTS = {
@@ -204,6 +218,20 @@ RIGHT = {
     ),
     "lstm": Fault(
         TorchRNN, keras_rnn, rules_text({"rnn": ("rnn", "lstm"), "head": ("head", "dense")}, ignore=False), "", ""
+    ),
+    "both directions": Fault(
+        partial(TorchRNN, bidirectional=True), partial(keras_rnn, bidirectional=True),
+        rules_text({"head": ("head", "dense")}, DIRECTIONS, ignore=False), "", "",
+    ),
+    "batch norm after a flatten": Fault(
+        TorchFlat, keras_flat, rules_text({
+            "conv": ("conv", "conv2d"), "bn": ("bn", "batch_normalization_after_flatten"),
+            "head": ("head", "dense_after_flatten"),
+        }), "", "",
+    ),
+    "pixel shuffle": Fault(
+        TorchShuffle, keras_shuffle,
+        rules_text({"conv": ("conv", SHUFFLED), "head": ("head", "conv2d")}, ignore=False), "", "",
     ),
     "gru": Fault(
         partial(TorchRNN, nn.GRU), partial(keras_rnn, layers.GRU),

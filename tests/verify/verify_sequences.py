@@ -120,3 +120,61 @@ def keras_shared(second="relu"):
     fc = layers.Dense(8, name="fc")
     y = layers.Activation(second, name="again")(fc(layers.ReLU(name="first")(fc(x))))
     return keras.Model(x, layers.Dense(3, name="head")(y))
+
+
+class TorchDeep(nn.Module):
+    """Two layers of an LSTM in one module; the last step of the second goes on."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(5, 6, 2, batch_first=True)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0][:, -1])
+
+
+def keras_deep():
+    x = keras.Input((7, 5))
+    y = layers.LSTM(6, name="rnn1")(layers.LSTM(6, return_sequences=True, name="rnn0")(x))
+    return keras.Model(x, layers.Dense(3, name="head")(y))
+
+
+class TorchFlat(nn.Module):
+    """A BatchNorm after a flatten: its outputs are in another order on the two sides."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn, self.head = nn.Conv2d(3, 4, 3), nn.BatchNorm1d(4 * 36), nn.Linear(4 * 36, 5)
+
+    def forward(self, x):
+        return self.head(self.bn(torch.flatten(self.conv(x), 1)))
+
+
+def keras_flat():
+    x = keras.Input((8, 8, 3))
+    y = layers.Flatten()(layers.Conv2D(4, 3, name="conv")(x))
+    return keras.Model(x, layers.Dense(5, name="head")(layers.BatchNormalization(epsilon=1e-5, name="bn")(y)))
+
+
+class TorchShuffle(nn.Module):
+    """Channels that become pixels: the convolution before gives them in another order on the two sides."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(2, 5, 3)
+
+    def forward(self, x):
+        return self.head(F.pixel_shuffle(self.conv(x), 2))
+
+
+class DepthToSpace(layers.Layer):
+    def call(self, x):
+        y = ops.reshape(x, (-1, 6, 6, 2, 2, 2))
+        return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4, 5)), (-1, 12, 12, 2))
+
+
+def keras_shuffle():
+    x = keras.Input((8, 8, 3))
+    y = DepthToSpace(name="shuffle")(layers.Conv2D(8, 3, name="conv")(x))
+    return keras.Model(x, layers.Conv2D(5, 3, name="head")(y))

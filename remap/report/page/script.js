@@ -100,10 +100,12 @@ function drawVariable(variable) {
   const histogram = variable.histogram;
   if (!histogram) { pair.append(paragraph("no numbers")); return pair; }
   const range = "from " + number(histogram.low) + " to " + number(histogram.high) + (histogram.sampled ? ", a part of it" : "");
-  pair.append(paragraph("PyTorch: " + (variable.sources.join(", ") || variable.kind + ", no source")));
-  pair.append(paragraph("Keras, " + range));
-  pair.append(histogram.torch.length ? bars(histogram.torch, "torch") : paragraph(variable.reason));
-  pair.append(histogram.keras.some(Boolean) ? bars(histogram.keras, "keras") : paragraph("not drawn: too large"));
+  const left = document.createElement("div"), right = document.createElement("div");
+  left.append(paragraph("PyTorch: " + (variable.sources.join(", ") || variable.kind + ", no source")));
+  left.append(histogram.torch.length ? bars(histogram.torch, "torch") : paragraph(variable.reason));
+  right.append(paragraph("Keras, " + range));
+  right.append(histogram.keras.some(Boolean) ? bars(histogram.keras, "keras") : paragraph("not drawn: too large"));
+  pair.append(left, right);
   return pair;
 }
 function chooseLayer(layer) {
