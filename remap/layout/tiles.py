@@ -118,7 +118,7 @@ def _lengthen(extents: list[int], recipe: Recipe, count: int) -> None:
             return
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Value:
     """A recipe bound to its sources: the numbers of one variable, rendered when asked."""
 

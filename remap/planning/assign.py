@@ -12,7 +12,7 @@ from remap.dtypes import dtype_of, working_dtype
 from remap.errors import PlanError, Problem
 from remap.layout.axes import AxesError
 from remap.layout.tiles import Value
-from remap.planning.derived import leaves
+from remap.planning.derived import Derived, leaves
 from remap.planning.match import Group
 from remap.planning.params import Scalar
 from remap.planning.plan import Assignment, Ignored
@@ -119,9 +119,12 @@ class Assigner:
             return self.dtype
         if variable is not None:
             return dtype_of(variable.dtype)
+        recipe = value.recipe
+        if not recipe.arithmetic and not any(isinstance(source, Derived) for source in value.sources):
+            return recipe.dtype
         own = {leaf.dtype for source in value.sources for leaf in leaves(source)}
-        found = own.pop() if len(own) == 1 else value.recipe.dtype
-        return found if working_dtype(found) == value.recipe.dtype else value.recipe.dtype
+        found = own.pop() if len(own) == 1 else recipe.dtype
+        return found if working_dtype(found) == recipe.dtype else recipe.dtype
 
     def _fault(self, what: str, group: Group, found: str) -> None:
         place = group.rule.place

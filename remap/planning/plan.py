@@ -17,9 +17,11 @@ from remap.target.inventory import Inventory, Variable
 Kind = Literal["moved", "filled", "kept"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Assignment:
-    """One Keras variable and all that is known of how it is made.
+    """One Keras variable and all that is known of how it is made; never changed once made.
+
+    Not frozen all the same: large models have a hundred thousand, and a frozen one takes twice as long to make.
 
     Args:
         name: Keras path, ``conv1_conv/kernel``; the inventory's where there is one.

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any
 
 import re2
-import regex
 
 from remap.rules.syntax import counted_size, parse_regex
 
@@ -68,7 +67,7 @@ def needs_backtracking(pattern: str) -> bool:
     >>> needs_backtracking("a<i>"), needs_backtracking("(?!b).*")
     (False, True)
     """
-    return isinstance(_compile(expand(pattern)), regex.Pattern)
+    return not _is_linear(_compile(expand(pattern)))
 
 
 @lru_cache(maxsize=4096)
@@ -121,10 +120,23 @@ def _compile(expanded: str) -> Any:
             raise re2.error
         return re2.compile(expanded, _options())
     except re2.error:
+        import regex
+
         try:
             return regex.compile(expanded, regex.ASCII)
         except regex.error as error:
             raise PatternError(str(error)) from error
+
+
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+QUICK_AFTER = 64
+"""Captures taken of one pattern before Python's own engine takes them over: it is several times as quick on a name
+that is known to match, and cannot explode where no group is repeated."""
+
+
+def _is_linear(compiled: Any) -> bool:
+    """Whether RE2 runs it, and not the backtracking engine, which is imported only for patterns that need it."""
+    return type(compiled).__module__.partition(".")[0] == "re2"
 
 
 class Patterns:
@@ -145,13 +157,15 @@ class Patterns:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._compiled = [_compile(expand(pattern)) for pattern in patterns]
-        self._slow = {i for i, compiled in enumerate(self._compiled) if isinstance(compiled, regex.Pattern)}
+        self._slow = {i for i, compiled in enumerate(self._compiled) if not _is_linear(compiled)}
         self._in_set = [i for i in range(len(self._compiled)) if i not in self._slow]
         self._groups = [
             dict(sorted(compiled.groupindex.items(), key=lambda group: group[1])) for compiled in self._compiled
         ]
         self._set = _set([self._compiled[i].pattern for i in self._in_set])
         self._any = _any([self._compiled[i].pattern for i in self._in_set])
+        self._uses = [0] * len(self._compiled)
+        self._quick: dict[int, re.Pattern[str]] = {}
         self._spent = 0.0
 
     def match(self, name: str) -> list[int]:
@@ -173,7 +187,13 @@ class Patterns:
 
     def captures(self, index: int, name: str) -> dict[str, str]:
         """The named captures of a pattern that matches ``name``; empty text for one not taken part."""
+        quick = self._quick.get(index)
+        if quick is not None and (found := quick.fullmatch(name)) is not None:
+            return found.groupdict("")
         groups = self._groups[index]
+        self._uses[index] += 1
+        if self._uses[index] == QUICK_AFTER and _REPEATED_GROUP.search(self._compiled[index].pattern) is None:
+            self._quick[index] = re.compile(self._compiled[index].pattern, re.ASCII)
         if index in self._slow:
             match = self._backtrack(index, name)
             return {key: match[group] or "" for key, group in groups.items()}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from remap.errors import UsageError, WriteError
 from remap.planning.plan import EpsilonMismatch, Plan
-from remap.write import keras_archive, legacy_h5, npz, safetensors, tf_checkpoint, weights_h5, weights_json
 from remap.write.fill import Filler, Progress
 from remap.write.job import Job, Options
 from remap.write.narrow import Loss
@@ -23,24 +24,31 @@ class Format:
 
     Args:
         suffixes: What its files end in; of formats that share one, the first is meant where no name is given.
-        write: Writes a plan.
-        load_line: The Python lines that load what was written.
+        module: Its module in this package, imported when it is used.
+        write: Name of the function that writes a plan.
+        load_line: Name of the function that gives the Python lines that load what was written.
     """
 
     suffixes: tuple[str, ...]
-    write: Callable[[Job], None]
-    load_line: Callable[[Job], str]
+    module: str
+    write: str
+    load_line: str = "load_line"
+
+    def function(self, name: str) -> Callable[[Job], Any]:
+        """One of the format's functions."""
+        found: Callable[[Job], Any] = getattr(importlib.import_module(f"remap.write.{self.module}"), name)
+        return found
 
 
 FORMATS = {
-    "weights_h5": Format((".weights.h5",), weights_h5.write_weights_h5, weights_h5.load_line),
-    "legacy_h5": Format((".h5", ".hdf5"), legacy_h5.write_legacy_h5, legacy_h5.load_line),
-    "weights_json": Format((".weights.json",), weights_json.write_weights_json, weights_json.load_line),
-    "keras": Format((".keras",), keras_archive.write_keras_archive, keras_archive.load_line),
-    "tf_name": Format((".ckpt",), tf_checkpoint.write_by_name, tf_checkpoint.load_line_by_name),
-    "tf_object": Format((".ckpt",), tf_checkpoint.write_by_object, tf_checkpoint.load_line_by_object),
-    "safetensors": Format((".safetensors",), safetensors.write_safetensors, safetensors.load_line),
-    "npz": Format((".npz",), npz.write_npz, npz.load_line),
+    "weights_h5": Format((".weights.h5",), "weights_h5", "write_weights_h5"),
+    "legacy_h5": Format((".h5", ".hdf5"), "legacy_h5", "write_legacy_h5"),
+    "weights_json": Format((".weights.json",), "weights_json", "write_weights_json"),
+    "keras": Format((".keras",), "keras_archive", "write_keras_archive"),
+    "tf_name": Format((".ckpt",), "tf_checkpoint", "write_by_name", "load_line_by_name"),
+    "tf_object": Format((".ckpt",), "tf_checkpoint", "write_by_object", "load_line_by_object"),
+    "safetensors": Format((".safetensors",), "safetensors", "write_safetensors"),
+    "npz": Format((".npz",), "npz", "write_npz"),
 }
 
 
@@ -128,12 +136,13 @@ def write(
     started = time.perf_counter()
     out = Path(out)
     name = output_format(out, format)
+    form = FORMATS[name]
     check_free(out, force)
     filler = Filler(progress)
     try:
         with Staging() as staging:
             job = Job(plan, out, staging, filler, Options(max_shard_size, model_archive), force)
-            FORMATS[name].write(job)
+            form.function(form.write)(job)
             filler.close()
         nbytes = sum(path.stat().st_size for path in staging.finals)
     except OSError as error:
@@ -146,7 +155,7 @@ def write(
         seconds=time.perf_counter() - started,
         loss=filler.loss,
         folds=tuple(found for found in plan.epsilons if found.action == "fold"),
-        load_line=FORMATS[name].load_line(job),
+        load_line=form.function(form.load_line)(job),
     )
 
 
