@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from remap.api import apply
+from remap.api import Result, apply
 from remap.cli import options
+from remap.errors import UsageError
 from remap.report.data import result_data
 from remap.report.terminal import console, print_result, progress_bars
+
+if TYPE_CHECKING:
+    from remap.verify.audit import Disagreement
 
 
 @click.command("apply")
@@ -23,6 +31,9 @@ from remap.report.terminal import console, print_result, progress_bars
 @options.dtype
 @click.option("--format", "output_format", metavar="FORMAT", help="Output format, where the name does not tell.")
 @click.option("--max-shard-size", type=float, metavar="GB", help="Of .weights.json: gigabytes of one shard at most.")
+@click.option("--torch", metavar="TORCH", help="PyTorch model: audit its layers' settings against those of --model.")
+@options.torch_arg
+@click.option("--report", metavar="FILE", help="Write a page (.html) with all of it.")
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--check/--no-check", default=True, help="Whether the result is proved in the model.")
@@ -39,6 +50,9 @@ def command(
     dtype: str | None,
     output_format: str | None,
     max_shard_size: float | None,
+    torch: str | None,
+    torch_args: tuple[str, ...],
+    report: str | None,
     dry_run: bool,
     force: bool,
     check: bool,
@@ -53,12 +67,15 @@ def command(
     The account must close on both sides, or nothing is written. With --model the file is then loaded into
     the model and every variable is compared, bit for bit.
     """
+    source = options.model_source(model, model_args)
+    if torch is not None and source is None:
+        raise UsageError("--torch is audited against a Keras model", fix="give --model too")
     with progress_bars() as progress:
         result = apply(
             rules,
             checkpoint,
             out,
-            model=options.model_source(model, model_args),
+            model=source,
             target=target,
             params=options.parsed_settings(settings),
             dtype=dtype,
@@ -70,7 +87,31 @@ def command(
             progress=progress,
             **({"max_shard_size": max_shard_size} if max_shard_size is not None else {}),
         )
+    audit = _audit(result, source, torch, torch_args, allow_code) if torch is not None else ()
     if as_json:
-        click.echo(json.dumps(result_data(result)))
+        click.echo(json.dumps({**result_data(result), "audit": [asdict(entry) for entry in audit]}))
     else:
         print_result(result, console())
+        if torch is not None:
+            from remap.report.verify_terminal import print_audit
+
+            print_audit(audit, console())
+    if report is not None:
+        from remap.report.html import result_page
+
+        page = result_page(
+            result.plan, written=result.written, checked=result.checked, audit=audit, seconds=result.seconds
+        )  # fmt: skip
+        Path(report).write_text(page, "utf-8")
+
+
+def _audit(
+    result: Result, source: Any, torch: str, torch_args: tuple[str, ...], allow_code: bool
+) -> Sequence[Disagreement]:
+    """Settings in which mapped layers disagree, without running either network."""
+    from remap.target.spec import parse_model_args
+    from remap.verify.run import static_audit
+
+    plan = result.plan
+    arguments = parse_model_args(torch_args)
+    return static_audit(plan, plan.checkpoint, source, torch, torch_args=arguments, allow_code=allow_code).audit

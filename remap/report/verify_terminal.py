@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
 from remap.report.terminal import table
 from remap.report.verify_words import headline, proof_lines
+from remap.verify.audit import Disagreement
 from remap.verify.rows import Row
 from remap.verify.verified import Verified
 
@@ -23,7 +26,7 @@ def print_verified(found: Verified, out: Console, all_rows: bool = False) -> Non
         mark = {True: "ok  ", False: "!!  ", None: "    "}[line.good]
         out.print(f"{mark}{line.label.ljust(width)}  {line.text}", markup=False, soft_wrap=True)
     _print_rows(found, out, all_rows)
-    _print_audit(found, out)
+    print_audit(found.audit, out, alone=found.verdict == "audited")
 
 
 def _print_rows(found: Verified, out: Console, all_rows: bool) -> None:
@@ -56,16 +59,17 @@ def _numbers(row: Row) -> tuple[str, str, str, str]:
     )
 
 
-def _print_audit(found: Verified, out: Console) -> None:
-    harmful = [entry for entry in found.audit if not entry.harmless]
+def print_audit(audit: Sequence[Disagreement], out: Console, *, alone: bool = True) -> None:
+    """Settings in which mapped layers disagree; ``alone`` says so too where none do."""
+    harmful = [entry for entry in audit if not entry.harmless]
     by_note: dict[str, int] = {}
-    for entry in found.audit:
+    for entry in audit:
         if entry.harmless:
             by_note[f"{entry.setting}: {entry.note}"] = by_note.get(f"{entry.setting}: {entry.note}", 0) + 1
     for note, count in by_note.items():
         out.print(f"    {count} layers differ in {note}", markup=False, soft_wrap=True)
     if not harmful:
-        if found.verdict == "audited":
+        if alone:
             out.print("no settings of mapped pairs disagree" if not by_note else "no others disagree")
         return
     out.print()
