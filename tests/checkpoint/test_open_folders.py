@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ def test_numbered_shards(tmp_path, state, same):
 
 
 def test_more_shards_than_open_files(tmp_path, same):
-    resource = pytest.importorskip("resource")
+    resource = import_module("resource")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     state = {f"w{i}": torch.full((2,), float(i)) for i in range(200)}
     for number, (name, tensor) in enumerate(state.items(), 1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import application_tables as tables
 import numpy as np
 import pytest
@@ -21,8 +23,8 @@ pytestmark = pytest.mark.architectures
     ],
 )
 def test_file_without_a_model_loads_into_the_model_of_its_size(tmp_path, source, table):
-    pytest.importorskip("torchvision")
-    keras = pytest.importorskip("keras")
+    import_module("torchvision")
+    keras = import_module("keras")
     found = member(source)
     state = {name: value.numpy() for name, value in found.torch().state_dict().items()}
     done = remap.apply(found.rules, state, tmp_path / "out.weights.h5")
@@ -39,8 +41,8 @@ def test_file_without_a_model_loads_into_the_model_of_its_size(tmp_path, source,
 
 
 def test_normalization_in_a_loaded_efficientnet_is_that_of_imagenet(tmp_path):
-    pytest.importorskip("torchvision")
-    keras = pytest.importorskip("keras")
+    import_module("torchvision")
+    keras = import_module("keras")
     found = member("timm:tf_efficientnet_b0")
     state = found.torch().state_dict()
     remap.apply(found.rules, state, tmp_path / "out.weights.h5")

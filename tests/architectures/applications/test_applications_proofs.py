@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ PROOFS = [
 @pytest.fixture
 def floatx():
     """Sets Keras's float type; float32 again afterwards."""
-    keras = pytest.importorskip("keras")
+    keras = import_module("keras")
     yield keras.config.set_floatx
     keras.config.set_floatx("float32")
     keras.backend.clear_session()
@@ -141,8 +142,8 @@ def relative(found: np.ndarray, wanted: np.ndarray) -> float:
 
 @pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.source.replace(":", "-"))
 def test_every_variable_and_the_outputs(proof, floatx):
-    pytest.importorskip("torchvision")
-    pytest.importorskip("timm")
+    import_module("torchvision")
+    import_module("timm")
     import keras
     import torch
 
