@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
 
 import click
 
@@ -97,12 +96,3 @@ def _fail(text: str, code: int, arguments: list[str]) -> None:
         raise
     click.echo(f"error: {text}", err=True)
     sys.exit(code)
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
-    if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from remap.checkpoint.tensor import Tensor
-from remap.layout.tiles import Tile, Value, tiles, whole
+from remap.layout.tiles import tiles, whole
 
 BUDGET = 4 * 1024 * 1024
 
@@ -53,11 +53,7 @@ def _pieces(a: Tensor, b: Tensor) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return
     left, right = whole(a), whole(b)
     for tile in tiles(left.recipe, BUDGET):
-        yield _rendered(left, tile), _rendered(right, tile)
-
-
-def _rendered(value: Value, tile: Tile) -> np.ndarray:
-    return value.render(tile)
+        yield left.render(tile), right.render(tile)
 
 
 def _compare(left: np.ndarray, right: np.ndarray) -> tuple[int, float, float]:
