@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 from typing import Any
 
 Settings = Mapping[str, Any]
@@ -94,9 +93,3 @@ def torch_epsilon(settings: Settings) -> float | None:
     if epsilon is None:
         epsilon = EPSILON_DEFAULTS.get(str(settings.get("kind")))
     return None if epsilon is None else float(epsilon)
-
-
-def attention_scale(settings: Settings) -> float | None:
-    """What a Keras attention layer multiplies queries by."""
-    size = settings.get("key_dim", settings.get("head_dim"))
-    return 1 / sqrt(size) if isinstance(size, int) and size else None
