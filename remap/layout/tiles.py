@@ -17,8 +17,8 @@ from remap.dtypes import working_dtype
 from remap.layout.copy import copy
 from remap.layout.recipe import Piece, Recipe, Term, View
 
-TILE_BYTES = 32 * 1024 * 1024
-MAPPED_BYTES = 64 * 1024 * 1024
+TILE_BYTES = 8 * 1024 * 1024
+MAPPED_BYTES = 128 * 1024 * 1024
 """Bytes of mapped files that one variable may have in memory at a time: they count as the process's own."""
 RUN = 512
 """Bytes that a tile reads in one run at least, where its sources can be in memory whole: some cache lines."""

@@ -20,15 +20,13 @@ import numpy as np
 from remap.errors import Problem, WriteError
 from remap.layout.tiles import TILE_BYTES, Tile, tiles
 from remap.planning.plan import Assignment
-from remap.write.flush import start_writeback
+from remap.write.disk import Writeback, reserve
 from remap.write.narrow import Loss, cast
 
 THREADS = min(2, os.cpu_count() or 1)
 """Two keep a disk cache busy; more only wait for memory."""
 WRITE_BYTES = 512 * 1024
 """What one call writes: for larger ones the kernel looks for 2 MB of memory in one piece, which is dear."""
-FLUSH_BYTES = 64 * 1024 * 1024
-"""How much is written before the disk is told to start on it."""
 
 Progress = Callable[[int], None]
 """Called with the bytes done since the last call, by one thread at a time."""
@@ -76,7 +74,8 @@ class Filler:
         """
         handle = os.open(path, os.O_WRONLY)
         try:
-            _Run(self, handle, [region for region in regions if region.nbytes]).run()
+            with Writeback(handle) as writeback:
+                _Run(self, handle, writeback, [region for region in regions if region.nbytes]).run()
         finally:
             os.close(handle)
 
@@ -112,19 +111,23 @@ class Filler:
 class _Run:
     """The filling of one file."""
 
-    def __init__(self, filler: Filler, handle: int, regions: Sequence[Region]) -> None:
+    def __init__(self, filler: Filler, handle: int, writeback: Writeback, regions: Sequence[Region]) -> None:
         self._filler = filler
         self._handle = handle
+        self._writeback = writeback
         self._regions = regions
         self._cuts = [_cut(region) for region in regions]
         self._left = [len(cuts) for cuts in self._cuts]
         self._uses = Counter(id(source.storage) for region in regions for source in region.assignment.value.sources)
         self._todo = ((number, tile) for number, cuts in enumerate(self._cuts) for tile in cuts)
-        self._unflushed = 0
         self._stopped = False
         self._lock = Lock()
+        self._writing = Lock()  # one file is written by one thread at a time in the kernel: others would spin
 
     def run(self) -> None:
+        if self._regions:
+            stop = max(region.offset + region.nbytes for region in self._regions)
+            reserve(self._handle, min(region.offset for region in self._regions), stop)
         with ThreadPoolExecutor(THREADS, "fill") as pool:
             workers = [pool.submit(self._work) for _ in range(THREADS)]
             try:
@@ -161,15 +164,11 @@ class _Run:
     def _write(self, region: Region, tile: Tile, found: np.ndarray) -> None:
         data = found.reshape(-1).view(np.uint8).data
         item, done = region.dtype.itemsize, 0
-        for first, count in tile.runs(region.assignment.value.recipe.axes):
-            _write_all(self._handle, data[done : done + count * item], region.offset + first * item)
-            done += count * item
-        with self._lock:
-            self._unflushed += done
-            due = self._unflushed >= FLUSH_BYTES
-            self._unflushed = 0 if due else self._unflushed
-        if due:
-            start_writeback(self._handle)
+        with self._writing:
+            for first, count in tile.runs(region.assignment.value.recipe.axes):
+                _write_all(self._handle, data[done : done + count * item], region.offset + first * item)
+                done += count * item
+        self._writeback.wrote(done)
 
     def _finish(self, number: int) -> None:
         """Count a tile; with the last one of a region, give back the sources that no later one needs."""

@@ -19,6 +19,9 @@ from remap.write.fill import Filler, Region
 from remap.write.staging import check_space
 
 BFLOAT16 = "bfloat16"
+PAGE = 4096
+"""Larger datasets begin at a multiple of this: the kernel copies whole pages."""
+LARGE = 64 * PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def make_skeleton(path: Path, datasets: Sequence[Dataset], describe: Callable[[h
         WriteError: As :func:`write_hdf5`.
     """
     try:
-        with h5py.File(path, "w") as file:
+        with h5py.File(path, "w", alignment_threshold=LARGE, alignment_interval=PAGE) as file:
             describe(file)
             return [Region(found.assignment, _create(file, found), found.dtype) for found in datasets]
     except RuntimeError as error:  # what h5py makes of a disk that fails when the file is closed

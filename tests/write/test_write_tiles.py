@@ -17,7 +17,7 @@ from remap.layout import tiles as engine
 from remap.layout.copy import copy
 from remap.layout.recipe import Piece, Recipe, View
 from remap.layout.tiles import Value, tiles
-from remap.write import fill
+from remap.write import disk, fill
 from remap.write.write import write
 
 SHAPES = [(300, 500), (40, 3, 50, 60), (500_000,), (1, 700, 1, 300), (3, 3, 128, 200), (2, 200_000)]
@@ -32,7 +32,7 @@ def small(monkeypatch):
     monkeypatch.setattr(engine, "LARGE_RUN", 256)
     monkeypatch.setattr(fill, "TILE_BYTES", 32 * 1024)
     monkeypatch.setattr(fill, "WRITE_BYTES", 1000)
-    monkeypatch.setattr(fill, "FLUSH_BYTES", 10_000)
+    monkeypatch.setattr(disk, "START_BYTES", 10_000)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 2048)
 
 
