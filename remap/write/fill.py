@@ -25,7 +25,7 @@ from remap.write.narrow import Loss, cast
 
 THREADS = min(2, os.cpu_count() or 1)
 """Two keep a disk cache busy; more only wait for memory."""
-WRITE_BYTES = 512 * 1024
+WRITE_BYTES = 256 * 1024
 """What one call writes: for larger ones the kernel looks for 2 MB of memory in one piece, which is dear."""
 
 Progress = Callable[[int], None]
