@@ -66,15 +66,6 @@ def absorbed_variance(variance: Source, gamma: Source | None, source: float, tar
     )
 
 
-def identity_constant(variable: Variable, target: Inventory) -> float | None:
-    """What a variable of a BatchNormalization must hold for the layer to do nothing: moving_variance is
-    ``1 - epsilon``; None for a variable of another kind."""
-    layer, name = target.layers[variable.layer], variable.path.rpartition("/")[2]
-    epsilon = layer.settings.get("epsilon", 1e-3)
-    known = {"gamma": 1.0, "beta": 0.0, "moving_mean": 0.0, "moving_variance": 1.0 - epsilon}
-    return known.get(name) if layer.class_name == "BatchNormalization" else None
-
-
 def _not_negative(variance: np.ndarray, source: Source) -> None:
     if (variance < 0).any():
         raise PlanError(

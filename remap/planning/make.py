@@ -15,10 +15,11 @@ from remap.layout.recipe import constant
 from remap.layout.tiles import Source, Value, whole
 from remap.planning.account import source_problems, target_problems
 from remap.planning.assign import Assigner
-from remap.planning.batchnorm import constant_source, identity_constant
+from remap.planning.batchnorm import constant_source
 from remap.planning.derive import derive_tensors
 from remap.planning.derived import leaves
 from remap.planning.epsilon import Epsilons
+from remap.planning.identity import identity_values
 from remap.planning.match import Claims, match_keys
 from remap.planning.operate import Caller
 from remap.planning.params import Scalar, resolve_params
@@ -222,11 +223,14 @@ def _filled(
                     f"{len(given)} numbers", f"shape {variable.shape}", excerpt=place.excerpt("value"))
         )  # fmt: skip
         return None
-    number = identity_constant(variable, target) if given == "identity" else number_of(given)
-    if number is not None:
-        return Value(constant(variable.shape, number, own), ())
+    found = identity_values(variable, target) if given == "identity" else number_of(given)
+    if isinstance(found, np.ndarray):
+        return whole(constant_source(f"identity for {variable.path}", found, own))
+    if found is not None:
+        return Value(constant(variable.shape, found, own), ())
     problems.append(
-        Problem("no variable of a BatchNormalization can be made the identity", str(place), variable.path,
-                "gamma, beta, moving_mean or moving_variance", 'value = "zeros", "ones" or a number')
+        Problem("the variable cannot be made the identity", str(place), variable.path,
+                "a BatchNormalization, or a Dense or convolution with as many channels after as before",
+                'value = "zeros", "ones" or a number')
     )  # fmt: skip
     return None

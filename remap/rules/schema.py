@@ -162,8 +162,8 @@ class FillRule(Table, frozen=True):
     value: Annotated[
         Constant,
         Meta(
-            description="The constant, or one number a channel; identity for the variables of a BatchNormalization "
-            "that is to do nothing."
+            description="The constant, or one number a channel; identity for the variables of a BatchNormalization, "
+            "a Dense or a convolution of size 1 that is to do nothing."
         ),
     ]
     reason: Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]

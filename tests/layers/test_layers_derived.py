@@ -260,17 +260,39 @@ def test_a_batch_norm_that_only_keras_has_becomes_the_identity(epsilon, affine, 
     assert variance.reason == "PyTorch has no BatchNorm here"
 
 
-def test_identity_is_for_batch_normalization_alone(tmp_path):
+@pytest.mark.parametrize("layer", [layers.Conv2D(6, 1, name="norm"), layers.Dense(6, name="norm")], ids=["conv", "dense"])
+def test_a_mapping_of_channels_that_only_keras_has_becomes_the_identity(layer, tmp_path):
+    case = Case(
+        "identity",
+        lambda: nn.Sequential(conv()),
+        lambda: sequential((7, 7, 4), layers.Conv2D(6, 3, name="conv"), layer),
+        IDENTITY,
+        (4, 7, 7),
+        True,
+    )
+    check_equal(case, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("layer", "variable"),
+    [
+        (layers.LayerNormalization(name="norm"), "norm/gamma"),
+        (layers.Conv2D(6, 3, name="norm"), "norm/kernel"),
+        (layers.Dense(5, name="norm"), "norm/kernel"),
+    ],
+    ids=["norm", "conv", "dense"],
+)
+def test_other_layers_cannot_be_made_the_identity(layer, variable, tmp_path):
     case = Case(
         "",
         lambda: nn.Sequential(conv()),
-        lambda: sequential((7, 7, 4), layers.Conv2D(6, 3, name="conv"), layers.LayerNormalization(name="norm")),
+        lambda: sequential((7, 7, 4), layers.Conv2D(6, 3, name="conv"), layer),
         IDENTITY,
         (4, 7, 7),
     )
-    with pytest.raises(PlanError, match="no variable of a BatchNormalization can be made the identity") as failure:
+    with pytest.raises(PlanError, match="the variable cannot be made the identity") as failure:
         planned(case.torch(), case.keras(), write_rules(tmp_path, case.rules))
-    assert "norm/gamma" in str(failure.value)
+    assert variable in str(failure.value)
 
 
 @pytest.mark.parametrize(
