@@ -17,7 +17,6 @@ from remap.dtypes import working_dtype
 from remap.errors import PlanError
 from remap.layout.tiles import Source
 from remap.planning.derived import Derived
-from remap.target.inventory import Inventory, Variable
 
 
 def folded_gamma(gamma: Source | None, variance: Source, source: float, target: float) -> Derived:

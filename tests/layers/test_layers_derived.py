@@ -260,7 +260,9 @@ def test_a_batch_norm_that_only_keras_has_becomes_the_identity(epsilon, affine, 
     assert variance.reason == "PyTorch has no BatchNorm here"
 
 
-@pytest.mark.parametrize("layer", [layers.Conv2D(6, 1, name="norm"), layers.Dense(6, name="norm")], ids=["conv", "dense"])
+@pytest.mark.parametrize(
+    "layer", [layers.Conv2D(6, 1, name="norm"), layers.Dense(6, name="norm")], ids=["conv", "dense"]
+)
 def test_a_mapping_of_channels_that_only_keras_has_becomes_the_identity(layer, tmp_path):
     case = Case(
         "identity",
