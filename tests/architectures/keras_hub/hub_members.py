@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import timm
@@ -25,6 +25,7 @@ class Member:
         model: The transformers class; empty for a timm architecture.
         config: Its configuration class.
         settings: Its configuration, where it is not the class's own.
+        respelled: Parts of tensor names that transformers spells otherwise than published files, and how they do.
     """
 
     rules: str
@@ -32,6 +33,7 @@ class Member:
     model: str = ""
     config: str = ""
     settings: tuple[tuple[str, object], ...] = ()
+    respelled: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.name
@@ -70,8 +72,7 @@ def _of_transformers(member: Member) -> tuple[dict, dict[str, torch.Size]]:
     saved = revert_weight_conversion(model, own)
     written = {**config.to_dict(), "num_experts": getattr(config, "num_experts", None)}
     written.setdefault("num_hidden_layers", getattr(config, "num_hidden_layers", None))
-    respelled = ESM if member.rules == "esm" else {}
-    return written, {spelled(name, respelled): tensor.shape for name, tensor in saved.items()}
+    return written, {spelled(name, member.respelled): tensor.shape for name, tensor in saved.items()}
 
 
 def _sizes(names: str, *rows: tuple) -> list[dict]:
@@ -154,7 +155,7 @@ _TABLE: list[tuple[str, str, str, list[dict], dict]] = [
 ]  # fmt: skip
 
 MEMBERS = [Member(rules, name) for rules, names in OTHERS.items() for name in names] + [
-    Member(rules, f"{model}-{number}", model, config, tuple({**row, **common}.items()))
+    Member(rules, f"{model}-{number}", model, config, tuple({**row, **common}.items()), ESM if rules == "esm" else {})
     for rules, model, config, rows, common in _TABLE
     for number, row in enumerate(rows)
 ]

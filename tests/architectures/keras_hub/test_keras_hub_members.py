@@ -6,6 +6,7 @@ import keras_hub
 import numpy as np
 import pytest
 from hub_members import MEMBERS, Member, lay_down
+from hub_multimodal_members import MULTIMODAL_MEMBERS
 
 import remap
 from remap.planning.make import make_plan
@@ -14,7 +15,7 @@ from remap.target.keras_model import inventory_of
 pytestmark = pytest.mark.architectures
 
 
-@pytest.mark.parametrize("member", MEMBERS, ids=str)
+@pytest.mark.parametrize("member", [*MEMBERS, *MULTIMODAL_MEMBERS], ids=str)
 def test_plan_closes(member: Member, tmp_path):
     lay_down(member, tmp_path)
     target = inventory_of(lambda: keras_hub.models.Backbone.from_preset(str(tmp_path), load_weights=False), member.name)

@@ -1,0 +1,73 @@
+"""Rule files for models of language and images: every bit as keras_hub's converter has it, outputs as PyTorch's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras_hub
+import numpy as np
+import pytest
+import torch
+from hub_checkpoints import fill_randomly, save_transformers, transformers_model
+from hub_compare import convert, differing, keras_output
+from hub_multimodal import MULTIMODAL, TEXT, Multimodal
+
+import remap
+from remap.target.keras_model import inventory_of
+
+pytestmark = pytest.mark.architectures
+ROUNDING = 1e-5
+"""Of float32, through the few layers of these models."""
+
+
+@pytest.fixture(scope="module", params=MULTIMODAL, ids=str)
+def case(request) -> Multimodal:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def models(case, tmp_path_factory) -> tuple[Any, Any, torch.nn.Module]:
+    """As keras_hub loads it, as remap loads it, and the PyTorch model."""
+    model = transformers_model(case.model, case.config, case.settings)
+    fill_randomly(model)
+    folder = tmp_path_factory.mktemp(str(case))
+    save_transformers(model, folder, case.published, case.respelled)
+    return *convert(folder, f"keras_hub/{case.rules}"), model
+
+
+def test_every_variable_is_as_keras_hub_loads_it(models):
+    reference, ours, _ = models
+    assert differing(reference, ours) == []
+
+
+def test_outputs_are_those_of_transformers(case, models):
+    _, backbone, model = models
+    first, second = (case.inputs(backbone, np.random.default_rng(seed)) for seed in (0, 1))
+    ours, theirs = keras_output(backbone, first[0]), torch_output(model, first[1])
+    scale = np.abs(theirs).max()
+    for floating in (True, False):
+        mixed = {name: second[1][name] if value.is_floating_point() is floating else value
+                 for name, value in first[1].items()}  # fmt: skip
+        moved = np.abs(torch_output(model, mixed) - theirs).max()
+        assert moved / scale > 0.1, "the outputs hardly depend on the " + ("images" if floating else "text")
+    difference = np.abs(ours - theirs).max() / scale
+    low, high = case.apart or (0, ROUNDING)
+    assert low <= difference <= high
+
+
+def torch_output(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> np.ndarray:
+    with torch.no_grad():
+        return model.base_model(**inputs).last_hidden_state.numpy()
+
+
+def test_a_model_of_text_alone_leaves_the_image_encoder_behind(tmp_path):
+    case = next(case for case in MULTIMODAL if case.rules == "gemma3")
+    model = transformers_model(case.model, case.config, case.settings)
+    save_transformers(model, tmp_path / "both", respelled=case.respelled)
+    save_transformers(transformers_model("Gemma3ForCausalLM", "Gemma3TextConfig", TEXT), tmp_path / "text")
+    target = keras_hub.models.Backbone.from_preset(str(tmp_path / "text"), load_weights=False)
+    found = remap.plan("keras_hub/gemma3", tmp_path / "both", target=inventory_of(target))
+    assert len(found.assignments) == len(target.weights)
+    left = {ignored.name.split(".")[0] for ignored in found.ignored}
+    assert left == {"vision_tower", "multi_modal_projector"}
+    assert {ignored.reason for ignored in found.ignored} == {"a model of text alone has no image encoder"}
