@@ -80,9 +80,9 @@ def combine(
     return Combined(shape, (pieces,))
 
 
-def _own_view(source: str | Part, index: int, form: Form, sizes: Mapping[str, int], steps: Steps) -> View:
+def _own_view(source: str | Part, number: int, form: Form, sizes: Mapping[str, int], steps: Steps) -> View:
     """The view of one source, its own axes and take applied."""
-    view = View(index, 0, form.shape, form.strides)
+    view = View(number, 0, form.shape, form.strides)
     steps.append(("source", form.shape))
     if isinstance(source, str) or source.axes is None:
         return view
@@ -91,7 +91,8 @@ def _own_view(source: str | Part, index: int, form: Form, sizes: Mapping[str, in
     view, names = elementary(view, axes, known)
     groups = axes.right
     for name, text in source.take.items():
-        view, names, groups = _take_view(view, names, groups, name, text)
+        index = bounded(text, view.shape[names.index(name)], name, sizes)
+        view, names, groups = _take_view(view, names, groups, name, index)
     for axis, group in enumerate(groups):
         merged = view.merge(axis, len(group)) if group else view.insert(axis)
         if merged is None:
@@ -116,10 +117,9 @@ def elementary(view: View, axes: Axes, sizes: Mapping[str, int]) -> tuple[View, 
 
 
 def _take_view(
-    view: View, names: Group, groups: tuple[Group, ...], name: str, text: int | str
+    view: View, names: Group, groups: tuple[Group, ...], name: str, index: int | range
 ) -> tuple[View, Group, tuple[Group, ...]]:
     axis = names.index(name)
-    index = bounded(text, view.shape[axis], name)
     if isinstance(index, range):
         return view.cut(axis, index.start, len(index), index.step), names, groups
     return view.take(axis, index), without(names, name), drop(groups, name)

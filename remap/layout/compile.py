@@ -15,7 +15,7 @@ from remap.dtypes import is_float, working_dtype
 from remap.layout.axes import Axes, AxesError, Group, parse_axes
 from remap.layout.combine import Combined, Form, Shape, Steps, combine, drop, elementary, without
 from remap.layout.recipe import Piece, Recipe, Term
-from remap.layout.take import bounded, parse_take
+from remap.layout.take import bounded
 from remap.rules.schema import Expression
 
 __all__ = ["Form", "compile_recipe"]
@@ -49,7 +49,7 @@ def compile_recipe(
         pattern = parse_axes(expression.axes)
         ordered = {name: len(order) for name, order in expression.order.items() if name not in expression.take}
         known = pattern.solve(combined.shape, {**ordered, **sizes}, _target_groups(pattern, expression, target))
-        shape, axes, terms = _arrange(expression, pattern, combined, known, steps)
+        shape, axes, terms = _arrange(expression, pattern, combined, known, sizes, steps)
     blind = _blindness(expression, forms, known) if expression.verify else ""
     for word, value, neutral in (("scale", expression.scale, 1.0), ("add", expression.add, 0.0)):
         if value != neutral:
@@ -74,6 +74,7 @@ def _arrange(
     axes: Axes,
     combined: Combined,
     known: Mapping[str, int],
+    sizes: Mapping[str, int],
     steps: Steps,
 ) -> tuple[Shape, Shape, tuple[Term, ...]]:
     """Shape, elementary axes and terms after axes, take, order and flip."""
@@ -84,7 +85,7 @@ def _arrange(
     steps.append((axes.text, _merged_shape(groups, names, extents)))
     for name, text in expression.take.items():
         axis = names.index(name)
-        index = bounded(text, extents[axis], name)
+        index = bounded(text, extents[axis], name, sizes)
         chosen = index if isinstance(index, range) else range(index, index + 1)
         terms = tuple(_reindex(term, axis, list(chosen)) for term in terms)
         if isinstance(index, range):
@@ -110,7 +111,7 @@ def _target_groups(axes: Axes, expression: Expression, target: Shape | None) -> 
     """The target's sizes for the groups of the pattern's right: unknown where ``take`` changes them."""
     if target is None:
         return None
-    single = {name for name, text in expression.take.items() if isinstance(parse_take(text), int)}
+    single = {name for name, text in expression.take.items() if isinstance(text, int)}
     left = iter(target)
     found: list[int | None] = []
     for group in axes.right:

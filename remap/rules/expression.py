@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from remap.errors import Problem
 from remap.layout.axes import Axes, AxesError, parse_axes, parse_groups
 from remap.layout.ops import OPERATIONS
-from remap.layout.take import TakeError, parse_take
+from remap.layout.take import TakeError, names_in
 from remap.rules.layouts import like_parts, source_patterns
 from remap.rules.pattern import PatternError, captures_of
 from remap.rules.place import Place
 from remap.rules.schema import Expression, Part
 
 
-def expression_problems(expression: Expression, place: Place) -> Iterator[Problem]:
+def expression_problems(expression: Expression, place: Place, params: Collection[str] = ()) -> Iterator[Problem]:
     """The mistakes of an expression.
 
     Args:
         expression: The expression.
         place: The table that it is written in.
+        params: Names of the rule file's parameters.
     """
     yield from _sources(expression, place)
     yield from _combination(expression, place)
@@ -33,11 +34,11 @@ def expression_problems(expression: Expression, place: Place) -> Iterator[Proble
                         found=f"{len(source_patterns(expression))} tensors", expected=", ".join(inputs))  # fmt: skip
     for i, part in enumerate(expression.sources if isinstance(expression.sources, list) else ()):
         if isinstance(part, Part):
-            yield from _axes(part.axes, part.take, {}, place.of("from", i))
+            yield from _axes(part.axes, part.take, {}, place.of("from", i), params)
     named = {**dict.fromkeys(expression.order, "order"), **dict.fromkeys(expression.flip, "flip")}
     if expression.concat:
         named[expression.concat] = "concat"
-    yield from _axes(expression.axes, expression.take, named, place)
+    yield from _axes(expression.axes, expression.take, named, place, params)
     for word, sizes in (("sizes", expression.sizes), ("infer", expression.infer)):
         known = sized_axes(expression)
         for axis in sizes:
@@ -137,12 +138,19 @@ def _combination(expression: Expression, place: Place) -> Iterator[Problem]:
                         expected="from = ['first', 'second']")  # fmt: skip
 
 
-def _axes(text: str | None, take: Mapping[str, int | str], named: Mapping[str, str], place: Place) -> Iterator[Problem]:
+def _axes(
+    text: str | None, take: Mapping[str, int | str], named: Mapping[str, str], place: Place, params: Collection[str]
+) -> Iterator[Problem]:
     for axis, index in take.items():
+        what, at = f"cannot take that of axis '{axis}'", place.of("take", axis)
         try:
-            parse_take(index)
+            strange = [name for name in names_in(index) if name not in params]
         except TakeError as error:
-            yield fault(f"cannot take that of axis '{axis}'", place.of("take", axis), found=str(error))
+            yield fault(what, at, found=str(error))
+            continue
+        if strange:
+            yield fault(what, at, strange[0], found=f"no parameter is called '{strange[0]}'",
+                        expected=f"a number, or one of: {', '.join(params) or 'there is no parameter'}")  # fmt: skip
     words = {**dict.fromkeys(take, "take"), **named}
     if text is None:
         if words:

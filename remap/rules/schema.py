@@ -31,8 +31,11 @@ class About(Table, frozen=True):
     models: Annotated[list[str], Meta(description="Keras models it fits, as package.module:callable.")] = []
     notes: Annotated[str, Meta(description="What to know before trusting the outputs, in a sentence.")] = ""
     shapes: Annotated[
-        dict[str, list[int]],
-        Meta(description="Shapes that tell this family from others of the same names: regex to sizes, 0 for any."),
+        dict[str, list[int | list[int]]],
+        Meta(
+            description="Tensors that tell this family from others of the same names: regex to sizes; 0 is any, a list "
+            "one of several."
+        ),
     ] = {}
 
 
@@ -101,7 +104,10 @@ class Expression(Table, frozen=True):
     sizes: Annotated[dict[str, Size], Meta(description="Sizes of named axes, or the parameter that has them.")] = {}
     infer: Annotated[dict[str, Inferred], Meta(description="Axes whose size, unless given, the model tells.")] = {}
     repeat: Annotated[list[str], Meta(description="Axes that only the Keras side has: repeat along them.")] = []
-    take: Annotated[dict[str, int | str], Meta(description="An index or a slice 'start:stop:step' of an axis.")] = {}
+    take: Annotated[
+        dict[str, int | str],
+        Meta(description="An index or a slice 'start:stop:step' of an axis; parameters may be its start and stop."),
+    ] = {}
     order: Annotated[dict[str, list[int]], Meta(description="A permutation along an axis.")] = {}
     flip: Annotated[list[str], Meta(description="Axes to reverse.")] = []
     scale: Annotated[float, Meta(description="Factor.")] = 1.0

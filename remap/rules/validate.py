@@ -33,7 +33,7 @@ def validate(rules: RuleFile) -> list[Problem]:
     problems: list[Problem] = []
     for name, place in rules.layout_places.items():
         for variable, expression in rules.layouts[name].items():
-            problems += expression_problems(expression, place.of(variable))
+            problems += expression_problems(expression, place.of(variable), rules.params)
     for rename in rules.renames:
         problems += _rename(rename, rules)
     for pattern, place in _plain_patterns(rules):
@@ -87,7 +87,7 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
     if not layout:  # its mistakes are reported, and would explain what follows
         return
     if spec.layout is None:
-        yield from expression_problems(layout[""], place)
+        yield from expression_problems(layout[""], place, rules.params)
     elif spec.axes or spec.take:
         yield fault("'axes' and 'take' belong to a rule without a layout", place.of("axes" if spec.axes else "take"),
                     fix="remove 'layout', or put them into a layout of your own under [layouts.NAME]")  # fmt: skip

@@ -76,6 +76,42 @@ def test_a_parameter_stands_in_a_template(tmp_path):
     expect(values_of(tmp_path, rules, source, params={"scope": "decoder"}), decoder__w=source["w"])
 
 
+CUT = """
+[params]
+tokens = {{ from = "config.json:tokens" }}
+[[rename]]
+match = 'a'
+to = 'a'
+axes = 'token e -> token e'
+take = {{ token = '{slice}' }}
+[[rename]]
+match = 'm'
+to = 'm'
+layout = 'first'
+[layouts.first]
+out.concat = 'o'
+out.axes = 'o e -> o e'
+out.from = ['b', {{ tensor = 'b', axes = 'token e -> token e', take = {{ token = '{slice}' }} }}]
+"""
+
+
+@pytest.mark.parametrize(("text", "cut"), [(":tokens", slice(None, 3)), ("tokens : 5", slice(3, 5))])
+def test_a_parameter_bounds_a_slice(text, cut, tmp_path):
+    source = arrays(a=(6, 2), m__b=(6, 2))
+    expected = {"a": source["a"][cut], "m__out": np.concatenate([source["m.b"], source["m.b"][cut]])}
+    expect(values_of(tmp_path, CUT.format(slice=text), source, params={"tokens": 3}), **expected)
+
+
+def test_a_slice_without_its_number_says_how_to_give_one(tmp_path):
+    with pytest.raises(PlanError, match="the number 'tokens' is not known: give it with --set tokens=NUMBER"):
+        plan_of(tmp_path, CUT.format(slice=":tokens"), arrays(a=(6, 2), m__b=(6, 2)))
+
+
+def test_a_slice_names_no_unknown_parameter(tmp_path):
+    with pytest.raises(RuleError, match="no parameter is called 'token'"):
+        plan_of(tmp_path, CUT.format(slice=":token"), arrays(a=(6, 2), m__b=(6, 2)))
+
+
 # ---- templates and tables --------------------------------------------------------------------------------------------
 
 

@@ -6,19 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import keras_hub
 import numpy as np
 import torch
 from hub_transformers import Case
 
 BATCH, LENGTH = 2, 12
 IMAGE_TOKEN = 29
+PADDED = 31
+"""The image token of PaliGemma, whose row in the table is the first of those that mean nothing."""
 Inputs = tuple[dict[str, np.ndarray], dict[str, torch.Tensor]]
 
 TEXT = {
     "vocab_size": 31, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "intermediate_size": 20, "max_position_embeddings": 32, "pad_token_id": 0,
-    "bos_token_id": 1, "eos_token_id": 2, "head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 8,
+    "bos_token_id": 1, "eos_token_id": 2, "head_dim": 8,
 }  # fmt: skip
+SLIDING = {"query_pre_attn_scalar": 8, "sliding_window": 8}
 SIGLIP = {
     "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,
     "image_size": 32, "patch_size": 4, "vision_use_head": False,
@@ -51,6 +55,38 @@ def interleaved(backbone: Any, rng: np.random.Generator) -> Inputs:
     return keras, {**_longs(theirs), "pixel_values": _channels_first(images)}
 
 
+def image_first(backbone: Any, rng: np.random.Generator) -> Inputs:
+    """The tokens of one image, which keras_hub puts there itself, then a prompt, then an answer of three tokens."""
+    ids = rng.integers(4, IMAGE_TOKEN, (BATCH, LENGTH), "int32")
+    images, answer = _images(rng, backbone.image_size), np.zeros_like(ids)
+    answer[:, -3:] = 1
+    keras = {"token_ids": ids, "padding_mask": np.ones_like(ids), "images": images, "response_mask": answer}
+    before = np.full((BATCH, backbone.image_sequence_length), PADDED, "int32")
+    theirs = {"input_ids": np.hstack([before, ids]), "token_type_ids": np.hstack([before * 0, answer])}
+    theirs["attention_mask"] = np.ones_like(theirs["input_ids"])
+    return keras, {**_longs(theirs), "pixel_values": _channels_first(images)}
+
+
+def pali_gemma_backbone(config: Any) -> Any:
+    """keras_hub's PaliGemma for a transformers configuration of either version and any image size.
+
+    keras_hub's own converter takes the size of a head from the number of image tokens, which is right at 224 pixels
+    only, and does not know version 2.
+    """
+    text, vision = config.text_config, config.vision_config
+    second = text.model_type == "gemma2"
+    softcap = {"attention_logit_soft_cap": text.attn_logit_softcapping} if second else {}
+    window = {"sliding_window_size": text.sliding_window} if second else {}
+    return keras_hub.models.PaliGemmaBackbone(
+        vocabulary_size=config.image_token_index, image_size=vision.image_size, num_layers=text.num_hidden_layers,
+        num_query_heads=text.num_attention_heads, num_key_value_heads=text.num_key_value_heads,
+        hidden_dim=text.hidden_size, intermediate_dim=text.intermediate_size * 2, head_dim=text.head_dim,
+        use_post_ffw_norm=second, use_post_attention_norm=second, use_sliding_window_attention=second,
+        vit_patch_size=vision.patch_size, vit_num_heads=vision.num_attention_heads, vit_hidden_dim=vision.hidden_size,
+        vit_num_layers=vision.num_hidden_layers, vit_intermediate_dim=vision.intermediate_size, **softcap, **window,
+    )  # fmt: skip
+
+
 def _text_with_image(rng: np.random.Generator, tokens: int) -> tuple[np.ndarray, np.ndarray]:
     ids = rng.integers(4, IMAGE_TOKEN - 2, (BATCH, LENGTH), "int32")
     mask = np.zeros_like(ids)
@@ -73,7 +109,19 @@ def _longs(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 _IMAGE_TOKENS = {"mm_tokens_per_image": 4, "image_token_index": IMAGE_TOKEN, "boi_token_index": 27,
                  "eoi_token_index": 28}  # fmt: skip
 
+
+def _pali_gemma(name: str, text: dict[str, object]) -> Multimodal:
+    vision = {**SIGLIP, "model_type": "siglip_vision_model", "image_size": 16}
+    settings = {"text_config": {**TEXT, "vocab_size": 40, "head_dim": 16, **text}, "vision_config": vision,
+                "projection_dim": 24, "image_token_index": PADDED}  # fmt: skip
+    return Multimodal("pali_gemma", "PaliGemmaForConditionalGeneration", "PaliGemmaConfig", settings, name,
+                      respelled=TOWER, inputs=image_first)  # fmt: skip
+
+
 MULTIMODAL = [
+    _pali_gemma("", {"model_type": "gemma"}),
     Multimodal("gemma3", "Gemma3ForConditionalGeneration", "Gemma3Config",
-               {"text_config": TEXT, "vision_config": SIGLIP, **_IMAGE_TOKENS}, respelled=TOWER, inputs=interleaved),
+               {"text_config": {**TEXT, **SLIDING}, "vision_config": SIGLIP, **_IMAGE_TOKENS}, respelled=TOWER,
+               inputs=interleaved),
 ]  # fmt: skip
+PALI_GEMMA_2 = _pali_gemma("2", {"model_type": "gemma2", "query_pre_attn_scalar": 16, "sliding_window": 64})

@@ -20,7 +20,25 @@ def _gemma3(name: str, text: str) -> Member:
     return Member("gemma3", name, "Gemma3ForConditionalGeneration", "Gemma3Config", tuple(settings.items()), TOWER)
 
 
+def _pali_gemma(name: str, text: str, size: int, **others: object) -> Member:
+    wide = _text(text, vocab_size=257216, **others)
+    settings = {"text_config": wide, "image_token_index": 257152, "projection_dim": wide["hidden_size"],
+                "vision_config": {**_SO400M, "image_size": size, "model_type": "siglip_vision_model"}}  # fmt: skip
+    return Member("pali_gemma", name, "PaliGemmaForConditionalGeneration", "PaliGemmaConfig", tuple(settings.items()),
+                  TOWER)  # fmt: skip
+
+
+_PALI_GEMMA_3B = _pali_gemma("paligemma-3b-224", "18 2048 8 1 256 16384", 224, model_type="gemma")
+PALI_GEMMA_MEMBERS = [
+    _pali_gemma("paligemma-3b-896", "18 2048 8 1 256 16384", 896, model_type="gemma"),
+    _pali_gemma("paligemma2-3b-224", "26 2304 8 4 256 9216", 224, model_type="gemma2"),
+    _pali_gemma("paligemma2-10b-448", "42 3584 16 8 256 14336", 448, model_type="gemma2"),
+    _pali_gemma("paligemma2-28b-896", "46 4608 32 16 128 36864", 896, model_type="gemma2"),
+]
+"""Those whose configuration keras_hub's converter does not read."""
+
 MULTIMODAL_MEMBERS = [
+    _PALI_GEMMA_3B,
     Member("gemma3", "gemma-3-1b", "Gemma3ForCausalLM", "Gemma3TextConfig",
            tuple(_text("26 1152 4 1 256 6912", vocab_size=262144).items())),
     _gemma3("gemma-3-4b", "34 2560 8 4 256 10240"),

@@ -8,9 +8,12 @@ import keras_hub
 import numpy as np
 import pytest
 import torch
+import transformers
 from hub_checkpoints import fill_randomly, save_transformers, transformers_model
 from hub_compare import convert, differing, keras_output
-from hub_multimodal import MULTIMODAL, TEXT, Multimodal
+from hub_members import lay_down
+from hub_multimodal import MULTIMODAL, PALI_GEMMA_2, SLIDING, TEXT, Multimodal, pali_gemma_backbone
+from hub_multimodal_members import PALI_GEMMA_MEMBERS
 
 import remap
 from remap.target.keras_model import inventory_of
@@ -64,10 +67,34 @@ def test_a_model_of_text_alone_leaves_the_image_encoder_behind(tmp_path):
     case = next(case for case in MULTIMODAL if case.rules == "gemma3")
     model = transformers_model(case.model, case.config, case.settings)
     save_transformers(model, tmp_path / "both", respelled=case.respelled)
-    save_transformers(transformers_model("Gemma3ForCausalLM", "Gemma3TextConfig", TEXT), tmp_path / "text")
+    save_transformers(
+        transformers_model("Gemma3ForCausalLM", "Gemma3TextConfig", {**TEXT, **SLIDING}), tmp_path / "text"
+    )
     target = keras_hub.models.Backbone.from_preset(str(tmp_path / "text"), load_weights=False)
     found = remap.plan("keras_hub/gemma3", tmp_path / "both", target=inventory_of(target))
     assert len(found.assignments) == len(target.weights)
     left = {ignored.name.split(".")[0] for ignored in found.ignored}
     assert left == {"vision_tower", "multi_modal_projector"}
     assert {ignored.reason for ignored in found.ignored} == {"a model of text alone has no image encoder"}
+
+
+def test_pali_gemma_2_which_keras_hub_does_not_convert_has_the_outputs_of_transformers(tmp_path):
+    case = PALI_GEMMA_2
+    model = transformers_model(case.model, case.config, case.settings)
+    fill_randomly(model)
+    save_transformers(model, tmp_path, respelled=case.respelled)
+    backbone = pali_gemma_backbone(model.config)
+    remap.load_into(backbone, "keras_hub/pali_gemma", tmp_path)
+    keras_inputs, torch_inputs = case.inputs(backbone, np.random.default_rng(0))
+    theirs = torch_output(model, torch_inputs)
+    assert np.abs(keras_output(backbone, keras_inputs) - theirs).max() / np.abs(theirs).max() < ROUNDING
+
+
+@pytest.mark.parametrize("member", PALI_GEMMA_MEMBERS, ids=str)
+def test_plan_of_pali_gemma_closes(member, tmp_path):
+    lay_down(member, tmp_path)
+    config = transformers.PaliGemmaConfig(**dict(member.settings))
+    target = inventory_of(lambda: pali_gemma_backbone(config), member.name)
+    found = remap.plan("keras_hub/pali_gemma", tmp_path, target=target)
+    assert [assignment.name for assignment in found.assignments] == [variable.path for variable in target.variables]
+    assert not found.ignored
