@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from remap.checkpoint import keras_files, keras_h5, tf_bundle
-from remap.checkpoint.open import open_checkpoint
+from remap.checkpoint.location import is_url
+from remap.checkpoint.open import Dequantized, open_checkpoint
 from remap.checkpoint.tensor import Checkpoint
 
 
-def open_weights(path: str | Path, **options: Any) -> Checkpoint:
+def open_weights(path: str | Path | Dequantized, **options: Any) -> Checkpoint:
     """The tensors of a PyTorch checkpoint, a Keras file or a TensorFlow checkpoint, by name.
 
     Args:
-        path: A file, a folder, or the prefix of a TensorFlow checkpoint.
+        path: A file, a folder, the prefix of a TensorFlow checkpoint, or the URL of a PyTorch checkpoint.
         **options: Passed to :func:`remap.checkpoint.open.open_checkpoint` where that reads it.
 
     Raises:
@@ -23,6 +24,8 @@ def open_weights(path: str | Path, **options: Any) -> Checkpoint:
     >>> open_weights("fixtures/resnet/thin_resnet50.pt").format
     'torch zip'
     """
+    if is_url(str(path)):
+        return open_checkpoint(path, **options)
     file = Path(path)
     if keras_h5.is_hdf5(file):
         return keras_h5.open_keras_h5(file)

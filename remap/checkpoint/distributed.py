@@ -1,13 +1,12 @@
 """``torch.distributed.checkpoint`` folders: a pickled ``.metadata`` and ``*.distcp`` files of tensors cut into chunks.
 
-A tensor in one chunk is read in place. One in several is put together, as a whole, when it is read.
+A tensor in one chunk is read in place. One in several is put together when it is read.
 
 Layout: https://github.com/pytorch/pytorch/blob/main/torch/distributed/checkpoint/metadata.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
@@ -17,10 +16,14 @@ from remap.checkpoint import contents, torch_zip, zipdir
 from remap.checkpoint.blob import Blob, PartBlob
 from remap.checkpoint.contents import Contents, stored
 from remap.checkpoint.location import Location, listed_file
-from remap.checkpoint.tensor import ComputedStorage, Skipped, Tensor
+from remap.checkpoint.rendered import rendered
+from remap.checkpoint.tensor import Skipped, Tensor
 from remap.checkpoint.torch_pickle import TorchPickle
-from remap.checkpoint.tree import Foreign, Tree, View
+from remap.checkpoint.tree import Foreign, Tree
+from remap.checkpoint.tree import View as TreeView
 from remap.errors import CheckpointError, Problem
+from remap.layout.recipe import Piece, Recipe, View
+from remap.layout.tiles import Value
 
 METADATA = ".metadata"
 MAX_METADATA = 1 << 29
@@ -140,9 +143,9 @@ def _open_files(folder: Location, owner: str, names: set[str]) -> dict[str, Blob
 
 def _assemble(name: str, size: tuple[int, ...], chunks: list[Chunk], blobs: dict[str, Blob]) -> Tree:
     parts = [(chunk, _chunk(name, chunk, blobs[chunk.file])) for chunk in chunks]
-    views = [(chunk, part) for chunk, part in parts if type(part) is View]
+    views = [(chunk, part) for chunk, part in parts if type(part) is TreeView]
     if len(views) != len(parts):
-        return next(part for _, part in parts if type(part) is not View)
+        return next(part for _, part in parts if type(part) is not TreeView)
     if len(views) == 1:
         return views[0][1]
     records = [(chunk, _record(name, chunk, view)) for chunk, view in views]
@@ -152,8 +155,7 @@ def _assemble(name: str, size: tuple[int, ...], chunks: list[Chunk], blobs: dict
             "chunks of a tensor differ in dtype", where=f"{name!r:.200}", found=f"{sorted(map(str, dtypes))}"
         )
     dtype = dtypes.pop()
-    place = f"{len(chunks)} chunks of {name}"
-    storage = ComputedStorage(prod(size) * dtype.itemsize, place, _joiner(size, dtype, records))
+    storage = rendered(_joined(size, records), dtype.itemsize, f"{len(chunks)} chunks of {name}")
     return stored(storage, dtype, size, name)
 
 
@@ -162,7 +164,7 @@ def _chunk(name: str, chunk: Chunk, blob: Blob) -> Tree:
     tree = torch_zip.read(inner, zipdir.read_directory(inner)).tree
     if isinstance(tree, Foreign | dict | list):
         raise CheckpointError("chunk of a tensor is no tensor", where=inner.name)
-    if type(tree) is View and tree.size != chunk.sizes:
+    if type(tree) is TreeView and tree.size != chunk.sizes:
         raise CheckpointError(
             "chunk has another shape than the metadata says",
             where=inner.name,
@@ -172,20 +174,18 @@ def _chunk(name: str, chunk: Chunk, blob: Blob) -> Tree:
     return tree
 
 
-def _record(name: str, chunk: Chunk, view: View) -> Tensor:
+def _record(name: str, chunk: Chunk, view: TreeView) -> Tensor:
     made = contents.tensor(f"{name} at {chunk.offsets}", view)
     if isinstance(made, Problem):
         raise CheckpointError(made)
     return made
 
 
-def _joiner(size: tuple[int, ...], dtype: np.dtype, records: list[tuple[Chunk, Tensor]]) -> Callable[[], np.ndarray]:
-    def join() -> np.ndarray:
-        whole = np.empty(size, dtype)
-        for chunk, record in records:
-            box = tuple(slice(o, o + n) for o, n in zip(chunk.offsets, chunk.sizes, strict=True))
-            whole[box] = record.array()
-            record.storage.release()
-        return whole
-
-    return join
+def _joined(size: tuple[int, ...], records: list[tuple[Chunk, Tensor]]) -> Value:
+    """The whole tensor as pieces, each a chunk."""
+    pieces = tuple(
+        Piece(View(number, 0, record.shape, record.strides), chunk.offsets)
+        for number, (chunk, record) in enumerate(records)
+    )
+    recipe = Recipe(size, size, records[0][1].dtype, (pieces,))
+    return Value(recipe, tuple(record for _, record in records))

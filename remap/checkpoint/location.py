@@ -80,6 +80,28 @@ class LocalPath:
         return FileBlob(self.path)
 
 
+def locate(path: Path | str) -> Location:
+    """The place that a path or the URL of a checkpoint names.
+
+    Raises:
+        MissingPackageError: It is a URL, and fsspec or its package for such URLs is not installed.
+    """
+    if isinstance(path, str) and is_url(path):
+        from remap.checkpoint.remote import RemoteLocation
+
+        return RemoteLocation(path)
+    return LocalPath(Path(path))
+
+
+def is_url(path: str) -> bool:
+    """Whether ``path`` is a URL and no path.
+
+    >>> is_url("s3://bucket/a.pt"), is_url("C:/a.pt")
+    (True, False)
+    """
+    return "://" in path
+
+
 def _in_hub_cache(folder: Path, target: Path) -> bool:
     """Whether a link is one of the Hugging Face hub's cache: ``snapshots/REVISION/FILE`` to ``blobs/HASH``."""
     return folder.parent.name == "snapshots" and target.parent == folder.parent.parent / "blobs"

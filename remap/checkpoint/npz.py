@@ -11,14 +11,13 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from remap.checkpoint.blob import Blob
+from remap.checkpoint.computed import ComputedStorage, Write
 from remap.checkpoint.contents import Contents, stored
 from remap.checkpoint.numpy_pickle import plain_dtype
-from remap.checkpoint.tensor import ComputedStorage, Storage
+from remap.checkpoint.tensor import Storage
 from remap.checkpoint.tree import Refused, Tree, View
-from remap.checkpoint.zipdir import DEFLATED, STORED, Entry, damaged, locate, read_entry
+from remap.checkpoint.zipdir import DEFLATED, STORED, Entry, damaged, inflated, locate
 from remap.errors import CheckpointError
 
 MAGIC = b"\x93NUMPY"
@@ -33,7 +32,7 @@ def looks_like(entries: dict[str, Entry]) -> bool:
 
 
 def read(blob: Blob, entries: dict[str, Entry]) -> Contents:
-    """The contents of an ``.npz`` file; a deflated array is inflated when it is read.
+    """The contents of an ``.npz`` file; a deflated array is inflated, piece by piece, when it is read.
 
     Raises:
         CheckpointError: It is damaged.
@@ -94,5 +93,12 @@ def _view(blob: Blob, name: str, entry: Entry, header: dict[str, Any], start: in
     return view._replace(size=shape, stride=tuple(reversed(view.stride))) if header["fortran_order"] else view
 
 
-def _inflater(blob: Blob, name: str, entry: Entry, skip: int) -> Callable[[], np.ndarray]:
-    return lambda: np.frombuffer(read_entry(blob, name, entry, entry.nbytes), np.uint8)[skip:]
+def _inflater(blob: Blob, name: str, entry: Entry, skip: int) -> Callable[[Write], None]:
+    def make(write: Write) -> None:
+        at = -skip
+        for piece in inflated(blob, name, entry):
+            if at + len(piece) > 0:
+                write(max(at, 0), memoryview(piece)[max(-at, 0) :])
+            at += len(piece)
+
+    return make

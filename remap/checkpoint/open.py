@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from remap.checkpoint import contents as records
 from remap.checkpoint import shards
 from remap.checkpoint.contents import Contents
 from remap.checkpoint.formats import HEAD, read_blob
-from remap.checkpoint.location import LocalPath, Location
+from remap.checkpoint.location import Location, is_url, locate
 from remap.checkpoint.prefixes import Keys
 from remap.checkpoint.roots import Found, keys
 from remap.checkpoint.tensor import Checkpoint, Skipped, Tensor
@@ -21,10 +22,29 @@ WHOLE = "."
 DEEPSPEED_MARK = "ds_version"
 LIGHTNING_MARK = "pytorch-lightning_version"
 DISTRIBUTED = ".metadata"
+QUANTIZED = "quantised tensor; --dequantize (dequantize=True in Python) reads it as float32"
+"""Why a quantised tensor is skipped unless it is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dequantized:
+    """A checkpoint whose quantised tensors are read as float32: it can be given wherever a path or URL of one can.
+
+    Args:
+        path: The path or URL.
+    """
+
+    path: str | Path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 def open_checkpoint(
-    path: str | Path, *, root: str | None = None, strip: Sequence[str] = (), dequantize: bool = False
+    path: str | Path | Dequantized, *, root: str | None = None, strip: Sequence[str] = (), dequantize: bool = False
 ) -> Checkpoint:
     """The tensors of a checkpoint by state_dict key, from headers alone.
 
@@ -33,7 +53,7 @@ def open_checkpoint(
         root: Dotted key of the dict that holds the state_dict, ``"."`` for the whole file with nested keys joined;
             known wrappers are recognised if None.
         strip: Regular expressions of prefixes to take off the keys, in turn; known ones are recognised if empty.
-        dequantize: Read quantised tensors as float32; they are skipped otherwise.
+        dequantize: Read quantised tensors as float32; they are skipped otherwise. :class:`Dequantized` says the same.
 
     Raises:
         CheckpointError: It is missing, damaged, hostile, of no known format or ambiguous.
@@ -47,19 +67,14 @@ def open_checkpoint(
       at no/such/file.pt
       fix: check the path
     """
-    place = _locate(path)
+    if isinstance(path, Dequantized):
+        path, dequantize = path.path, True
+    given = path if isinstance(path, str) and is_url(path) else Path(path)
+    place = locate(given)
     if not place.exists():
-        raise CheckpointError("no such checkpoint", where=place.name, fix="check the path")
+        raise CheckpointError("no such checkpoint", where=str(given), fix="check the path")
     with collector_off():
-        return _close_up(Path(path), _read(place), root, strip, dequantize)
-
-
-def _locate(path: str | Path) -> Location:
-    if isinstance(path, str) and "://" in path:
-        from remap.checkpoint.remote import RemoteLocation
-
-        return RemoteLocation(path)
-    return LocalPath(Path(path))
+        return _close_up(given, _read(place), root, strip, dequantize)
 
 
 def _read(place: Location) -> Contents:
@@ -104,7 +119,9 @@ def _join(parts: shards.Shards) -> Contents:
     return Contents(f"sharded {', '.join(kinds)}", tree, tuple(skipped))
 
 
-def _close_up(path: Path, contents: Contents, root: str | None, strip: Sequence[str], dequantize: bool) -> Checkpoint:
+def _close_up(
+    path: Path | str, contents: Contents, root: str | None, strip: Sequence[str], dequantize: bool
+) -> Checkpoint:
     """Peel the wrappers, then make the records."""
     where = str(path)
     found = Found(contents.tree, where)
@@ -163,7 +180,7 @@ def _unusual(name: str, node: Tree, dequantize: bool) -> Tensor | Problem | Refu
     if not isinstance(node, Quantized):
         return Refused(describe(node))
     if not dequantize:
-        return Refused("quantised tensor; dequantize = True reads it as float32")
+        return Refused(QUANTIZED)
     from remap.checkpoint.quantized import dequantize as as_float
 
     return as_float(name, node)

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from remap.checkpoint import contents
-from remap.checkpoint.contents import stored
-from remap.checkpoint.tensor import ComputedStorage, Tensor
+from remap.checkpoint.rendered import rendered
+from remap.checkpoint.tensor import Tensor, dense_strides
 from remap.checkpoint.tree import Quantized, Refused, View
 from remap.errors import Problem
+from remap.layout.tiles import whole
 
 
 def dequantize(name: str, node: Quantized) -> Tensor | Problem | Refused:
-    """The record of the float32 tensor; it is computed as a whole when it is read."""
+    """The record of the float32 tensor; it is computed, tile by tile, when it is read."""
     made = contents.tensor(name, node.view)
     if isinstance(made, Problem):
         return made
@@ -26,19 +27,15 @@ def dequantize(name: str, node: Quantized) -> Tensor | Problem | Refused:
     shape = [1] * len(made.shape)
     if axis is not None:
         shape[axis] = slices
-    source, factor, shift = made, scale.astype(np.float32).reshape(shape), zero.astype(np.float32).reshape(shape)
+    factor, shift = scale.astype(np.float32).reshape(shape), zero.astype(np.float32).reshape(shape)
 
-    def compute() -> np.ndarray:
-        result = (source.array().astype(np.float32) - shift) * factor
-        source.storage.release()
-        return result
+    def change(tile: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
+        own = tuple(cut if number == axis else slice(None) for number, cut in enumerate(box))
+        found: np.ndarray = (tile.astype(np.float32) - shift[own]) * factor[own]
+        return found
 
-    storage = ComputedStorage(made.size * 4, f"dequantised {name}", compute)
-    return Tensor(name, *_layout(stored(storage, np.dtype(np.float32), made.shape)), storage)
-
-
-def _layout(view: View) -> tuple[Any, np.dtype, Any]:
-    return view.size, np.dtype(np.float32), view.stride
+    storage = rendered(whole(made), 4, f"dequantised {name}", change)
+    return Tensor(name, made.shape, np.dtype(np.float32), dense_strides(made.shape), storage)
 
 
 def _numbers(value: Any) -> np.ndarray | None:

@@ -2,46 +2,80 @@
 
 from __future__ import annotations
 
+import logging
 import mmap
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
-
 from remap.checkpoint.blob import Blob, check_range
+from remap.checkpoint.computed import PIECE, ComputedStorage, Write, kept
 from remap.checkpoint.location import Location
-from remap.checkpoint.tensor import ComputedStorage, Storage
 from remap.errors import CheckpointError, MissingPackageError
 
 T = TypeVar("T")
 
 
-def is_url(path: str) -> bool:
-    """Whether ``path`` is a URL and no path.
-
-    >>> is_url("s3://bucket/a.pt"), is_url("C:/a.pt")
-    (True, False)
-    """
-    return "://" in path
+_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "abfs": "adlfs", "az": "adlfs"}
+_ACCESS = {
+    "s3": "run 'aws configure', or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a public bucket set "
+    "FSSPEC_S3_ANON=true",
+    "gs": "run 'gcloud auth application-default login'; for a public bucket set FSSPEC_GS_TOKEN=anon",
+    "hf": "check the address; for a private or gated model run 'hf auth login' or set HF_TOKEN, and accept its licence",
+}
+_REFUSALS = {
+    "PermissionError", "NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "RefreshError",
+    "GatedRepoError",
+}  # fmt: skip
+"""Errors of access, by name: the packages that they come from need not be installed."""
+_DENIED = (401, 403)
+_LOGGERS = ("s3fs", "gcsfs", "google", "asyncio")
 
 
 def _asked(url: str, ask: Callable[[], T]) -> T:
     """What a file system answers. Backends raise errors of their own kinds, which all mean that it cannot be read."""
+    kind = url.partition("://")[0]
     try:
         return ask()
     except ImportError as error:
         raise MissingPackageError(
-            "a package for this kind of URL is not installed", where=url, found=str(error), fix=_install(url)
+            "a package for this kind of URL is not installed",
+            where=url,
+            found=str(error),
+            fix=f"pip install 'remap[remote]' {_PACKAGES.get(kind, '')}".strip(),
         ) from error
     except Exception as error:
+        refused = _is_refused(error)
         raise CheckpointError(
-            "cannot read the URL", where=url, found=f"{type(error).__name__}: {error}", fix="check address and access"
+            "access to the URL is refused" if refused else "cannot read the URL",
+            where=url,
+            found=_told(error),
+            fix=_ACCESS.get(kind, "check your access") if refused else "check the address and the connection",
         ) from error
 
 
-def _install(url: str) -> str:
-    backends = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "abfs": "adlfs"}
-    return f"pip install 'remap[remote]' {backends.get(url.partition('://')[0], '')}".strip()
+def _is_refused(error: BaseException) -> bool:
+    """Whether a backend's error, or one that it comes from, is one of access."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__name__ in _REFUSALS or _status(cause) in _DENIED:
+            return True
+        if isinstance(cause, OSError) and str(cause).startswith("Forbidden"):  # gcsfs
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _status(error: BaseException) -> object:
+    """The HTTP status that an error of aiohttp, of huggingface_hub or of gcsfs speaks of."""
+    holder = getattr(error, "response", None) or error
+    found = (getattr(holder, name, None) for name in ("status", "status_code", "code"))
+    return next((status for status in found if status is not None), None)
+
+
+def _told(error: BaseException) -> str:
+    """The first line of what a backend says, which may be a page."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {text:.300}".removesuffix(": ")
 
 
 class RemoteLocation:
@@ -59,11 +93,13 @@ class RemoteLocation:
         self._path = _asked(url, lambda: system._strip_protocol(self.name))
 
     def exists(self) -> bool:
-        # Not the file system's own exists(): over HTTP that fetches the whole file.
+        # Not the file system's own exists(): over HTTP that fetches the whole file, and elsewhere it hides errors.
         def ask() -> bool:
             try:
                 return bool(self._system.info(self._path))
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if _is_refused(error):
+                    raise
                 return False
 
         return _asked(self.name, ask)
@@ -91,11 +127,14 @@ class RemoteLocation:
 def _file_system(url: str) -> Any:
     import fsspec
 
+    # Backends log what they raise, with tracebacks that Python prints where nobody has set logging up.
+    for name in _LOGGERS:
+        logging.getLogger(name).addHandler(logging.NullHandler())
     return fsspec.core.url_to_fs(url)[0]
 
 
 class RemoteBlob:
-    """A file behind a URL; every read is a request of its own."""
+    """A file behind a URL; every read is a request of its own, and none asks for more than some megabytes."""
 
     def __init__(self, url: str, system: Any, path: str) -> None:
         self.name = url
@@ -107,12 +146,15 @@ class RemoteBlob:
                 "server does not say how large the file is", where=url, fix="download it and open the local file"
             )
         self.size = size
+        self._whole: bytes | mmap.mmap | None = None
 
     def read(self, start: int, length: int) -> bytes:
         check_range(self, start, length)
         if not length:
             return b""
-        found: bytes = _asked(self.name, lambda: self._system.cat_file(self._path, start=start, end=start + length))
+        if self._whole is not None:
+            return self._whole[start : start + length]
+        found = _asked(self.name, lambda: self._fetch(start, length))
         if len(found) == self.size != length:
             found = found[start : start + length]
         if len(found) != length:
@@ -121,13 +163,30 @@ class RemoteBlob:
                 where=self.name,
                 found=f"{len(found)} bytes",
                 expected=f"{length} bytes at {start}",
+                fix="try again; if it stays so, download the file by other means and open the local one",
             )
         return found
 
-    def buffer(self) -> bytes | mmap.mmap:
-        return self.read(0, self.size)
+    def _fetch(self, start: int, length: int) -> bytes:
+        found: bytes
+        if self._system.async_impl:
+            found = self._system.cat_file(self._path, start=start, end=start + length)
+        else:  # cat_file would read ahead
+            with self._system.open(self._path, "rb", cache_type="none") as file:
+                file.seek(start)
+                found = file.read(length)
+        return found
 
-    def storage(self, start: int, length: int) -> Storage:
+    def buffer(self) -> bytes | mmap.mmap:
+        if self._whole is None:
+            self._whole = kept(self.storage(0, self.size))
+        return self._whole
+
+    def storage(self, start: int, length: int) -> ComputedStorage:
         check_range(self, start, length)
-        place = f"{self.name} bytes {start}..{start + length}"
-        return ComputedStorage(length, place, lambda: np.frombuffer(self.read(start, length), np.uint8))
+
+        def make(write: Write) -> None:
+            for at in range(0, length, PIECE):
+                write(at, self.read(start + at, min(PIECE, length - at)))
+
+        return ComputedStorage(length, f"{self.name} bytes {start}..{start + length}", make)

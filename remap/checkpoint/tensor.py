@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -29,8 +29,12 @@ class Storage(Protocol):
         """All the bytes, read-only uint8 of shape ``(nbytes,)``; pages load when touched."""
         ...
 
+    def drop_pages(self) -> None:
+        """Give back what costs nothing to read again: pages of a mapped file count as this process's memory."""
+        ...
+
     def release(self) -> None:
-        """Give back the memory that reading took; the bytes can be read again."""
+        """Give back all that reading took; the bytes can be read again."""
         ...
 
 
@@ -53,8 +57,8 @@ class MappedFile:
             self._bytes = np.frombuffer(self._map, np.uint8)
         return self._bytes
 
-    def release(self, start: int, stop: int) -> None:
-        """Drop the resident pages of a byte range: mapped pages count as this process's memory."""
+    def drop_pages(self, start: int, stop: int) -> None:
+        """Drop the resident pages of a byte range."""
         if self._map is None or not hasattr(mmap, "MADV_DONTNEED"):
             return
         first = start - start % mmap.PAGESIZE
@@ -79,8 +83,11 @@ class FileStorage:
             raise CheckpointError("file is shorter than its header says", where=self.place)
         return found
 
+    def drop_pages(self) -> None:
+        self.file.drop_pages(self.offset, self.offset + self.nbytes)
+
     def release(self) -> None:
-        self.file.release(self.offset, self.offset + self.nbytes)
+        self.drop_pages()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,41 +104,11 @@ class ArrayStorage:
     def map(self) -> np.ndarray:
         return self.array.reshape(-1).view(np.uint8)
 
+    def drop_pages(self) -> None:
+        """There are none."""
+
     def release(self) -> None:
         """Memory that others own is theirs to give back."""
-
-
-class ComputedStorage:
-    """Bytes that are made when they are first asked for and dropped when released: inflated, joined, fetched.
-
-    Args:
-        nbytes: How many there will be.
-        place: Where they come from, for messages.
-        make: Makes them, as an array of any dtype.
-    """
-
-    def __init__(self, nbytes: int, place: str, make: Callable[[], np.ndarray]) -> None:
-        self.nbytes = nbytes
-        self.place = place
-        self._make = make
-        self._made: np.ndarray | None = None
-
-    def map(self) -> np.ndarray:
-        if self._made is None:
-            made = np.ascontiguousarray(self._make()).reshape(-1).view(np.uint8)
-            if made.nbytes != self.nbytes:
-                raise CheckpointError(
-                    "data has another size than its header says",
-                    where=self.place,
-                    found=f"{made.nbytes} bytes",
-                    expected=f"{self.nbytes} bytes",
-                )
-            made.flags.writeable = False
-            self._made = made
-        return self._made
-
-    def release(self) -> None:
-        self._made = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +186,7 @@ class Checkpoint(Mapping[str, Tensor]):
     """A read-only mapping from state_dict keys, in file order, to :class:`Tensor` records.
 
     Args:
-        path: The file or folder that was opened.
+        path: The file or folder that was opened; text as it was given where that was a URL.
         format: What it is, for people: ``"torch zip"``, ``"safetensors"``, ``"sharded safetensors"`` ...
         tensors: The records.
         peeled: Wrappers that were taken off, outermost first: ``"['state_dict']"``, ``"prefix 'module.'"``.
@@ -223,7 +200,7 @@ class Checkpoint(Mapping[str, Tensor]):
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         format: str,
         tensors: Mapping[str, Tensor],
         peeled: tuple[str, ...] = (),

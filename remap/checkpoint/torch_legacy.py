@@ -7,6 +7,7 @@ after its number of elements (https://github.com/pytorch/pytorch/blob/main/torch
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from typing import Any
 
 from remap.checkpoint.blob import Blob, BytesBlob, check_range
@@ -20,6 +21,7 @@ from remap.errors import CheckpointError
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOLS = tuple(bytes([0x80, version]) for version in range(2, 6))
+FRONTS = (1 << 20, 1 << 24)
 LOADER = ("torch.storage", "_load_from_bytes")
 
 
@@ -31,9 +33,15 @@ def looks_like(head: bytes) -> bool:
 def read(blob: Blob) -> Contents:
     """The contents of a legacy torch file or of a plain pickle.
 
+    The pickles stand in front of the numbers, so its beginning is tried first: behind a URL the rest is left there.
+
     Raises:
         CheckpointError: It is damaged or hostile.
     """
+    for length in FRONTS:
+        if length < blob.size:
+            with suppress(CheckpointError):
+                return _read_at(blob, blob.read(0, length), 0)
     return _read_at(blob, blob.buffer(), 0)
 
 

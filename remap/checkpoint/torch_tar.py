@@ -6,6 +6,7 @@ Layout: https://github.com/pytorch/pytorch/blob/main/torch/serialization.py, ``_
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import Any
 
 from remap.checkpoint.allowed import ElementType
@@ -18,6 +19,7 @@ from remap.errors import CheckpointError
 BLOCK = 512
 MAX_MEMBERS = 64
 MAX_RANK = 32
+FRONTS = (1 << 12, 1 << 16, 1 << 24)
 
 
 def looks_like(head: bytes) -> bool:
@@ -77,14 +79,23 @@ class _Items:
     def __init__(self, blob: Blob) -> None:
         self.blob = blob
         self.at = 0
-        self._data = blob.buffer()
         self._runner = TorchPickle(blob.name)
 
     def pickle(self, kind: type) -> Any:
-        tree, self.at = self._runner.run(self._data, self.at)
+        tree, length = self._run()
+        self.at += length
         if type(tree) is not kind:
             raise CheckpointError("damaged torch tar file", where=self.blob.name, found=f"{type(tree).__name__}")
         return tree
+
+    def _run(self) -> tuple[Tree, int]:
+        """The next pickle and its length; what follows it may be large, so its beginning is tried first."""
+        rest = self.blob.size - self.at
+        for length in FRONTS:
+            if length < rest:
+                with suppress(CheckpointError):
+                    return self._runner.run(self.blob.read(self.at, length))
+        return self._runner.run(self.blob.read(self.at, rest))
 
     def numbers(self, layout: str) -> tuple[int, ...]:
         data = self.blob.read(self.at, struct.calcsize(layout))

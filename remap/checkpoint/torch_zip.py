@@ -41,6 +41,10 @@ class EntryStorage:
             self.found = self.blob.storage(locate(self.blob, self.name, self.entry), self.nbytes)
         return self.found.map()
 
+    def drop_pages(self) -> None:
+        if self.found is not None:
+            self.found.drop_pages()
+
     def release(self) -> None:
         if self.found is not None:
             self.found.release()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from remap.checkpoint.blob import Blob
@@ -15,6 +15,8 @@ from remap.errors import CheckpointError
 
 STORED, DEFLATED = 0, 8
 MAGIC = b"PK\x03\x04"
+PACKED_PIECE, PIECE = 1 << 20, 4 << 20
+"""Bytes that are inflated at a time, before and after."""
 
 _END = struct.Struct("<4s4H2IH")
 _END64_LOCATOR = struct.Struct("<4sIQI")
@@ -166,23 +168,43 @@ def read_entry(blob: Blob, name: str, entry: Entry, limit: int) -> bytes:
             found=f"{entry.nbytes} bytes, method {entry.method}{', encrypted' if entry.encrypted else ''}",
             expected=f"stored or deflated, at most {limit} bytes",
         )
-    data = blob.read(locate(blob, name, entry), entry.packed)
     if entry.method == DEFLATED:
-        data = _inflate(blob, data, name, entry)
-    if len(data) != entry.nbytes:
+        return b"".join(inflated(blob, name, entry))
+    if entry.packed != entry.nbytes:
         raise damaged(blob, f"entry {name!r} has another size than its directory says")
-    return data
+    return blob.read(locate(blob, name, entry), entry.packed)
 
 
-def _inflate(blob: Blob, data: bytes, name: str, entry: Entry) -> bytes:
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+def inflated(blob: Blob, name: str, entry: Entry) -> Iterator[bytes]:
+    """The contents of a deflated entry, in pieces of bounded size.
+
+    Raises:
+        CheckpointError: It is damaged, or is not as large as the directory says.
+    """
+    checksum, left = 0, entry.nbytes
     try:
-        found = unpacker.decompress(data, entry.nbytes + 1)
+        for piece in _inflate(blob, locate(blob, name, entry), entry.packed):
+            checksum, left = zlib.crc32(piece, checksum), left - len(piece)
+            if left < 0:
+                break
+            yield piece
     except zlib.error as error:
         raise damaged(blob, f"entry {name!r} cannot be inflated ({error})") from error
-    if zlib.crc32(found) != entry.crc:
+    if checksum != entry.crc:
         raise damaged(blob, f"entry {name!r} does not match its checksum")
-    return found
+    if left:
+        raise damaged(blob, f"entry {name!r} has another size than its directory says")
+
+
+def _inflate(blob: Blob, start: int, packed: int) -> Iterator[bytes]:
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    for at in range(0, packed, PACKED_PIECE):
+        data = blob.read(start + at, min(PACKED_PIECE, packed - at))
+        while found := unpacker.decompress(data, PIECE):
+            yield found
+            data = unpacker.unconsumed_tail
+        if unpacker.eof:
+            return
 
 
 def only_root(blob: Blob, names: Iterable[str], file: str) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--target", metavar="FILE", help="Inventory from 'remap target', instead of a model.")
 @options.settings
 @options.dtype
+@options.dequantize
 @click.option("--format", "output_format", metavar="FORMAT", help="Output format, where the name does not tell.")
 @click.option("--max-shard-size", type=float, metavar="GB", help="Of .weights.json: gigabytes of one shard at most.")
 @click.option("--torch", metavar="TORCH", help="PyTorch model: audit its layers' settings against those of --model.")
@@ -48,6 +49,7 @@ def command(
     target: str | None,
     settings: tuple[str, ...],
     dtype: str | None,
+    dequantize: bool,
     output_format: str | None,
     max_shard_size: float | None,
     torch: str | None,
@@ -73,7 +75,7 @@ def command(
     with progress_bars() as progress:
         result = apply(
             rules,
-            checkpoint,
+            options.checkpoint_source(checkpoint, dequantize),
             out,
             model=source,
             target=target,

@@ -19,13 +19,14 @@ from remap.report.terminal import console, progress_bars
     "--model",
     metavar="MODEL",
     required=True,
-    help="Keras model: package.module:callable, file.py:callable, .keras, .json.",
+    help="Keras model: package.module:callable, file.py:callable, .keras, .json, SavedModel.",
 )
 @options.model_arg
 @click.option("--rules", metavar="RULES", required=True, help="The rule file that the file was written by.")
 @click.option("--checkpoint", metavar="CKPT", required=True, help="The checkpoint that it was written from.")
 @options.settings
 @options.dtype
+@options.dequantize
 @options.allow_code
 @options.as_json
 def command(
@@ -36,6 +37,7 @@ def command(
     checkpoint: str,
     settings: tuple[str, ...],
     dtype: str | None,
+    dequantize: bool,
     allow_code: bool,
     as_json: bool,
 ) -> None:
@@ -45,7 +47,7 @@ def command(
         checked = check(
             file,
             rules,
-            checkpoint,
+            options.checkpoint_source(checkpoint, dequantize),
             options.model_source(model, model_args),
             params=options.parsed_settings(settings),
             dtype=dtype,

@@ -29,6 +29,7 @@ from remap.target.inventory import Inventory
 @options.model
 @options.model_arg
 @options.settings
+@options.dequantize
 @options.as_json
 def command(
     a: str,
@@ -38,20 +39,22 @@ def command(
     model: str | None,
     model_args: tuple[str, ...],
     settings: tuple[str, ...],
+    dequantize: bool,
     as_json: bool,
 ) -> None:
     """Hold two weight files of any format against each other: names, shapes, dtypes, numbers.
 
     Exits with 1 when they differ. Nothing is loaded whole.
     """
+    first, second = (options.checkpoint_source(file, dequantize) for file in (a, b))
     inventory = _inventory(target, model, model_args)
     if rules is None:
-        left = plain_names(open_weights(a), inventory)
+        left = plain_names(open_weights(first), inventory)
     else:
-        planned = plan(rules, a, target=inventory, params=options.parsed_settings(settings))
+        planned = plan(rules, first, target=inventory, params=options.parsed_settings(settings))
         inventory = planned.target
         left = planned_names(planned)
-    right = plain_names(open_weights(b), inventory)
+    right = plain_names(open_weights(second), inventory)
     _check_overlap(left, right, a, b)
     with progress_bars() as progress:
         total = sum(tensor.nbytes for tensor in left.values())

@@ -24,6 +24,7 @@ from remap.target.inventory import Inventory
 @options.model_arg
 @click.option("--target", metavar="FILE", help="Inventory from 'remap target', instead of a model.")
 @options.settings
+@options.dequantize
 @options.allow_code
 @options.as_json
 def command(
@@ -34,6 +35,7 @@ def command(
     model_args: tuple[str, ...],
     target: str | None,
     settings: tuple[str, ...],
+    dequantize: bool,
     allow_code: bool,
     as_json: bool,
 ) -> None:
@@ -43,7 +45,7 @@ def command(
     Where nothing covers NAME: the closest rules and why each failed; the exit code is then 6.
     """
     found = explain(
-        rules, checkpoint, name, target=_inventory(model, model_args, target),
+        rules, options.checkpoint_source(checkpoint, dequantize), name, target=_inventory(model, model_args, target),
         params=options.parsed_settings(settings), allow_code=allow_code,
     )  # fmt: skip
     if as_json:

@@ -22,6 +22,7 @@ _CODES = "\b\nCodes:\n" + "\n".join(f"  {code}  {kind}" for code, kind in CODES.
 @options.model_arg
 @click.option("--target", metavar="FILE", help="Inventory from 'remap target', instead of a model.")
 @options.settings
+@options.dequantize
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", help="How to print.")
 def command(
     rules: str,
@@ -30,6 +31,7 @@ def command(
     model_args: tuple[str, ...],
     target: str | None,
     settings: tuple[str, ...],
+    dequantize: bool,
     form: str,
 ) -> None:
     """Say what could go wrong with RULES, without converting.
@@ -37,8 +39,9 @@ def command(
     Without CHECKPOINT the rules are held against each other; with one also against its tensors, and with --model
     against the model's variables. Exits with 1 where there is any finding.
     """
+    source = None if checkpoint is None else options.checkpoint_source(checkpoint, dequantize)
     found = lint(
-        rules, checkpoint, model=options.model_source(model, model_args), target=target,
+        rules, source, model=options.model_source(model, model_args), target=target,
         params=options.parsed_settings(settings),
     )  # fmt: skip
     if form == "json":

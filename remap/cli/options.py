@@ -7,12 +7,15 @@ from typing import Any
 
 import click
 
+from remap.checkpoint.open import Dequantized
 from remap.errors import UsageError
 
 Command = Callable[..., Any]
 
 model = click.option(
-    "--model", metavar="MODEL", help="Keras model: package.module:callable, file.py:callable, .keras, .json."
+    "--model",
+    metavar="MODEL",
+    help="Keras model: package.module:callable, file.py:callable, .keras, .json, SavedModel.",
 )
 model_arg = click.option(
     "--model-arg", "model_args", metavar="NAME=VALUE", multiple=True, help="Argument of the model's callable."
@@ -32,7 +35,13 @@ settings = click.option(
 )
 dtype = click.option("--dtype", metavar="DTYPE", help="Element type to write: float16, bfloat16, float32 ...")
 allow_code = click.option("--allow-code", is_flag=True, help="Let the rule file call functions of your own.")
+dequantize = click.option("--dequantize", is_flag=True, help="Read quantised tensors of the checkpoint as float32.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print data for machines.")
+
+
+def checkpoint_source(path: str, dequantize: bool) -> Any:
+    """The checkpoint that a command is given, to be read as ``--dequantize`` says."""
+    return Dequantized(path) if dequantize else path
 
 
 def parsed_settings(pairs: tuple[str, ...]) -> dict[str, int | float | str]:

@@ -17,6 +17,7 @@ from remap.report.terminal import console
 @click.argument("checkpoint")
 @options.torch_arg
 @options.inputs
+@options.dequantize
 @click.option("-o", "--out", metavar="FILE", required=True, help="Where to write it: .safetensors.")
 @click.option("--seed", metavar="S", default=0, show_default=True, help="For drawing inputs.")
 @click.option("--float64", is_flag=True, help="In double precision.")
@@ -27,6 +28,7 @@ def command(
     checkpoint: str,
     torch_args: tuple[str, ...],
     inputs: tuple[str, ...],
+    dequantize: bool,
     out: str,
     seed: int,
     float64: bool,
@@ -48,7 +50,7 @@ def command(
         raise UsageError("no such folder", where=str(path.parent))
     reference = record(
         torch,
-        checkpoint,
+        options.checkpoint_source(checkpoint, dequantize),
         inputs,
         seed=seed,
         float64=float64,

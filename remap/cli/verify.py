@@ -36,6 +36,7 @@ from remap.report.terminal import console
 @click.option("--all", "all_rows", is_flag=True, help="Show every layer, not only those around a divergence.")
 @click.option("--report", metavar="FILE", help="Write a page (.html) with all of it.")
 @options.settings
+@options.dequantize
 @options.allow_code
 @options.as_json
 def command(
@@ -58,6 +59,7 @@ def command(
     all_rows: bool,
     report: str | None,
     settings: tuple[str, ...],
+    dequantize: bool,
     allow_code: bool,
     as_json: bool,
 ) -> None:
@@ -74,15 +76,16 @@ def command(
     from remap.verify.run import static_audit, verify
 
     source = options.model_source(model, model_args)
+    weights_from = options.checkpoint_source(checkpoint, dequantize)
     params = options.parsed_settings(settings)
     arguments = parse_model_args(torch_args)
     if static:
         found = static_audit(
-            rules, checkpoint, source, torch, params=params, torch_args=arguments, allow_code=allow_code
+            rules, weights_from, source, torch, params=params, torch_args=arguments, allow_code=allow_code
         )  # fmt: skip
     else:
         found = verify(
-            rules, checkpoint, source, torch, inputs=inputs, samples=samples, seed=seed, atol=atol, rtol=rtol,
+            rules, weights_from, source, torch, inputs=inputs, samples=samples, seed=seed, atol=atol, rtol=rtol,
             float64=float64, calibrate=calibrate, odd_size=odd_size, weights=weights, params=params,
             torch_args=arguments, allow_code=allow_code,
         )  # fmt: skip

@@ -226,8 +226,8 @@ def _read(into: np.ndarray, source: Source, view: View, large: bool) -> None:
         copy(into, found)
     else:
         into[...] = found
-    if large and _is_file(found):
-        source.storage.release()
+    if large:
+        source.storage.drop_pages()
 
 
 def _touched(view: View, item: int) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from remap.checkpoint.open import QUANTIZED
+from remap.checkpoint.tensor import Skipped
 from remap.errors import Problem
 from remap.layout.axes import AxesError
 from remap.layout.compile import Form, compile_recipe
@@ -48,6 +50,16 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         yield Problem(
             "a rule claims a source tensor and makes nothing of it", where=_several(pattern, members),
             fix="name it in the layout, or [[ignore]] it with a reason",
+        )  # fmt: skip
+
+
+def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
+    """That quantised tensors were left out, which may be why something does not close."""
+    names = [entry.name for entry in skipped if entry.reason == QUANTIZED]
+    if names:
+        yield Problem(
+            "quantised tensors of the checkpoint were left out", where=_several(names[0], names),
+            fix="--dequantize (dequantize=True in Python) reads them as float32",
         )  # fmt: skip
 
 

@@ -62,6 +62,9 @@ class Derived:
         """The bytes of the result."""
         return self.array().reshape(-1).view(np.uint8)
 
+    def drop_pages(self) -> None:
+        """There are none."""
+
     def release(self) -> None:
         """Forget the result; it is computed again when read again."""
         with self._lock:

@@ -13,7 +13,7 @@ from remap.dtypes import dtype_of
 from remap.errors import PlanError, Problem
 from remap.layout.recipe import constant
 from remap.layout.tiles import Source, Value, whole
-from remap.planning.account import source_problems, target_problems
+from remap.planning.account import quantized_problem, source_problems, target_problems
 from remap.planning.assign import Assigner
 from remap.planning.batchnorm import constant_source
 from remap.planning.derive import derive_tensors
@@ -120,6 +120,8 @@ def draft_plan(
                     fix="give --model or --target")
         )  # fmt: skip
     problems += target_problems(moved, target.variables if target else (), claims.unclaimed, rules)
+    if problems:
+        problems += quantized_problem(checkpoint.skipped)
     ignored = (*(Ignored(key, rule.spec.reason, rule.place) for key, rule in claims.ignored), *assigner.left)
     plan = Plan(
         rules, checkpoint, target, tuple(moved), ignored, tuple(epsilons.mismatches.values()), (), values, consumed

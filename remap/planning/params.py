@@ -9,19 +9,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from remap.errors import PlanError, Problem, UsageError
+from remap.checkpoint.location import Location, locate
+from remap.errors import PlanError, Problem, RemapError, UsageError
 from remap.rules.pattern import Patterns
 from remap.rules.rulefile import RuleFile
 from remap.rules.schema import Param, Size
 from remap.target.inventory import Inventory
 
 Scalar = int | float | str
+MAX_JSON = 1 << 26
 
 
 def resolve_params(
     rules: RuleFile,
     given: Mapping[str, Scalar],
-    beside: Path,
+    beside: Path | str,
     keys: Collection[str] = (),
     target: Inventory | None = None,
 ) -> dict[str, Scalar]:
@@ -30,7 +32,7 @@ def resolve_params(
     Args:
         rules: The rule file.
         given: Values from the caller (``--set``); they win.
-        beside: The checkpoint's file or folder; ``from = "config.json:hidden_size"`` is read next to it.
+        beside: The checkpoint's file, folder or URL; ``from = "config.json:hidden_size"`` is read next to it.
         keys: The checkpoint's keys, which ``keys`` looks at.
         target: The model, whose variables ``target`` looks at.
 
@@ -46,15 +48,15 @@ def resolve_params(
                 expected=f"one of: {', '.join(rules.params) or 'it has none'}",
                 fix=f"did you mean '{close[0]}'?" if close else "",
             )  # fmt: skip
-    folder = beside if beside.is_dir() else beside.parent
+    place = locate(beside) if any(param.source for param in rules.params.values()) else None
     files: dict[str, Any] = {}
     found: dict[str, Scalar] = {}
     for name, param in rules.params.items():
         value = given.get(name)
-        if value is None and param.source is not None:
+        if value is None and param.source is not None and place is not None:
             file, _, dotted = param.source.partition(":")
             if file not in files:
-                files[file] = _read_json(folder / file)
+                files[file] = _read_json(place, file)
             value = _dig(files[file], dotted)
         if value is None:
             value = _told_by_keys(param, keys)
@@ -104,13 +106,15 @@ def sizes_of(named: Mapping[str, Size], params: Mapping[str, Scalar]) -> dict[st
     return sizes
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+def _read_json(beside: Location, name: str) -> Any:
+    file = (beside if beside.is_folder() else beside.parent()).child(name)
+    if not file.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise PlanError(Problem("cannot read the parameters", where=str(path), found=str(error))) from error
+    try:
+        blob = file.blob()
+        return json.loads(blob.read(0, min(blob.size, MAX_JSON)))
+    except (RemapError, ValueError) as error:
+        raise PlanError(Problem("cannot read the parameters", where=file.name, found=str(error))) from error
 
 
 def _dig(value: Any, dotted: str) -> Scalar | None:
