@@ -235,8 +235,9 @@ def load_into(
 
 
 def default_output(planned: Plan) -> Path:
-    """Where :func:`apply` writes when it is not told: beside the checkpoint, under its name."""
-    path = planned.checkpoint.path
+    """Where :func:`apply` writes when it is not told: beside the checkpoint, under its name; of a URL, here."""
+    given = planned.checkpoint.path
+    path = given if isinstance(given, Path) else Path(given.rstrip("/").rpartition("/")[2].partition("?")[0])
     name = path.name.removesuffix(".index.json")
     for suffix in (".safetensors", ".pth", ".pt", ".bin", ".ckpt"):
         name = name.removesuffix(suffix)
