@@ -12,7 +12,7 @@ import torch
 from hub_transformers import Case
 
 BATCH, LENGTH = 2, 12
-IMAGE_TOKEN = 29
+IMAGE_TOKEN, IMAGE_END = 29, 28
 PADDED = 31
 """The image token of PaliGemma, whose row in the table is the first of those that mean nothing."""
 Inputs = tuple[dict[str, np.ndarray], dict[str, torch.Tensor]]
@@ -46,12 +46,25 @@ def interleaved(backbone: Any, rng: np.random.Generator) -> Inputs:
     """Text with the tokens of one image inside, from position 2 on."""
     ids, mask = _text_with_image(rng, tokens=4)
     images = _images(rng, backbone.image_size)
-    where = np.tile(np.flatnonzero(mask[0]).astype("int32"), (BATCH, 1))
     keras = {
-        "token_ids": ids, "padding_mask": np.ones_like(ids), "images": images[:, None], "vision_indices": where,
+        "token_ids": ids, "padding_mask": np.ones_like(ids), "images": images[:, None], "vision_indices": _places(mask),
         "vision_mask": mask,
     }  # fmt: skip
     theirs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": mask}
+    return keras, {**_longs(theirs), "pixel_values": _channels_first(images)}
+
+
+def encoded(backbone: Any, rng: np.random.Generator) -> Inputs:
+    """Text with an image and the token of its end for the encoder, and a text with such a token for the decoder."""
+    ids, mask = _text_with_image(rng, tokens=4)
+    answer = rng.integers(4, IMAGE_END, (BATCH, LENGTH // 2), "int32")
+    ids[:, 6] = answer[:, 3] = IMAGE_END
+    images = _images(rng, backbone.vision_encoder.image_size)
+    keras = {
+        "encoder_token_ids": ids, "encoder_padding_mask": np.ones_like(ids), "decoder_token_ids": answer,
+        "decoder_padding_mask": np.ones_like(answer), "images": images[:, None], "vision_indices": _places(mask),
+    }  # fmt: skip
+    theirs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "decoder_input_ids": answer}
     return keras, {**_longs(theirs), "pixel_values": _channels_first(images)}
 
 
@@ -88,10 +101,14 @@ def pali_gemma_backbone(config: Any) -> Any:
 
 
 def _text_with_image(rng: np.random.Generator, tokens: int) -> tuple[np.ndarray, np.ndarray]:
-    ids = rng.integers(4, IMAGE_TOKEN - 2, (BATCH, LENGTH), "int32")
+    ids = rng.integers(4, IMAGE_END, (BATCH, LENGTH), "int32")
     mask = np.zeros_like(ids)
     mask[:, 2 : 2 + tokens] = 1
     return np.where(mask, IMAGE_TOKEN, ids).astype("int32"), mask
+
+
+def _places(mask: np.ndarray) -> np.ndarray:
+    return np.tile(np.flatnonzero(mask[0]).astype("int32"), (len(mask), 1))
 
 
 def _images(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -107,7 +124,7 @@ def _longs(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 
 
 _IMAGE_TOKENS = {"mm_tokens_per_image": 4, "image_token_index": IMAGE_TOKEN, "boi_token_index": 27,
-                 "eoi_token_index": 28}  # fmt: skip
+                 "eoi_token_index": IMAGE_END}  # fmt: skip
 
 
 def _pali_gemma(name: str, text: dict[str, object]) -> Multimodal:
@@ -120,6 +137,10 @@ def _pali_gemma(name: str, text: dict[str, object]) -> Multimodal:
 
 MULTIMODAL = [
     _pali_gemma("", {"model_type": "gemma"}),
+    Multimodal("t5gemma2", "T5Gemma2ForConditionalGeneration", "T5Gemma2Config",
+               {"encoder": {"text_config": {**TEXT, **SLIDING}, "vision_config": SIGLIP, **_IMAGE_TOKENS},
+                "decoder": {**TEXT, **SLIDING}, "eoi_token_index": IMAGE_END, "image_token_index": IMAGE_TOKEN},
+               respelled=TOWER, inputs=encoded),
     Multimodal("gemma3", "Gemma3ForConditionalGeneration", "Gemma3Config",
                {"text_config": {**TEXT, **SLIDING}, "vision_config": SIGLIP, **_IMAGE_TOKENS}, respelled=TOWER,
                inputs=interleaved),

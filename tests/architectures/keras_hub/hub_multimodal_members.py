@@ -28,6 +28,15 @@ def _pali_gemma(name: str, text: str, size: int, **others: object) -> Member:
                   TOWER)  # fmt: skip
 
 
+def _t5gemma2(name: str, text: str) -> Member:
+    one = _text(text, vocab_size=262144)
+    encoder = {"text_config": one, "vision_config": {**_SO400M, "image_size": 896}}
+    settings = {"encoder": encoder, "decoder": one, "eoi_token_index": 256000}
+    return Member(
+        "t5gemma2", name, "T5Gemma2ForConditionalGeneration", "T5Gemma2Config", tuple(settings.items()), TOWER
+    )
+
+
 _PALI_GEMMA_3B = _pali_gemma("paligemma-3b-224", "18 2048 8 1 256 16384", 224, model_type="gemma")
 PALI_GEMMA_MEMBERS = [
     _pali_gemma("paligemma-3b-896", "18 2048 8 1 256 16384", 896, model_type="gemma"),
@@ -44,4 +53,7 @@ MULTIMODAL_MEMBERS = [
     _gemma3("gemma-3-4b", "34 2560 8 4 256 10240"),
     _gemma3("gemma-3-12b", "48 3840 16 8 256 15360"),
     _gemma3("gemma-3-27b", "62 5376 32 16 128 21504"),
+    _t5gemma2("t5gemma-2-270m", "18 640 4 1 256 2048"),
+    _t5gemma2("t5gemma-2-1b", "26 1152 4 1 256 6912"),
+    _t5gemma2("t5gemma-2-4b", "34 2560 8 4 256 10240"),
 ]  # fmt: skip
