@@ -17,9 +17,11 @@ from remap.planning.params import Scalar
 from remap.planning.plan import Plan
 from remap.planning.shipped import plan_with_shipped
 from remap.rules.load import load_rules
-from remap.target.inventory import Inventory
+from remap.target.inventory import Inventory, Variable
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from remap.checking.compare import Checked
     from remap.write.write import Written
 
@@ -89,8 +91,9 @@ def plan(
     >>> [(a.name, a.shape) for a in found.assignments]
     [('dense/kernel', (10, 5)), ('dense/bias', (5,))]
     """
-    file, source, recognised = opened(rules, checkpoint)
+    early = None if rules == "auto" else opened(rules, checkpoint)
     inventory, initial = target_of(model, target)
+    file, source, recognised = early or opened(rules, checkpoint, inventory, initial)
     settings: dict[str, Any] = {"params": params, "dtype": dtype, "allow_code": allow_code}
     if inventory is not None:
         found = make_plan(file, source, inventory, initial=initial, **settings)
@@ -224,13 +227,14 @@ def load_into(
     from remap.checking.model import assign_all
     from remap.target.keras_model import identify, inventory_of
 
-    file, source, _ = opened(rules, checkpoint)
     inventory = inventory_of(model)
     live = identify(model, inventory)
-    planned = make_plan(
-        file, source, inventory, params=params, allow_code=allow_code,
-        initial=lambda variable: as_numpy(live[variable.path]),
-    )  # fmt: skip
+
+    def initial(variable: Variable) -> np.ndarray:
+        return as_numpy(live[variable.path])
+
+    file, source, _ = opened(rules, checkpoint, inventory, initial)
+    planned = make_plan(file, source, inventory, params=params, allow_code=allow_code, initial=initial)
     return assign_all(planned, model)
 
 

@@ -27,18 +27,18 @@ Model = Any
 """A spec (``"package.module:callable"``, ``"file.py:callable"``, ``"model.keras"``), a callable, or a live model."""
 
 
-def opened(rules: Rules, checkpoint: Source) -> tuple[RuleFile, Checkpoint, tuple[str, ...]]:
-    """Rules and checkpoint, and why these rules where they were to be found out."""
+def opened(
+    rules: Rules, checkpoint: Source, target: Inventory | None = None, initial: Initial | None = None
+) -> tuple[RuleFile, Checkpoint, tuple[str, ...]]:
+    """Rules and checkpoint, and why these rules where they were to be found out; for a target where one is given."""
     if rules != "auto":
         file = rules if isinstance(rules, RuleFile) else load_rules(rules)
         return file, checkpoint_of(checkpoint, file), ()
     from remap.planning.recognise import choose
 
-    best, second = choose(lambda file: checkpoint_of(checkpoint, file))
-    lines = [f"recognised as '{best.name}': {best.why()}"]
-    lines.append(f"second: '{second.name}': {second.why()}" if second else "no other shipped rule file knows any of it")
+    best, why = choose(lambda file: checkpoint_of(checkpoint, file), target, initial)
     file = load_rules(best.name)
-    return file, checkpoint_of(checkpoint, file), tuple(lines)
+    return file, checkpoint_of(checkpoint, file), why
 
 
 def checkpoint_of(checkpoint: Source, file: RuleFile) -> Checkpoint:

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
+from typing import Any
 
 from remap.checkpoint.tensor import Checkpoint
 from remap.errors import PlanError, RemapError
 from remap.planning.derive import derive_tensors
-from remap.planning.make import make_plan
-from remap.planning.match import match_keys
+from remap.planning.make import Initial, make_plan
+from remap.planning.match import Claims, match_keys
 from remap.planning.params import resolve_params
 from remap.planning.shipped import closest_inventory
 from remap.rules.load import load_rules
 from remap.rules.pattern import Patterns
 from remap.rules.rulefile import RuleFile
 from remap.rules.shipped import shipped_names
+from remap.target.inventory import Inventory
+from remap.target.shipped import shipped_inventory
 
 Opener = Callable[[RuleFile], Checkpoint]
 
 NEARLY = 0.5
-"""Share of the tensors that a rule file must claim to be called second best."""
+"""Share of the tensors that a rule file must know to be called close."""
+SAMPLE = 100
+"""Tensors that are tried first."""
+HARDLY = 0.1
+"""Share of these that a rule file must know to be tried with all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,74 +38,121 @@ class Candidate:
 
     Args:
         name: Its bare name.
+        about: What it converts, in words.
         used: Source tensors that its rules move.
         known: Source tensors that it moves or ignores.
         total: All source tensors.
         idle: Rules that match nothing and are not optional.
-        fits: Whether the account of the source closes.
-        model: The Keras model whose shipped inventory it fills to the last variable, empty if none.
+        closes: Whether the account of the source closes.
+        family: How many tensors have shapes that tell its family from others of the same names; None where some have
+            another.
+        model: The Keras model that it fills to the last variable: the one given, or one whose inventory is shipped;
+            empty if none.
+        unfilled: Whether there is a model to fill, the one given or the file's own that are shipped, and it fills none.
+        conversion: What it does with the checkpoint, equal where another file does the same.
     """
 
     name: str
+    about: str
     used: int
     known: int
     total: int
     idle: int
-    fits: bool
-    model: str = ""
+    closes: bool
+    family: int | None
+    model: str
+    unfilled: bool
+    conversion: Any = field(repr=False)
 
     @property
-    def rank(self) -> tuple[bool, bool, float, int]:
-        """Larger is better: a whole model filled, the source closed, the share known, few idle rules."""
-        return (bool(self.model), self.fits, self.used / max(self.total, 1), -self.idle)
+    def fits(self) -> bool:
+        """Whether the account closes and no shape is of another family."""
+        return self.closes and self.family is not None
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool, float, int, int]:
+        """Larger is better: fits, a whole model filled, none left unfilled, the share moved, few idle rules, shapes of
+        its family."""
+        share = self.used / max(self.total, 1)
+        return (self.fits, bool(self.model), not self.unfilled, share, -self.idle, self.family or 0)
 
     def why(self) -> str:
         """The fit in words."""
         parts = [f"{self.known} of {self.total} tensors known to its rules, {self.used} moved"]
         if self.idle:
             parts.append(f"{self.idle} rules match nothing")
+        if self.family is None:
+            parts.append("shapes are of another family")
+        if self.family:
+            parts.append("shapes are of its family")
         if self.model:
             parts.append(f"names and shapes fill {self.model} to the last variable")
-        return ", ".join(parts)
+        return f"{', '.join(parts)} ({self.about})"
 
 
-def recognise(opened: Opener, names: Iterable[str] | None = None) -> list[Candidate]:
+def recognise(
+    opened: Opener,
+    names: Iterable[str] | None = None,
+    target: Inventory | None = None,
+    initial: Initial | None = None,
+) -> list[Candidate]:
     """The shipped rule files that know something of a checkpoint, best first.
 
     Args:
         opened: The checkpoint, opened as a rule file's ``[source]`` says.
         names: Rule files to try, all shipped ones if None.
+        target: The model that is to be filled, where it is known.
+        initial: Where its initial values come from.
 
     >>> from remap.checkpoint.open import open_checkpoint
     >>> recognise(lambda rules: open_checkpoint("fixtures/resnet/thin_resnet50.pt"), ["resnet"])[0].fits
     True
     """
     checkpoints = _Checkpoints(opened)
-    found = [_candidate(name, checkpoints) for name in (shipped_names() if names is None else names)]
+    tried = shipped_names() if names is None else names
+    found = [_candidate(name, checkpoints, target, initial) for name in tried]
     return sorted((c for c in found if c is not None and c.known), key=lambda c: c.rank, reverse=True)
 
 
-def choose(opened: Opener) -> tuple[Candidate, Candidate | None]:
-    """The rule file that fits, and the one that comes second.
+def choose(
+    opened: Opener, target: Inventory | None = None, initial: Initial | None = None
+) -> tuple[Candidate, tuple[str, ...]]:
+    """The rule file that fits, and why, in lines: which came second, and which would do the same.
 
     Raises:
-        PlanError: None fits, or several fit equally well; the closest are named.
+        PlanError: None fits, or several fit equally well and do not do the same; the closest are named.
     """
-    candidates = recognise(opened)
-    if candidates and candidates[0].fits:
-        best, *others = candidates
-        equal = [other.name for other in others if other.rank == best.rank]
-        if equal:
-            raise PlanError(
-                "several shipped rule files fit the checkpoint equally well",
-                found=", ".join([best.name, *equal]), fix="name the one whose model you have",
-            )  # fmt: skip
-        return best, others[0] if others else None
-    near = [c for c in candidates if c.known >= NEARLY * c.total][:3]
-    raise PlanError(
-        "no shipped rule file fits the checkpoint",
+    candidates = recognise(opened, target=target, initial=initial)
+    closing = [c for c in candidates if c.closes and not (target is not None and c.unfilled)]
+    fitting = [c for c in closing if c.fits] or (closing if len(closing) == 1 else [])
+    if not fitting:
+        raise _nothing_fits(candidates, target)
+    best = fitting[0]
+    same = [c for c in closing if c is not best and c.conversion == best.conversion]
+    others = [c for c in candidates if c is not best and c not in same]
+    equal = [c for c in others if c.rank == best.rank]
+    if equal:
+        raise PlanError(
+            "several shipped rule files fit the checkpoint equally well, and do not do the same",
+            found="; ".join(f"{c.name} ({c.about})" for c in [best, *equal]), fix="name the one whose model you have",
+        )  # fmt: skip
+    lines = [f"recognised as '{best.name}': {best.why()}"]
+    lines += [
+        f"'{c.name}' {'fits as well' if c.fits else 'is for other shapes'}: it would write the same ({c.about})"
+        for c in same
+    ]
+    lines.append(f"second: '{others[0].name}': {others[0].why()}" if others else "no other one knows much of it")
+    return best, tuple(lines)
+
+
+def _nothing_fits(candidates: list[Candidate], target: Inventory | None) -> PlanError:
+    by_names = [c for c in candidates if c.closes]
+    near = by_names or [c for c in candidates if c.known >= NEARLY * c.total][:3]
+    return PlanError(
+        "no shipped rule file fits the checkpoint" + (" and the model" if target is not None and by_names else ""),
         found="; ".join(f"{c.name}: {c.why()}" for c in near) or "its names are not those of any known family",
-        fix="name a rule file, or write one ('remap inspect' shows the names)",
+        fix="name the one whose model you have" if by_names
+        else "name a rule file, or write one ('remap inspect' shows the names)",
     )  # fmt: skip
 
 
@@ -114,43 +170,89 @@ class _Checkpoints:
         return self._known[way]
 
 
-def _candidate(name: str, checkpoints: _Checkpoints) -> Candidate | None:
+def _candidate(
+    name: str, checkpoints: _Checkpoints, target: Inventory | None, initial: Initial | None
+) -> Candidate | None:
     try:
-        rules = load_rules(name)
+        rules = _shipped(name)
         checkpoint = checkpoints.for_rules(rules)
-        tensors, consumed, problems = derive_tensors(rules, checkpoint, resolve_params(rules, {}, checkpoint.path))
-        claims = match_keys(rules, tensors)
+        sample = Checkpoint(
+            checkpoint.path, checkpoint.format, dict(islice(checkpoint.items(), 0, None, len(checkpoint) // SAMPLE + 1))
+        )
+        if len(_match(rules, sample)[0].unclaimed) > (1 - HARDLY) * len(sample):
+            return None
+        claims, consumed, closes = _match(rules, checkpoint)
     except RemapError:
         return None
-    used = len(consumed) + sum(len(keys) for group in claims.groups for keys in group.tensors.values())
+    used = consumed + sum(len(keys) for group in claims.groups for keys in group.tensors.values())
     known = used + len(claims.ignored)
-    closed = not (claims.unclaimed or claims.contested or claims.idle or problems)
-    fits = closed and _has_shapes(rules, checkpoint)
-    model = _filled_model(rules, checkpoint) if fits else ""
-    return Candidate(name, used, known, len(checkpoint), len(claims.idle), fits, model)
+    family = _of_the_family(rules, checkpoint)
+    model, unfilled = "", False
+    if closes:
+        known_all = all(shipped_inventory(spec) is not None for spec in rules.about.models)
+        tried = closest_inventory(rules, checkpoint) if target is None else target
+        if tried is not None and _fills(rules, checkpoint, tried, initial):
+            model = tried.model or "the model"
+        unfilled = not model and (target is not None or known_all)
+    about = f"{rules.about.source} -> {rules.about.target}"
+    return Candidate(
+        name, about, used, known, len(checkpoint), len(claims.idle), closes, family, model, unfilled,
+        _conversion(rules, claims),
+    )  # fmt: skip
 
 
-def _has_shapes(rules: RuleFile, checkpoint: Checkpoint) -> bool:
-    """Whether the tensors that the rule file names for it have the shapes of its family."""
+@cache
+def _shipped(name: str) -> RuleFile:
+    return load_rules(name)
+
+
+def _match(rules: RuleFile, checkpoint: Checkpoint) -> tuple[Claims, int, bool]:
+    """Which rule claims what, how many tensors deriving uses up, and whether the account of the source closes."""
+    params = resolve_params(rules, {}, checkpoint.path)
+    tensors, consumed, problems = derive_tensors(rules, checkpoint, params)
+    claims = match_keys(rules, tensors)
+    return claims, len(consumed), not (claims.unclaimed or claims.contested or claims.idle or problems)
+
+
+def _of_the_family(rules: RuleFile, checkpoint: Checkpoint) -> int | None:
+    """How many of the tensors that tell the rule file's family are there; None where one lacks or has other sizes."""
     wanted = list(rules.about.shapes.values())
     patterns = Patterns(rules.about.shapes)
+    seen: set[int] = set()
     for name, tensor in checkpoint.items():
         for hit in patterns.match(name):
-            sizes = wanted[hit]
-            if len(sizes) != len(tensor.shape) or any(
-                w not in (0, n) for w, n in zip(sizes, tensor.shape, strict=True)
-            ):
-                return False
+            if not _has_sizes(tensor.shape, wanted[hit]):
+                return None
+            seen.add(hit)
+    return len(seen) if len(seen) == len(wanted) else None
+
+
+def _has_sizes(shape: tuple[int, ...], wanted: list[int | list[int]]) -> bool:
+    """Whether every size is the one that is wanted, or one of them; 0 stands for any."""
+    allowed = [sizes if isinstance(sizes, list) else [sizes] for sizes in wanted]
+    return len(shape) == len(allowed) and all(
+        size in sizes or 0 in sizes for size, sizes in zip(shape, allowed, strict=True)
+    )
+
+
+def _fills(rules: RuleFile, checkpoint: Checkpoint, target: Inventory, initial: Initial | None) -> bool:
+    try:
+        make_plan(rules, checkpoint, target, initial=initial)
+    except RemapError:
+        return False
     return True
 
 
-def _filled_model(rules: RuleFile, checkpoint: Checkpoint) -> str:
-    """The one of the rule file's models whose shipped inventory the checkpoint fills, empty if none."""
-    inventory = closest_inventory(rules, checkpoint)
-    if inventory is None:
-        return ""
-    try:
-        make_plan(rules, checkpoint, inventory)
-    except RemapError:
-        return ""
-    return inventory.model
+def _conversion(rules: RuleFile, claims: Claims) -> Any:
+    """What decides where a checkpoint's tensors go and how: the rules that match it, and all that these refer to."""
+    fired = [group.rule for group in claims.groups]
+    return (
+        [(rule.spec, rule.batchnorm) for rule in fired],
+        [rules.layouts.get(rule.spec.layout or "") for rule in fired],
+        [rule.spec for rule in rules.keeps],
+        [rule.spec for rule in rules.fills],
+        [rule.spec for rule in rules.derives],
+        {key for key, _ in claims.ignored},
+        rules.params,
+        rules.tables,
+    )

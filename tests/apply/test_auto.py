@@ -5,18 +5,47 @@ from __future__ import annotations
 from importlib.metadata import distribution
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 
 import remap
 from remap.checkpoint.memory import from_state_dict
-from remap.planning.recognise import recognise
+from remap.errors import PlanError
+from remap.planning.recognise import choose, recognise
 
 
-def test_a_resnet_is_recognised_and_the_reason_is_told(fixtures, tmp_path, remap_command):
-    ran = remap_command("apply", "auto", fixtures / "resnet/thin_resnet50.pt", "-o", tmp_path / "out.h5")
+def test_a_resnet_is_recognised_for_its_model_and_the_reason_is_told(fixtures, tmp_path, remap_command):
+    thin = fixtures / "resnet/thin_resnet50"
+    ran = remap_command("apply", "auto", f"{thin}.pt", "--target", f"{thin}.target.json.gz", "-o", tmp_path / "out.h5")
     assert ran.code == 0, ran.err
     assert "recognised as 'resnet': 320 of 320 tensors known to its rules" in ran.out
+    assert "names and shapes fill fixtures/resnet/keras_model.py:build to the last" in ran.out
     assert "second: 'keras_hub/resnet'" in ran.out
+
+
+def test_a_file_whose_models_have_other_shapes_comes_second(fixtures):
+    best, second = recognise(lambda rules: remap.open_checkpoint(fixtures / "resnet/thin_resnet50.pt"))[:2]
+    assert (best.name, second.name) == ("keras_hub/resnet", "resnet")
+    assert second.fits
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_files_that_would_write_the_same_are_no_reason_to_refuse(tied):
+    state = {name: np.ones(shape, "f4") for name, shape in decoder_shapes(tied).items()}
+    best, lines = choose(lambda rules: from_state_dict(state, rules.source.strip))
+    assert best.name == "keras_hub/llama3"
+    assert "'keras_hub/mistral' is for other shapes: it would write the same (transformers MistralModel" in lines[1]
+    assert lines[-1].startswith("second: ")
+
+
+def test_files_that_would_write_something_else_are_refused_by_name(tmp_path, monkeypatch):
+    for name in ("one", "other"):
+        rule = f"[[rename]]\nmatch = 'layer'\nto = '{name}'\nlayout = \"dense\"\n"
+        (tmp_path / f"{name}_twin.toml").write_text(f'format = 1\n[about]\nsource = "Net"\ntarget = "{name}"\n{rule}')
+    monkeypatch.setattr("remap.rules.shipped.shipped_folder", lambda: tmp_path)
+    state = {"layer.weight": np.ones((2, 3), "f4")}
+    with pytest.raises(PlanError, match=r"do not do the same\n *found: one_twin \(Net -> one\); other_twin"):
+        choose(lambda rules: from_state_dict(state))
 
 
 def test_a_published_bert_is_recognised():
@@ -67,3 +96,14 @@ def roberta_shapes() -> dict[str, tuple[int, ...]]:
     for name in ("attention.output.LayerNorm", "output.LayerNorm"):
         shapes |= {f"encoder.layer.0.{name}.weight": (8,), f"encoder.layer.0.{name}.bias": (8,)}
     return shapes
+
+
+def decoder_shapes(tied: bool) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a small model of the Llama family as transformers saves it."""
+    shapes = {"model.embed_tokens.weight": (31, 8), "model.norm.weight": (8,)}
+    shapes |= {} if tied else {"lm_head.weight": (31, 8)}
+    for name, size in (("q_proj", (8, 8)), ("k_proj", (4, 8)), ("v_proj", (4, 8)), ("o_proj", (8, 8))):
+        shapes[f"model.layers.0.self_attn.{name}.weight"] = size
+    for name, size in (("gate_proj", (16, 8)), ("up_proj", (16, 8)), ("down_proj", (8, 16))):
+        shapes[f"model.layers.0.mlp.{name}.weight"] = size
+    return shapes | {f"model.layers.0.{name}_layernorm.weight": (8,) for name in ("input", "post_attention")}

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from remap.checkpoint.tensor import ArrayStorage, Checkpoint, Tensor, dense_strides
+from remap.dtypes import dtype_of
 
 
 @dataclass(frozen=True)
@@ -124,3 +131,18 @@ MEMBERS = [
 def member(source: str) -> Member:
     """The member with that source."""
     return next(each for each in MEMBERS if each.source == source)
+
+
+def meta_checkpoint(member: Member, **options) -> tuple[Checkpoint, set[float]]:
+    """The member's state_dict as headers alone, and the epsilons of its BatchNorms."""
+    import_module("torchvision")
+    import torch
+
+    with torch.device("meta"):
+        model = member.torch(**options)
+    tensors = {}
+    for name, value in model.state_dict().items():
+        dtype, shape = dtype_of(str(value.dtype).removeprefix("torch.")), tuple(value.shape)
+        tensors[name] = Tensor(name, shape, dtype, dense_strides(shape), ArrayStorage(np.zeros(1, dtype)))
+    norms = {module.eps for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    return Checkpoint(Path("meta"), "headers", tensors), norms

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
-
-import numpy as np
 import pytest
-from application_members import MEMBERS, Member
+from application_members import MEMBERS, meta_checkpoint
 
 import remap
-from remap.checkpoint.tensor import ArrayStorage, Checkpoint, Tensor, dense_strides
-from remap.dtypes import dtype_of
+from remap.checkpoint.tensor import Checkpoint
 from remap.planning.derived import leaves
+from remap.planning.recognise import choose
+from remap.rules.shipped import shipped_names
 from remap.target.shipped import shipped_inventory
 
 pytestmark = pytest.mark.architectures
-
-
-def meta_checkpoint(member: Member, **options) -> tuple[Checkpoint, set[float]]:
-    """The member's state_dict as headers alone, and the epsilons of its BatchNorms."""
-    import_module("torchvision")
-    import torch
-
-    with torch.device("meta"):
-        model = member.torch(**options)
-    tensors = {}
-    for name, value in model.state_dict().items():
-        dtype, shape = dtype_of(str(value.dtype).removeprefix("torch.")), tuple(value.shape)
-        tensors[name] = Tensor(name, shape, dtype, dense_strides(shape), ArrayStorage(np.zeros(1, dtype)))
-    norms = {module.eps for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)}
-    return Checkpoint(Path("meta"), "headers", tensors), norms
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=str)
@@ -70,3 +52,14 @@ def test_headless_target_closes_from_both_checkpoints(member):
     )
     again = remap.plan(member.rules, headless, target=inventory)
     assert [a.sources for a in again.assignments] == [a.sources for a in found.assignments]
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=str)
+def test_member_is_recognised(member):
+    checkpoint, _ = meta_checkpoint(member)
+    best, _ = choose(lambda _: checkpoint)
+    assert (best.name, best.model) == (member.rules, member.spec)
+
+
+def test_no_file_is_left_out():
+    assert {member.rules for member in MEMBERS} == {name for name in shipped_names() if "/" not in name}
