@@ -13,7 +13,7 @@ from remap.verify.rows import Row
 from remap.verify.verified import Verified
 
 AROUND = 3
-"""Rows shown before and after the first divergence."""
+"""Rows shown before and after the first divergence, beside those that differ by themselves."""
 
 
 def print_verified(found: Verified, out: Console, all_rows: bool = False) -> None:
@@ -33,7 +33,8 @@ def _print_rows(found: Verified, out: Console, all_rows: bool) -> None:
     rows = list(enumerate(found.rows, 1))
     first = next((n for n, row in rows if row.outcome == "differs"), None)
     if not all_rows:
-        rows = [] if first is None else rows[max(first - AROUND - 1, 0) : first + AROUND]
+        near = range(0) if first is None else range(first - AROUND, first + AROUND + 1)
+        rows = [(n, row) for n, row in rows if n in near or row.alone == "differs"]
     if not rows:
         return
     out.print()
@@ -42,8 +43,12 @@ def _print_rows(found: Verified, out: Console, all_rows: bool) -> None:
         right=("#", "largest", "relative", "cosine", "tolerance"),
     )  # fmt: skip
     for number, row in rows:
-        shown.add_row(str(number), row.layer, row.module, row.kind, *_numbers(row), row.outcome)
+        shown.add_row(str(number), row.layer, row.module, row.kind, *_numbers(row), _outcome(row))
     out.print(shown, markup=False)
+
+
+def _outcome(row: Row) -> str:
+    return f"{row.outcome}, by itself too" if row.alone == "differs" else row.outcome
 
 
 def _numbers(row: Row) -> tuple[str, str, str, str]:

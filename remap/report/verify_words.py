@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from remap.report.sizes import human_bytes
+from remap.verify.explain import Finding
 from remap.verify.rows import Row
 from remap.verify.verified import Verified
 
@@ -61,6 +62,7 @@ def proof_lines(found: Verified) -> Iterator[Line]:
         yield _layers(found)
     if found.finding is not None:
         yield from _finding(found)
+        yield from _further(found)
     yield from _untraced(found)
     yield from (Line("note", note) for note in found.notes)
 
@@ -137,6 +139,20 @@ def _finding(found: Verified) -> Iterator[Line]:
     if blame == "model" and found.weights is not None and not found.weights.equal:
         conclusion = "this layer computes something else; the weights differ besides"
     yield Line("conclusion", conclusion)
+
+
+def _further(found: Verified) -> Iterator[Line]:
+    """The layers that differ by themselves, one line for each cause."""
+    by_cause: dict[tuple[str, bool], list[Finding]] = {}
+    for finding in found.further:
+        by_cause.setdefault((finding.cause, finding.proved), []).append(finding)
+    for (cause, proved), findings in by_cause.items():
+        shown = ", ".join(f"{finding.layer} ({finding.kind})" for finding in findings[:SHOWN])
+        more = f" and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
+        told = f"{cause or 'unknown'} ({'proved' if proved else 'not proved'}): {findings[0].text}"
+        yield Line("differs by itself", f"{shown}{more}, on PyTorch's own inputs: {told}", False)
+    if any(row.alone is not None for row in found.rows) and not found.further:
+        yield Line("after it", "every layer is equal on PyTorch's own inputs: it is the only divergence", True)
 
 
 def _moved_stride(found: Verified) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,7 +46,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The first divergence, and what is known of its cause.
+    """A divergence, and what is known of its cause.
 
     Args:
         layer: The Keras layer where the two part.
@@ -75,18 +75,18 @@ class Finding:
 
 def explain(
     row: Row,
-    rows: Sequence[Row],
+    known: Mapping[int, int],
     torch: Trace,
     side: KerasSide,
     plan: Plan,
     tolerance: Tolerance,
     audit: Sequence[Disagreement],
 ) -> Finding:
-    """Find out why the first row that differs does.
+    """Find out why a row differs.
 
     Args:
         row: That row.
-        rows: All rows.
+        known: Values of Keras that are equal to one of PyTorch, with its position.
         torch: PyTorch's trace.
         side: The Keras side, live.
         plan: The plan.
@@ -95,7 +95,7 @@ def explain(
     """
     from remap.verify.causes import all_trials
 
-    site = find_site(row, rows, torch, side, plan, tolerance)
+    site = find_site(row, known, torch, side, plan, tolerance)
     for trial in all_trials(site):
         found = _try(site, trial)
         if found is not None:

@@ -31,7 +31,7 @@ def forms(array: np.ndarray, shape: tuple[int, ...], parts: bool = False) -> Ite
     if array.ndim == 3 and len(shape) == 2 and (array.shape[0], array.shape[2]) == shape:
         yield array[:, -1]
     if (
-        len(shape) > 1
+        1 < len(shape) >= array.ndim
         and array.shape != shape
         and array.shape[-len(shape) + 1 :] == shape[1:]
         and array.size * shape[0] == size

@@ -27,6 +27,10 @@ ACTIVATION = " activation"
 """What is added to such a layer's name for its activation."""
 
 
+Replace = Callable[[Recorder, int, Any], Any]
+"""Given the recorder, the position of a call that ended and its output: what goes on from there."""
+
+
 @dataclass
 class KerasSide:
     """A live Keras model and what it did.
@@ -83,15 +87,21 @@ def build_side(source: ModelSource) -> KerasSide:
     return KerasSide(model, Survey(model), Trace(), {})
 
 
-def run_keras(side: KerasSide, feeds: Sequence[Feed], spec: str) -> None:
+def run_keras(side: KerasSide, feeds: Sequence[Feed], spec: str, replace: Replace | None = None) -> None:
     """One forward pass in inference mode, recorded in ``side.trace``.
+
+    Args:
+        side: The model.
+        feeds: Its inputs.
+        spec: How messages call it.
+        replace: Told of every call that ended; what it returns goes on in the place of the call's output.
 
     Raises:
         TargetError: The model fails on the input.
     """
     keras = import_keras()
     recorder = Recorder(_to_numpy(keras), keras.ops.is_tensor)
-    with _watched(side, recorder):
+    with _watched(side, recorder, replace or _unchanged):
         try:
             outputs = call_model(side.model, feeds)
         except Exception as error:
@@ -107,6 +117,10 @@ def run_keras(side: KerasSide, feeds: Sequence[Feed], spec: str) -> None:
     side.trace = recorder.trace
 
 
+def _unchanged(recorder: Recorder, index: int, output: Any) -> Any:
+    return output
+
+
 def _to_numpy(keras: Any) -> Callable[[Any], np.ndarray | None]:
     def convert(tensor: Any) -> np.ndarray | None:
         try:
@@ -119,7 +133,7 @@ def _to_numpy(keras: Any) -> Callable[[Any], np.ndarray | None]:
 
 
 @contextmanager
-def _watched(side: KerasSide, recorder: Recorder) -> Iterator[None]:
+def _watched(side: KerasSide, recorder: Recorder, replace: Replace) -> Iterator[None]:
     """Every layer, and every operation of a graph, tells when it is called."""
     names = side.names
     parents = {id(layer): parent for layer, parent in zip(side.survey.layers, side.survey.parents, strict=True)}
@@ -134,7 +148,7 @@ def _watched(side: KerasSide, recorder: Recorder) -> Iterator[None]:
             if _is_cell(target, parents.get(id(target))):
                 recorder.trace.untraced[name] = "a cell runs inside of the loop of its layer"
             elif type(target).__name__ != "InputLayer":
-                stack.enter_context(_watch(side, recorder, name, target))
+                stack.enter_context(_watch(side, recorder, name, target, replace))
         yield
 
 
@@ -143,7 +157,7 @@ def _is_cell(layer: Any, parent: Any) -> bool:
 
 
 @contextmanager
-def _watch(side: KerasSide, recorder: Recorder, name: str, layer: Any) -> Iterator[None]:
+def _watch(side: KerasSide, recorder: Recorder, name: str, layer: Any, replace: Replace) -> Iterator[None]:
     original, kind, settings = layer.call, type(layer).__name__, settings_of_any(layer)
     splits = kind.startswith(ACTIVATED) and _activation(layer) is not None
 
@@ -154,8 +168,8 @@ def _watch(side: KerasSide, recorder: Recorder, name: str, layer: Any) -> Iterat
         if not splits:
             output = original(*args, **kwargs)
             recorder.end(index, output)
-            return output
-        with _split(side, recorder, index, name, layer):
+            return replace(recorder, index, output)
+        with _split(side, recorder, index, name, layer, replace):
             return original(*args, **kwargs)
 
     with attribute(layer, "call", call):
@@ -173,12 +187,13 @@ def settings_of_any(operation: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _split(side: KerasSide, recorder: Recorder, index: int, name: str, layer: Any) -> Iterator[None]:
+def _split(side: KerasSide, recorder: Recorder, index: int, name: str, layer: Any, replace: Replace) -> Iterator[None]:
     """While a layer runs, its activation is a call of its own that follows it."""
     activation = _activation(layer)
 
     def watched(x: Any) -> Any:
         recorder.end(index, x)
+        x = replace(recorder, index, x)
         settings = {"activation": getattr(activation, "__name__", type(activation).__name__)}
         inner = recorder.begin(name + ACTIVATION, "Activation", settings, x)
         side.layer_of[inner] = activation

@@ -30,6 +30,15 @@ def output_order(assignments: Sequence[Assignment]) -> np.ndarray | None:
     return None
 
 
+def in_order(assignments: Sequence[Assignment], array: np.ndarray) -> np.ndarray | None:
+    """PyTorch's output with its channels in Keras's order; None where the rule keeps the order."""
+    order = output_order(assignments)
+    if order is None:
+        return None
+    axis = 1 if array.ndim >= 3 and array.shape[1] == len(order) else -1
+    return np.take(array, order, axis) if array.shape[axis] == len(order) else None
+
+
 def _ends(rows: np.ndarray) -> np.ndarray:
     return np.stack([rows.min(axis=1), rows.max(axis=1)], axis=1).astype(np.float64)
 

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
 from remap.planning.plan import Assignment
-from remap.verify.difference import Difference, Tolerance
+from remap.verify.difference import Difference, Tolerance, largest_of
 from remap.verify.forms import closest
-from remap.verify.order import output_order
+from remap.verify.order import in_order
 from remap.verify.trace import Trace
 
 Outcome = Literal["equal", "differs", "not compared"]
@@ -60,6 +58,7 @@ class Row:
         keras_call: Position of the layer's call.
         first_call: Position of the first module's call, where several became one layer.
         pair: What it belongs to; None for an output.
+        alone: What comes of it on PyTorch's own values of everything before it; None where that was not tried.
     """
 
     layer: str
@@ -77,6 +76,7 @@ class Row:
     keras_call: int | None = None
     first_call: int | None = None
     pair: Pair | None = None
+    alone: Outcome | None = None
 
 
 def compare_layers(pairs: list[Pair], torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Row]:
@@ -110,8 +110,21 @@ def _rows_of(pair: Pair, torch: Trace, keras: Trace, tolerance: Tolerance) -> li
     rows = []
     for turn, keras_call in enumerate(layer_calls):
         own = sorted(calls[turn] for calls in module_calls)
-        rows.append((own[-1], _row(pair, own[0], own[-1], keras_call, torch, keras, tolerance)))
+        keras_call = _with_cropping(keras_call, torch.calls[own[-1]].outputs, torch, keras)
+        rows.append((own[-1], compare_call(pair, own[0], own[-1], keras_call, torch, keras, tolerance)))
     return rows
+
+
+def _with_cropping(keras_call: int, outputs: Sequence[int], torch: Trace, keras: Trace) -> int:
+    """The call of the cropping right after a layer, where the layer's own output has not PyTorch's shape."""
+    value = keras.calls[keras_call].outputs[0]
+    if not outputs or closest(torch.values[outputs[0]], keras.values[value]) is not None:
+        return keras_call
+    after = (
+        index for index in range(keras_call + 1, len(keras.calls))
+        if keras.calls[index].kind.startswith("Cropping") and value in keras.calls[index].inputs
+    )  # fmt: skip
+    return next(after, keras_call)
 
 
 def _why_not(pair: Pair, modules: list[list[int]], layer: list[int], torch: Trace, keras: Trace) -> str:
@@ -129,7 +142,20 @@ def _why_not(pair: Pair, modules: list[list[int]], layer: list[int], torch: Trac
     return ""
 
 
-def _row(pair: Pair, first: int, last: int, keras_call: int, torch: Trace, keras: Trace, tolerance: Tolerance) -> Row:
+def compare_call(
+    pair: Pair, first: int, last: int, keras_call: int, torch: Trace, keras: Trace, tolerance: Tolerance
+) -> Row:
+    """One call of a layer against what PyTorch's modules gave.
+
+    Args:
+        pair: The layer and its modules.
+        first: Position of the first module's call.
+        last: Position of the last module's call.
+        keras_call: Position of the layer's call.
+        torch: PyTorch's trace.
+        keras: Keras's.
+        tolerance: How far the two may be apart.
+    """
     outputs = [*torch.calls[last].outputs, *(_inner(torch, last) if pair.inside else ())]
     keras_value = keras.calls[keras_call].outputs[0]
     module = torch.calls[last].name
@@ -157,14 +183,8 @@ def _row(pair: Pair, first: int, last: int, keras_call: int, torch: Trace, keras
 
 def _reordered(pair: Pair, found: Row, torch: Trace, keras: Trace) -> Row:
     """The same comparison with the outputs in the order that the rule gives them, where that is not PyTorch's."""
-    order = output_order(pair.assignments)
-    if order is None:
-        return found
-    expected = torch.values[found.torch_value]
-    axis = 1 if expected.ndim >= 3 and expected.shape[1] == len(order) else -1
-    if expected.shape[axis] != len(order):
-        return found
-    best = closest(np.take(expected, order, axis), keras.values[found.keras_value], found.tolerance)
+    expected = in_order(pair.assignments, torch.values[found.torch_value])
+    best = closest(expected, keras.values[found.keras_value], found.tolerance) if expected is not None else None
     if best is None or found.difference is None or best[1].largest >= found.difference.largest:
         return found
     return replace(found, difference=best[1], outcome="equal" if best[1].largest <= found.tolerance else "differs")
@@ -197,7 +217,7 @@ def compare_values(
     """Two values, wherever they come from."""
     expected, found = torch.values[torch_value], keras.values[keras_value]
     noise = torch.noise.get(torch_value)
-    allowed = tolerance.of(float(np.max(np.abs(expected), initial=0.0)), depth, noise)
+    allowed = tolerance.of(largest_of(expected), depth, noise)
     shapes = (expected.shape, found.shape)
     best = closest(expected, found, allowed, parts)
     if best is None:

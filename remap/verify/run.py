@@ -24,7 +24,7 @@ from remap.target.spec import ModelSource, load_model_builder
 from remap.verify.alignment import align
 from remap.verify.audit import Disagreement, audit
 from remap.verify.difference import Tolerance
-from remap.verify.explain import Finding, explain
+from remap.verify.findings import find
 from remap.verify.inputs import Feed, InputSpec, draw, settle_inputs
 from remap.verify.keras_side import KerasSide, build_side, precision, run_keras
 from remap.verify.outputs import compare_outputs
@@ -103,9 +103,11 @@ def verify(
         run_keras(side, reference.feeds, keras_source.spec)
         found = _compared(plan, reference, side, tolerance)
         found = replace(found, weights=checked, keras=keras_source.spec)
-        finding = _finding(found, reference, side, tolerance)
-    found = replace(found, finding=finding)
-    notes = (*_notes(reference, calibrate), *_odd_rows(found))
+        parted = find(
+            found.rows, found.outputs, reference, side, plan, tolerance, found.audit, keras_source.spec
+        )  # fmt: skip
+    found = replace(found, finding=parted.first, further=parted.further, rows=parted.rows)
+    notes = (*_notes(reference, calibrate), *_odd_rows(found), *filter(None, [parted.note]))
     return replace(found, notes=notes, seconds=time.perf_counter() - started)
 
 
@@ -234,27 +236,6 @@ def _sight(reference: Reference, outputs: Sequence[Row]) -> Sight:
             moved.append(float(np.max(np.abs(one.astype(np.float64) - other))) / scale)
     apart = [row.difference.relative for row in outputs if row.difference is not None and row.outcome == "equal"]
     return Sight(max(moved) if moved else None, max(apart, default=0.0))
-
-
-def _finding(found: Verified, reference: Reference, side: KerasSide, tolerance: Tolerance) -> Finding | None:
-    """The first divergence; where the outputs agree all the same, only one that is proved.
-
-    A row that differs while one that depends on it does not is passed over unless its cause is proved: what it is
-    held beside is then not its counterpart.
-    """
-    apart = [row for row in (*found.rows, *found.outputs) if row.outcome == "differs"]
-    wrong = not found.outputs or any(row.outcome == "differs" for row in found.outputs)
-    for row in apart:
-        finding = explain(row, found.rows, reference.trace, side, found.plan, tolerance, found.audit)
-        if finding.proved or (wrong and not _outlived(row, found.rows, reference)):
-            return finding
-    return None
-
-
-def _outlived(row: Row, rows: Sequence[Row], reference: Reference) -> bool:
-    return row.torch_call is not None and any(
-        row.torch_call in reference.trace.between((), other.torch_value) for other in rows if other.outcome == "equal"
-    )  # fmt: skip
 
 
 def _odd_rows(found: Verified) -> Iterator[str]:

@@ -79,9 +79,51 @@ def keras_pads(settings: Settings, sizes: Sequence[int]) -> Pads:
 
 def zero_padding(settings: Settings) -> Pads:
     """What a Keras ZeroPadding layer pads."""
-    padding = settings.get("padding", [])
-    pairs = padding if padding and isinstance(padding[0], list | tuple) else [padding]
+    return pairs_of(settings.get("padding"))
+
+
+def pairs_of(value: Any) -> Pads:
+    """The padding or cropping of a Keras layer as one pair for each spatial axis.
+
+    >>> pairs_of([1, 2]), pairs_of([[0, 1], [2, 3]])
+    (((1, 2),), ((0, 1), (2, 3)))
+    """
+    entries = list(value or [])
+    pairs = entries if entries and isinstance(entries[0], list | tuple) else [entries]
     return tuple((int(a), int(b)) for a, b in pairs)
+
+
+def torch_crops(settings: Settings, rank: int) -> Pads:
+    """What a PyTorch transposed convolution takes off each end of the full one; less than 0 where it adds.
+
+    >>> torch_crops({"padding": 1, "output_padding": 1}, 2)
+    ((1, 0), (1, 0))
+    """
+    padding, more = per_axis(settings.get("padding", 0), rank), per_axis(settings.get("output_padding", 0), rank)
+    return tuple((p, p - m) for p, m in zip(padding, more, strict=True))
+
+
+def keras_crops(settings: Settings, rank: int) -> Pads:
+    """What a Keras transposed convolution takes off each end of the full one, on TensorFlow and JAX.
+
+    >>> keras_crops({"kernel_size": 3, "strides": 2, "padding": "same"}, 2)
+    ((0, 1), (0, 1))
+    """
+    window = keras_window(settings, rank)
+    same = settings.get("padding") == "same"
+    given = settings.get("output_padding")
+    more = per_axis(given, rank) if given is not None else (None,) * rank
+    found = []
+    for k, s, d, m in zip(window["kernel"], window["strides"], window["dilation"], more, strict=True):
+        reach = (k - 1) * d + 1
+        total = reach - max(reach, s)
+        if same:
+            total = reach - s if m is None else 2 * (k // 2) - m
+        elif m is not None:
+            total = -m
+        before = max(total, 0) // 2 if same else 0
+        found.append((before, total - before))
+    return tuple(found)
 
 
 EPSILON_DEFAULTS = {"rms_norm": 2.0**-23}

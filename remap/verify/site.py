@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from remap.planning.plan import Plan
-from remap.verify.difference import Difference, Tolerance
+from remap.verify.difference import Difference, Tolerance, largest_of
 from remap.verify.forms import closest
 from remap.verify.keras_side import ACTIVATION, KerasSide
 from remap.verify.rerun import rerun
@@ -92,7 +92,7 @@ class Site:
             expected: PyTorch's value.
             noise: Its rounding error, where it was measured.
         """
-        return self.tolerance.of(float(np.max(np.abs(expected), initial=0.0)), self.depth, noise)
+        return self.tolerance.of(largest_of(expected), self.depth, noise)
 
     def against(self, found: np.ndarray) -> tuple[Difference, Step] | None:
         """The event whose output is nearest to a value, later ones first; None where no shape fits."""
@@ -140,12 +140,14 @@ def activated(function: Any, value: np.ndarray) -> np.ndarray:
     return np.asarray(as_numpy(function(import_keras().ops.convert_to_tensor(value))))
 
 
-def find_site(row: Row, rows: Sequence[Row], torch: Trace, side: KerasSide, plan: Plan, tolerance: Tolerance) -> Site:
+def find_site(
+    row: Row, known: Mapping[int, int], torch: Trace, side: KerasSide, plan: Plan, tolerance: Tolerance
+) -> Site:
     """Walk back from a row that differs to the last values that agree.
 
     Args:
-        row: The first row that differs.
-        rows: All rows, which tell values that agree.
+        row: A row that differs.
+        known: Values of Keras that are equal to one of PyTorch, with its position.
         torch: PyTorch's trace.
         side: Keras's.
         plan: The plan.
@@ -154,8 +156,7 @@ def find_site(row: Row, rows: Sequence[Row], torch: Trace, side: KerasSide, plan
     keras = side.trace
     site = Site(row, [], [], torch, side, plan, tolerance)
     ends = _torch_ends(row, torch)
-    known = {r.keras_value: r.torch_value for r in rows if r.outcome == "equal"}
-    near = _Twins(site, keras, known, _ancestors(torch, ends))
+    near = _Twins(site, keras, dict(known), _ancestors(torch, ends))
     value, starts, steps = row.keras_value, set[int](), list[int]()
     while len(steps) < LONGEST:
         made_by = keras.producers.get(value) if steps or row.keras_call is None else row.keras_call

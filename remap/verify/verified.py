@@ -53,6 +53,7 @@ class Verified:
         untraced: Layers that could not be looked into, and why.
         sight: How far the outputs move.
         finding: Where the two part, and why; None where they do not.
+        further: Layers after it that differ on PyTorch's own inputs too, and why.
         audit: Settings that disagree.
         tolerance: Where the tolerance comes from.
         float64: Whether both sides were in double precision.
@@ -70,6 +71,7 @@ class Verified:
     untraced: dict[str, str] = field(default_factory=dict)
     sight: Sight = field(default_factory=lambda: Sight(None, 0.0))
     finding: Finding | None = None
+    further: tuple[Finding, ...] = ()
     audit: list[Disagreement] = field(default_factory=list)
     tolerance: str = ""
     float64: bool = False

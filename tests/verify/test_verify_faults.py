@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 from verify_faults import FAULTS, RIGHT
+from verify_more_faults import MORE_FAULTS, MORE_RIGHT
 from verify_networks import randomise
 
+ALL_FAULTS, ALL_RIGHT = FAULTS | MORE_FAULTS, RIGHT | MORE_RIGHT
 
-@pytest.mark.parametrize("name", FAULTS)
+
+@pytest.mark.parametrize("name", ALL_FAULTS)
 def test_a_single_fault_is_found_and_its_cause_proved(name, hold):
-    fault = FAULTS[name]
+    fault = ALL_FAULTS[name]
     found = hold(randomise(fault.torch()), fault.keras, fault.rules)
     assert found.verdict == "differ"
     assert found.weights.equal
@@ -20,9 +23,9 @@ def test_a_single_fault_is_found_and_its_cause_proved(name, hold):
     assert finding.before is None or finding.before > 2 * finding.after
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", ALL_RIGHT)
 def test_no_alarm_where_nothing_is_wrong(name, hold):
-    right = RIGHT[name]
+    right = ALL_RIGHT[name]
     found = hold(randomise(right.torch()), right.keras, right.rules)
     assert found.verdict == "equal", found.finding
     assert found.finding is None

@@ -80,25 +80,25 @@ class Unscaled(layers.MultiHeadAttention):
         self._inverse_sqrt_key_dim = 1.0
 
 
-def keras_mha(causal=False, kind=layers.MultiHeadAttention):
+def keras_mha(causal=False, kind=layers.MultiHeadAttention, heads=3):
     x = keras.Input((7, 12))
-    y = kind(3, 4, name="attn")(x, x, use_causal_mask=causal)
+    y = kind(heads, 12 // heads, name="attn")(x, x, use_causal_mask=causal)
     return keras.Model(x, layers.Dense(4, name="head")(y))
 
 
 class TorchRNN(nn.Module):
-    def __init__(self, kind=nn.LSTM, bidirectional=False):
+    def __init__(self, kind=nn.LSTM, bidirectional=False, **settings):
         super().__init__()
-        self.rnn = kind(5, 6, batch_first=True, bidirectional=bidirectional)
+        self.rnn = kind(5, 6, batch_first=True, bidirectional=bidirectional, **settings)
         self.head = nn.Linear(12 if bidirectional else 6, 3)
 
     def forward(self, x):
         return self.head(self.rnn(x)[0])
 
 
-def keras_rnn(kind=layers.LSTM, bidirectional=False):
+def keras_rnn(kind=layers.LSTM, bidirectional=False, **settings):
     x = keras.Input((7, 5))
-    rnn = kind(6, return_sequences=True, name="rnn" if not bidirectional else "inner")
+    rnn = kind(6, return_sequences=True, name="rnn" if not bidirectional else "inner", **settings)
     y = layers.Bidirectional(rnn, name="rnn")(x) if bidirectional else rnn(x)
     return keras.Model(x, layers.Dense(3, name="head")(y))
 

@@ -124,12 +124,13 @@ table("layers", data.layers.map((row, index) => ({ ...row, index })), [
   { head: "largest", number: true, text: (row) => number(row.largest) },
   { head: "cosine", number: true, text: (row) => (row.cosine === null ? "" : row.cosine.toFixed(7)) },
   { head: "tolerance", number: true, text: (row) => number(row.tolerance || null) },
-  { head: "outcome", text: (row) => row.outcome + (row.reason ? ": " + row.reason : "") +
+  { head: "outcome", text: (row) => row.outcome + (row.alone === "differs" ? ", by itself too" : "") + (row.reason ? ": " + row.reason : "") +
       (row.outcome === "differs" && row.largest === null ? " " + shape(row.torch_shape) + " " + shape(row.keras_shape) : ""),
     tone: (row) => outcome[row.outcome] || "" },
 ], [
   { name: "all", holds: () => true },
   { name: "differs", holds: (row) => row.outcome === "differs" },
+  { name: "by itself", holds: (row) => row.alone === "differs" },
   { name: "equal", holds: (row) => row.outcome === "equal" },
   { name: "not compared", holds: (row) => row.outcome === "not compared" },
 ], (row) => chooseLayer(row.layer));

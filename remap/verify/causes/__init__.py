@@ -13,6 +13,7 @@ from remap.verify.causes import (
     preprocessing,
     recurrent,
     resize,
+    transposed,
     weights,
     window,
 )
@@ -21,6 +22,7 @@ from remap.verify.site import Site
 
 KINDS = (
     window.trials,
+    transposed.trials,
     normalisation.trials,
     activation.trials,
     preprocessing.trials,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 
-from remap.verify.causes.functions import FUNCTIONS, apply
+from remap.verify.causes.functions import Array, apply, functions_with
 from remap.verify.explain import Trial
 from remap.verify.forms import closest, forms
 from remap.verify.site import Site, Step
@@ -19,11 +19,11 @@ def trials(site: Site) -> Iterator[Trial]:
         if not _elementwise(step):
             continue
         own = _name(step)
-        for name in FUNCTIONS:
+        for name, function in _candidates(site).items():
             yield Trial(
                 _cause(name, own),
                 f"{name} instead of {own}",
-                partial(_then, site, position, step, name),
+                partial(_then, site, position, step, function),
                 position,
                 hint=f"give the Keras layer the activation {name}",
             )
@@ -33,22 +33,26 @@ def trials(site: Site) -> Iterator[Trial]:
 
 def _elementwise(step: Step) -> bool:
     weightless = not list(getattr(step.layer, "weights", ()))
-    return weightless and len(step.inputs) == 1 and step.inputs[0].shape == step.output.shape and _known(step)
+    return weightless and len(step.inputs) == 1 and step.inputs[0].shape == step.output.shape and _name(step) != ""
 
 
-def _known(step: Step) -> bool:
-    """Whether the step does what one of the activations does."""
-    return _name(step, default="") != ""
+def _candidates(site: Site) -> dict[str, Callable[[Array], Array]]:
+    """All activations, those with PyTorch's own numbers included."""
+    found: dict[str, Callable[[Array], Array]] = {}
+    for event in reversed(site.events):
+        found |= functions_with(event.settings)
+    return found or functions_with({})
 
 
-def _name(step: Step, default: str = "the activation that it has") -> str:
+def _name(step: Step) -> str:
+    """The activation that does what the step did; empty where none does."""
     x, y = step.inputs[0], step.output
-    for name in FUNCTIONS:
+    for name, function in functions_with(step.settings).items():
         with np.errstate(all="ignore"):
-            made = apply(name, x)
+            made = apply(function, x)
         if np.allclose(made, y, rtol=1e-5, atol=1e-6 * max(1.0, float(np.max(np.abs(y), initial=0.0)))):
             return name
-    return default
+    return ""
 
 
 def _cause(name: str, own: str) -> str:
@@ -61,9 +65,9 @@ def _cause(name: str, own: str) -> str:
     return "activation"
 
 
-def _then(site: Site, position: int, step: Step, name: str) -> np.ndarray:
+def _then(site: Site, position: int, step: Step, function: Callable[[Array], Array]) -> np.ndarray:
     """The activation, and the rest of the steps where its output is none of PyTorch's values."""
-    value = apply(name, step.inputs[0]).astype(step.output.dtype)
+    value = apply(function, step.inputs[0]).astype(step.output.dtype)
     near = site.against(value)
     if near is not None and near[0].largest <= site.allowed(near[1].output, near[1].noise):
         return value
@@ -79,21 +83,21 @@ def _unseen(site: Site) -> Iterator[Trial]:
             continue
         if closest(event.output, have) is None:
             continue
-        own = _name(event, default="")
+        own = _name(event)
         if not own:
             continue
-        for name in FUNCTIONS:
+        for name, function in _candidates(site).items():
             if name != own:
                 yield Trial(
                     _cause(own, name),
                     f"Keras computes {name} where PyTorch computes {own}",
-                    partial(_form, event, name, have),
+                    partial(_form, event, function, have),
                     expected=have,
                     hint=f"compute {own} in the Keras model",
                 )
 
 
-def _form(event: Step, name: str, have: np.ndarray) -> np.ndarray:
-    made = apply(name, event.inputs[0])
+def _form(event: Step, function: Callable[[Array], Array], have: np.ndarray) -> np.ndarray:
+    made = apply(function, event.inputs[0])
     best = closest(made, have)
     return best[0] if best is not None else next(forms(made, have.shape))

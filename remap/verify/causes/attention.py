@@ -1,112 +1,130 @@
-"""Attention: another scale, a mask on one side only."""
+"""Attention: another scale, a mask on one side only, queries, keys and values exchanged, heads split otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import numpy as np
 
-from remap.verify.causes.functions import softmax
-from remap.verify.explain import Trial
+from remap.verify.causes.softmax import PLAIN, SCALES, Variant, attention, masks_of, split, variants
+from remap.verify.explain import Blame, Trial
 from remap.verify.rerun import arrays_of
 from remap.verify.site import Site, Step
 
-Scale = Callable[[int, int], float]
-SCALES: dict[str, Scale] = {
-    "1/sqrt(head size)": lambda size, heads: size**-0.5,
-    "1": lambda size, heads: 1.0,
-    "1/sqrt(width)": lambda size, heads: (size * heads) ** -0.5,
-    "1/head size": lambda size, heads: 1.0 / size,
-    "sqrt(head size)": lambda size, heads: size**0.5,
+Arrays = tuple[np.ndarray, ...]
+PROJECTIONS = ("query", "key", "value")
+KERNELS = ("query/kernel", "key/kernel", "value/kernel", "attention_output/kernel")
+_HINTS = {
+    "attention scale": "give the Keras layer that scale",
+    "attention mask": "give the Keras layer that mask",
+    "query, key, value exchanged": "mend the layout of the rule: it takes query, key and value in another order",
+    "heads": "split the heads as PyTorch does: (heads, size of a head), and as many of them",
 }
-VARIANTS = [(scale, causal) for causal in (False, True) for scale in SCALES]
 
 
 def trials(site: Site) -> Iterator[Trial]:
     """The layer's own weights in attention of other kinds; else PyTorch's queries, keys and values in them."""
     for position, step in enumerate(site.steps):
         weights = arrays_of(step.layer) if len(step.inputs) >= 2 or "Attention" in step.call.kind else {}
-        if {"query/kernel", "key/kernel", "value/kernel", "attention_output/kernel"} <= set(weights):
-            for scale, causal in VARIANTS:
-                yield Trial(
-                    *_words(scale, causal, step),
-                    partial(_layer, step, weights, scale, causal),
-                    position,
-                    hint="give the Keras layer that scale and that mask",
-                )
+        if set(KERNELS) <= set(weights):
+            yield from _in_the_layer(site, position, step, weights)
     have = site.unseen if site.unseen is not None else _before_row(site)
     if have is not None:
-        for operands, mixed in _operands(site):
-            yield from _reproducing(operands, mixed, have)
+        for operands, mixed, masks in _operands(site):
+            yield from _reproducing(operands, mixed, masks, have)
 
 
-def _reproducing(operands: tuple[np.ndarray, ...], mixed: np.ndarray, have: np.ndarray) -> Iterator[Trial]:
+def _in_the_layer(site: Site, position: int, step: Step, weights: Mapping[str, np.ndarray]) -> Iterator[Trial]:
+    queries, keys = step.inputs[0], step.inputs[min(1, len(step.inputs) - 1)]
+    masks = masks_of([step, *site.events], len(queries), queries.shape[1], keys.shape[1])
+    heads = [event.settings["num_heads"] for event in site.events if "num_heads" in event.settings]
+    compute = partial(_layer, _projections(step, weights), weights, masks)
+    every = list(variants(masks, [*heads, weights["query/kernel"].shape[1]]))
+    own = next((variant for variant in every if _is(step.output, compute(variant))), PLAIN)
+    for variant in every:
+        if variant != own:
+            cause = variant.apart_from(own)
+            blame: Blame = "weights" if cause == "query, key, value exchanged" else "model"
+            told = variant.told_beside(own)
+            yield Trial(cause, told, partial(compute, variant), position, blame, _HINTS.get(cause, ""))
+
+
+def _reproducing(
+    operands: Arrays, mixed: np.ndarray, masks: Mapping[str, np.ndarray], have: np.ndarray
+) -> Iterator[Trial]:
     """What Keras computes without a layer, told from PyTorch's own queries, keys and values."""
-    own = next((variant for variant in VARIANTS if _is(mixed, _mixed(operands, *variant))), None)
-    for scale, causal in VARIANTS:
-        if own is None or (scale, causal) == own:
+    every = list(variants(masks, _divisors(operands[0].shape[1] * operands[0].shape[-1])))
+    own = next((variant for variant in every if _is(mixed, _mixed(operands, masks, variant))), None)
+    for variant in every:
+        if own is None or variant == own:
             continue
+        cause = variant.apart_from(own)
         yield Trial(
-            "attention mask" if scale == own[0] else "attention scale",
-            f"Keras computes attention with {_told(scale, causal)}, PyTorch with {_told(*own)}",
-            partial(_mixed, operands, scale, causal),
+            cause,
+            f"Keras computes attention with {variant.told_beside(own)}, PyTorch with {own.told_beside(variant)}",
+            partial(_mixed, operands, masks, variant),
             expected=have,
-            hint="mend the attention of the Keras model",
+            blame="weights" if cause == "query, key, value exchanged" else "model",
+            hint=_HINTS.get(cause, "mend the attention of the Keras model"),
         )
 
 
-def _told(scale: str, causal: bool) -> str:
-    return f"scale {scale} and {'a causal mask' if causal else 'no causal mask'}"
+def _divisors(size: int) -> list[int]:
+    return [count for count in range(1, size + 1) if size % count == 0]
 
 
 def _is(expected: np.ndarray, found: np.ndarray) -> bool:
-    return expected.shape == found.shape and np.allclose(expected, found, rtol=1e-3, atol=1e-5)
+    return expected.size == found.size and np.allclose(expected.reshape(found.shape), found, rtol=1e-3, atol=1e-5)
 
 
-def _mixed(operands: tuple[np.ndarray, ...], scale: str, causal: bool) -> np.ndarray:
-    q, k, v = operands
-    return attention(q, k, v, SCALES[scale](q.shape[-1], q.shape[1]), causal)
+def _mixed(operands: Arrays, masks: Mapping[str, np.ndarray], variant: Variant) -> np.ndarray:
+    q, k, v = (operands[source] for source in variant.order)
+    if variant.heads:
+        q, k, v = (split(array.swapaxes(1, 2), variant.heads, bool(variant.interleaved)) for array in (q, k, v))
+    mixed = attention(q, k, v, SCALES[variant.scale](q.shape[-1], q.shape[1]), masks.get(variant.mask))
+    if variant.interleaved == "everywhere":
+        return mixed.transpose(0, 2, 3, 1).reshape(len(mixed), mixed.shape[2], -1)
+    return mixed
 
 
-def _words(scale: str, causal: bool, step: Step) -> tuple[str, str]:
-    plain = scale == "1/sqrt(head size)"
-    masked = bool(step.settings.get("use_causal_mask", False))
-    if causal != masked and plain:
-        return "attention mask", "a causal mask" if causal else "no causal mask"
-    return "attention scale", f"attention scale {scale}"
-
-
-def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, causal: bool) -> np.ndarray:
-    """Softmax attention; arrays of shape (batch, heads, positions, size)."""
-    scores = np.einsum("bhtd,bhsd->bhts", q.astype(np.float64) * scale, k)
-    if causal:
-        scores = np.where(np.tri(*scores.shape[-2:]) > 0, scores, -np.inf)
-    return np.asarray(np.einsum("bhts,bhsd->bhtd", softmax(scores, -1), v))
-
-
-def _layer(step: Step, weights: dict[str, np.ndarray], scale: str, causal: bool) -> np.ndarray:
+def _projections(step: Step, weights: Mapping[str, np.ndarray]) -> list[list[np.ndarray]]:
+    """Each of the layer's three inputs by each of its three projections, of shape (batch, positions, heads, size)."""
     query, value = step.inputs[0], step.inputs[1] if len(step.inputs) > 1 else step.inputs[0]
     key = (
         step.inputs[2] if len(step.inputs) > 2 and step.inputs[2].shape[-1] == weights["key/kernel"].shape[0] else value
     )
+    made: dict[tuple[int, str], np.ndarray] = {}
+    for x in (query, key, value):
+        for name in PROJECTIONS:
+            kernel = weights[f"{name}/kernel"]
+            if (id(x), name) not in made and x.shape[-1] == kernel.shape[0]:
+                y = (x.astype(np.float64) @ kernel.reshape(len(kernel), -1)).reshape(*x.shape[:2], *kernel.shape[1:])
+                made[id(x), name] = y + weights.get(f"{name}/bias", 0.0)
+    return [[made.get((id(x), name), np.empty(0)) for name in PROJECTIONS] for x in (query, key, value)]
 
-    def projected(x: np.ndarray, name: str) -> np.ndarray:
-        y = np.asarray(np.einsum("bte,ehd->bhtd", x.astype(np.float64), weights[f"{name}/kernel"]))
-        bias = weights.get(f"{name}/bias")
-        return y if bias is None else y + bias[None, :, None, :]
 
-    q, k, v = projected(query, "query"), projected(key, "key"), projected(value, "value")
-    mixed = attention(q, k, v, SCALES[scale](q.shape[-1], q.shape[1]), causal)
-    out = np.einsum("bhtd,hde->bte", mixed, weights["attention_output/kernel"])
+def _layer(
+    projections: list[list[np.ndarray]], weights: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray],
+    variant: Variant,
+) -> np.ndarray:  # fmt: skip
+    chosen = [projections[place][source] for place, source in enumerate(variant.order)]
+    chosen = [y.swapaxes(2, 3) if variant.interleaved else y for y in chosen]
+    q, k, v = (split(y, variant.heads or y.shape[2]) for y in chosen)
+    mixed = attention(q, k, v, SCALES[variant.scale](q.shape[-1], q.shape[1]), masks.get(variant.mask)).swapaxes(1, 2)
+    kernel = weights["attention_output/kernel"]
+    if variant.interleaved == "everywhere":
+        kernel = kernel.swapaxes(0, 1)
+    out = mixed.reshape(*mixed.shape[:2], -1) @ kernel.reshape(-1, kernel.shape[-1])
     return np.asarray(out + weights.get("attention_output/bias", 0.0))
 
 
-def _operands(site: Site) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]:
+def _operands(site: Site) -> Iterator[tuple[Arrays, np.ndarray, Mapping[str, np.ndarray]]]:
     """Queries, keys and values of PyTorch's attention, and what it makes of them: one function, or two products."""
     for event in site.events:
         if event.kind == "scaled_dot_product_attention" and len(event.inputs) >= 3 and event.inputs[0].ndim == 4:
-            yield event.inputs[:3], event.output
+            q, k = event.inputs[:2]
+            yield event.inputs[:3], event.output, masks_of([event], len(q), q.shape[2], k.shape[2])
     products = [
         event
         for event in site.events
@@ -115,10 +133,8 @@ def _operands(site: Site) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]
     if len(products) >= 2:
         q, k = products[0].inputs
         v = products[-1].inputs[1]
-        yield (
-            (q, k if k.shape == v.shape and k.shape[-1] == q.shape[-1] else k.swapaxes(-1, -2), v),
-            products[-1].output,
-        )
+        k = k if k.shape == v.shape and k.shape[-1] == q.shape[-1] else k.swapaxes(-1, -2)
+        yield (q, k, v), products[-1].output, masks_of([], len(q), q.shape[2], k.shape[2])
 
 
 def _before_row(site: Site) -> np.ndarray | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from math import pi, sqrt
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +42,21 @@ def hard_sigmoid(x: Array) -> Array:
 def old_hard_sigmoid(x: Array) -> Array:
     """Keras 2's: clip(0.2 x + 0.5, 0, 1)."""
     return np.clip(0.2 * x + 0.5, 0, 1)
+
+
+def functions_with(settings: Mapping[str, Any]) -> dict[str, Callable[[Array], Array]]:
+    """All activations, and those that a module or layer is set to by a number.
+
+    >>> functions_with({"negative_slope": 0.25})["leaky_relu (0.25)"](np.array([-4.0])).tolist()
+    [-1.0]
+    """
+    found = dict(FUNCTIONS)
+    slope, alpha = settings.get("negative_slope"), settings.get("alpha")
+    if isinstance(slope, float):
+        found.setdefault(f"leaky_relu ({slope:g})", _leaky(slope))
+    if isinstance(alpha, float):
+        found.setdefault(f"elu ({alpha:g})", partial(_elu, alpha=alpha))
+    return found
 
 
 def _elu(x: Array, alpha: float = 1.0) -> Array:
@@ -81,6 +98,6 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 """Name to function, the likeliest first; all work in float64."""
 
 
-def apply(name: str, x: Array) -> Array:
+def apply(function: Callable[[Array], Array], x: Array) -> Array:
     """An activation in double precision."""
-    return FUNCTIONS[name](x.astype(np.float64))
+    return function(x.astype(np.float64))

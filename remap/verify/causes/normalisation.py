@@ -35,16 +35,32 @@ def trials(site: Site) -> Iterator[Trial]:
                     position,
                     hint=_FOLD if event.kind == "batch_norm" else _CHANGE,
                 )
+            yield from _groups(position, step, event)
+        held = arrays_of(step.layer)
         if "BatchNormalization" in step.call.kind:
-            yield from _statistics(site, position, step)
+            yield from _statistics(site, position, step, held)
+        yield from _exchanged(position, step, held)
+
+
+def _groups(position: int, step: Step, event: Step) -> Iterator[Trial]:
+    """PyTorch's number of groups, alone and with its epsilon; an instance is a group of one channel."""
+    own = getattr(step.layer, "groups", None)
+    groups = step.inputs[0].shape[-1] if event.kind == "instance_norm" else event.settings.get("num_groups")
+    if own is None or groups in (None, own):
+        return
+    epsilon = torch_epsilon(event.settings) or step.layer.epsilon
+    changes = [("groups", {"groups": groups}), ("groups and epsilon", {"groups": groups, "epsilon": epsilon})]
+    for cause, settings in changes[: 1 + (epsilon != step.layer.epsilon)]:
+        told = " and ".join(f"{name} {value:g}" for name, value in settings.items())
+        compute = partial(rerun, step.layer, step.inputs, settings)
+        yield Trial(cause, told, compute, position, hint="give the Keras layer that number of groups")
 
 
 def _norms(site: Site) -> list[Step]:
     return [event for event in site.events if event.kind.endswith("_norm")]
 
 
-def _statistics(site: Site, position: int, step: Step) -> Iterator[Trial]:
-    held = arrays_of(step.layer)
+def _statistics(site: Site, position: int, step: Step, held: dict[str, np.ndarray]) -> Iterator[Trial]:
     own = _checkpoint_statistics(site, held)
     if own:
         fresh = not np.any(held["moving_mean"]) and np.all(held["moving_variance"] == 1)
@@ -65,6 +81,9 @@ def _statistics(site: Site, position: int, step: Step) -> Iterator[Trial]:
         position,
         hint="PyTorch tracks no statistics here: no weights make the two equal; call the layer with training=True",
     )
+
+
+def _exchanged(position: int, step: Step, held: dict[str, np.ndarray]) -> Iterator[Trial]:
     names = [name for name in VECTORS if name in held]
     for order in permutations(names):
         changed = [f"{name} from {source}" for name, source in zip(names, order, strict=True) if name != source]

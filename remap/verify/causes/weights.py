@@ -32,6 +32,16 @@ def trials(site: Site) -> Iterator[Trial]:
                     "weights",
                     HINT,
                 )
+        bias = _checkpoint_bias(site, held)
+        if bias is not None:
+            yield Trial(
+                "bias not loaded",
+                "the checkpoint's bias instead of zeros",
+                partial(rerun, step.layer, step.inputs, None, {"bias": bias}),
+                position,
+                "weights",
+                HINT,
+            )
         planned = _planned(site, step, held)
         if planned:
             yield Trial(
@@ -124,6 +134,16 @@ def _heads(kernel: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
         yield "transposition", "transposed", kernel.reshape(a, a).T.reshape(kernel.shape)
     if c == a * b:
         yield "transposition", "transposed", kernel.reshape(c, c).T.reshape(kernel.shape)
+
+
+def _checkpoint_bias(site: Site, held: dict[str, np.ndarray]) -> np.ndarray | None:
+    """The bias of the row's module, where the layer has zeros in its place."""
+    own = held.get("bias")
+    for module in site.row.pair.modules if site.row.pair and own is not None and not np.any(own) else ():
+        tensor = site.plan.checkpoint.get(f"{module}.bias" if module else "bias")
+        if tensor is not None and own is not None and tensor.shape == own.shape:
+            return np.array(tensor.array(), dtype=own.dtype)
+    return None
 
 
 def _planned(site: Site, step: Step, held: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -37,16 +37,17 @@ def trials(site: Site) -> Iterator[Trial]:
         differing = [key for key in want if want[key] != have[key]]
         for count in range(1, min(len(differing), MOST) + 1):
             for keys in combinations(differing, count):
+                cause = " and ".join(NAMES[key] for key in keys)
                 used = {**have, **{key: want[key] for key in keys}}
+                told = [(keys, used)]
                 if "pads" not in keys and step.settings.get("padding") == "same":
-                    used["pads"] = same_pads(_spatial(step, x, rank), used["kernel"], used["strides"], used["dilation"])
-                yield Trial(
-                    " and ".join(NAMES[key] for key in keys),
-                    _words(keys, want),
-                    partial(_compute, step, x, used),
-                    position,
-                    hint=_hint(keys, step),
-                )
+                    pads = same_pads(_spatial(step, x, rank), used["kernel"], used["strides"], used["dilation"])
+                    told = [(keys, {**used, "pads": pads})]
+                    if pads != have["pads"]:  # what 'same' pads follows the setting; PyTorch's padding does not
+                        told.append(((*keys, "pads"), used))
+                for words, settings in told:
+                    hint = _hint(words, step)
+                    yield Trial(cause, _words(words, want), partial(_compute, step, x, settings), position, hint=hint)
         yield from _groups(site, position, step, event)
 
 

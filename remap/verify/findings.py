@@ -1,0 +1,100 @@
+"""All places where the two networks part: the first, and those that part by themselves after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from remap.errors import TargetError
+from remap.planning.plan import Plan
+from remap.verify.alone import Key, run_alone
+from remap.verify.audit import Disagreement
+from remap.verify.difference import Tolerance
+from remap.verify.explain import Finding, explain
+from remap.verify.keras_side import KerasSide
+from remap.verify.reference import Reference
+from remap.verify.rows import Row
+from remap.verify.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found.
+
+    Args:
+        first: Where the two part first; None where they do not.
+        further: Layers after it that differ on PyTorch's own inputs too, each with its cause.
+        rows: The rows, each with what came of it by itself where that was tried.
+        note: Why it was not tried; empty where it was, or where nothing parts.
+    """
+
+    first: Finding | None
+    further: tuple[Finding, ...]
+    rows: list[Row]
+    note: str = ""
+
+
+def find(
+    rows: Sequence[Row],
+    outputs: Sequence[Row],
+    reference: Reference,
+    side: KerasSide,
+    plan: Plan,
+    tolerance: Tolerance,
+    audit: Sequence[Disagreement],
+    spec: str,
+) -> Findings:
+    """Explain the first divergence, then run the Keras model on PyTorch's values and explain what is left.
+
+    Args:
+        rows: All rows.
+        outputs: Those of the outputs.
+        reference: The PyTorch side.
+        side: The Keras side.
+        plan: The plan.
+        tolerance: How far values may be apart.
+        audit: Settings that disagree.
+        spec: How messages call the Keras model.
+    """
+    known = {row.keras_value: row.torch_value for row in rows if row.outcome == "equal"}
+    wrong = not outputs or any(row.outcome == "differs" for row in outputs)
+    passed_over = {id(row) for row in rows if row.outcome == "differs" and _outlived(row, rows, reference)}
+    for row in (*rows, *outputs):
+        if row.outcome != "differs":
+            continue
+        first = explain(row, known, reference.trace, side, plan, tolerance, audit)
+        if first.proved or (wrong and id(row) not in passed_over):
+            break
+    else:
+        return Findings(None, (), list(rows))
+    held = {key: entry for key, entry in _keyed(rows, side.trace) if id(entry) not in passed_over}
+    try:
+        alone = run_alone(held.items(), reference.trace, side, reference.feeds, spec, tolerance)
+    except TargetError as error:
+        note = f"layers after the first divergence were not tried by themselves: {error.problems[0].found}"
+        return Findings(first, (), list(rows), note)
+    own = next((key for key, entry in held.items() if entry is row), ("", 0))
+    found = {(first.layer, first.cause): first}
+    left = [entry for key, entry in alone.rows.items() if key != own]
+    left += [] if row in outputs else alone.outputs
+    for entry in sorted(left, key=lambda entry: (entry.torch_call is None, entry.torch_call)):
+        if entry.outcome == "differs":
+            more = explain(entry, alone.known, reference.trace, alone.side, plan, tolerance, audit)
+            found.setdefault((more.layer, more.cause), more)
+    judged = {id(held[key]): entry.outcome for key, entry in alone.rows.items()}
+    return Findings(first, tuple(found.values())[1:], [replace(r, alone=judged.get(id(r))) for r in rows])
+
+
+def _keyed(rows: Sequence[Row], keras: Trace) -> Iterator[tuple[Key, Row]]:
+    """The rows that were compared, by the name of the call and its turn."""
+    for row in rows:
+        if row.keras_call is not None and row.outcome != "not compared":
+            name = keras.calls[row.keras_call].name
+            yield (name, keras.by_name[name].index(row.keras_call)), row
+
+
+def _outlived(row: Row, rows: Sequence[Row], reference: Reference) -> bool:
+    """Whether a row that depends on this one is equal: what it is held beside is then not its counterpart."""
+    return row.torch_call is not None and any(
+        row.torch_call in reference.trace.between((), other.torch_value) for other in rows if other.outcome == "equal"
+    )  # fmt: skip
