@@ -76,6 +76,9 @@ mobilenet             timm:mobilenetv1_100             MobileNet          137
 mobilenet_v2          torchvision:mobilenet_v2         MobileNetV2        262
 mobilenet_v3          torchvision:mobilenet_v3_small   MobileNetV3Small   210
 mobilenet_v3          torchvision:mobilenet_v3_large   MobileNetV3Large   266
+mobilenet_v2_timm     timm:mobilenetv2_100             MobileNetV2        262
+mobilenet_v3_timm     timm:tf_mobilenetv3_small_100    MobileNetV3Small   210
+mobilenet_v3_timm     timm:tf_mobilenetv3_large_100    MobileNetV3Large   266
 efficientnet          torchvision:efficientnet_b0      EfficientNetB0     314
 efficientnet          torchvision:efficientnet_b1      EfficientNetB1     442
 efficientnet          torchvision:efficientnet_b2      EfficientNetB2     442

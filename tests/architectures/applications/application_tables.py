@@ -158,6 +158,23 @@ def mobilenet_v2(t: Table) -> None:
     t.dense("predictions", "classifier.1")
 
 
+def mobilenetv2_100(t: Table) -> None:
+    t.conv("Conv1", "conv_stem")
+    t.bn("bn_Conv1", "bn1")
+    for number, (stage, block) in enumerate(blocks_of((1, 2, 3, 4, 3, 3, 1))):
+        keras, torch = f"block_{number}" if number else "expanded_conv", f"blocks.{stage}.{block}"
+        t.depthwise(f"{keras}_depthwise", f"{torch}.conv_dw")
+        if number:
+            t.conv(f"{keras}_expand", f"{torch}.conv_pw")
+            t.bn(f"{keras}_expand_BN", f"{torch}.bn1")
+        t.bn(f"{keras}_depthwise_BN", f"{torch}.bn{2 if number else 1}")
+        t.conv(f"{keras}_project", f"{torch}.conv_pw{'l' if number else ''}")
+        t.bn(f"{keras}_project_BN", f"{torch}.bn{3 if number else 2}")
+    t.conv("Conv_1", "conv_head")
+    t.bn("Conv_1_bn", "bn2")
+    t.dense("predictions", "classifier")
+
+
 def mobilenet_v3_small(t: Table) -> None:
     t.conv("conv", "features.0.0")
     t.bn("conv_bn", "features.0.1")
@@ -180,6 +197,35 @@ def mobilenet_v3_small(t: Table) -> None:
     t.bn("conv_1_bn", "features.12.1")
     t.conv_from_dense("conv_2", "classifier.0")
     t.conv_from_dense("logits", "classifier.3")
+
+
+def tf_mobilenetv3_small_100(t: Table) -> None:
+    _timm_mobilenet_v3(t, (1, 2, 3, 2, 3), squeezes=(0, *range(3, 11)))
+
+
+def tf_mobilenetv3_large_100(t: Table) -> None:
+    _timm_mobilenet_v3(t, (1, 2, 3, 4, 2, 3), squeezes=(3, 4, 5, *range(10, 15)))
+
+
+def _timm_mobilenet_v3(t: Table, stages: tuple[int, ...], squeezes: tuple[int, ...]) -> None:
+    t.conv("conv", "conv_stem")
+    t.bn("conv_bn", "bn1")
+    for number, (stage, block) in enumerate(blocks_of(stages)):
+        keras, torch = f"expanded_conv_{number}_" if number else "expanded_conv_", f"blocks.{stage}.{block}"
+        t.depthwise(f"{keras}depthwise", f"{torch}.conv_dw")
+        if number:
+            t.conv(f"{keras}expand", f"{torch}.conv_pw")
+            t.bn(f"{keras}expand_bn", f"{torch}.bn1")
+        t.bn(f"{keras}depthwise_bn", f"{torch}.bn{2 if number else 1}")
+        if number in squeezes:
+            t.conv(f"{keras}squeeze_excite_conv", f"{torch}.se.conv_reduce")
+            t.conv(f"{keras}squeeze_excite_conv_1", f"{torch}.se.conv_expand")
+        t.conv(f"{keras}project", f"{torch}.conv_pw{'l' if number else ''}")
+        t.bn(f"{keras}project_bn", f"{torch}.bn{3 if number else 2}")
+    t.conv("conv_1", f"blocks.{len(stages)}.0.conv")
+    t.bn("conv_1_bn", f"blocks.{len(stages)}.0.bn1")
+    t.conv("conv_2", "conv_head")
+    t.conv_from_dense("logits", "classifier")
 
 
 def _imagenet_normalization(t: Table) -> None:

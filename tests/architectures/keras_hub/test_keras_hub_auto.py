@@ -39,6 +39,7 @@ ALL = [*TINY, *OF_TIMM, *RESNET_VD, *MEMBERS, *MULTIMODAL_MEMBERS, GPT_OSS]
 ALSO_OF_APPLICATIONS = {
     "densenet": "densenet",
     "efficientnet": "efficientnet_timm",
+    "mobilenet": "mobilenet_v3_timm",
     "resnet": "resnet",
     "resnet_v2": "resnet_v2",
     "vgg": "vgg",
