@@ -59,3 +59,24 @@ def working_dtype(dtype: np.dtype) -> np.dtype:
     """
     narrow = is_float(dtype) and dtype.itemsize < 4
     return np.dtype(np.float32) if narrow else dtype
+
+
+def numpy_file_dtype(dtype: np.dtype) -> np.dtype:
+    """What numpy's own files hold numbers of ``dtype`` as, which know no bfloat16 and no float8.
+
+    Those are held by their bits, as a single field with their name, so that ``array.view(name)`` has them back.
+
+    >>> numpy_file_dtype(dtype_of("bfloat16"))
+    dtype([('bfloat16', '<u2')])
+    """
+    return np.dtype([(dtype.name, f"<u{dtype.itemsize}")]) if dtype.name in _EXTENDED else dtype
+
+
+def from_numpy_file(array: np.ndarray) -> np.ndarray:
+    """An array of numpy's own files, its numbers of the type that the name of its only field tells.
+
+    >>> from_numpy_file(np.ones(2, "u2").view([("bfloat16", "<u2")])).dtype.name
+    'bfloat16'
+    """
+    names = array.dtype.names or ()
+    return array.view(dtype_of(names[0])) if len(names) == 1 and names[0] in _EXTENDED else array

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from remap.dtypes import from_numpy_file
 from remap.planning.plan import Plan
 from remap.target.keras_model import build_model, identify
 from remap.target.spec import ModelSource
@@ -47,7 +48,7 @@ def read_back(plan: Plan, path: Path, format: str, source: ModelSource) -> Mappi
         return Arrays({name: name for name in file.keys()}, file.get_tensor)  # noqa: SIM118 - it is no mapping
     if format == "npz":
         archive = np.load(path)
-        return Arrays({name: name for name in archive.files}, archive.__getitem__)
+        return Arrays({name: name for name in archive.files}, lambda name: from_numpy_file(archive[name]))
     if format == "tf_name":
         return _tensorflow(path, {assignment.name: assignment.name for assignment in plan.assignments})
     if format == "tf_object":

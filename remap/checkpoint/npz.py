@@ -11,6 +11,8 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from remap.checkpoint.blob import Blob
 from remap.checkpoint.computed import ComputedStorage, Write
 from remap.checkpoint.contents import Contents, stored
@@ -18,6 +20,7 @@ from remap.checkpoint.numpy_pickle import plain_dtype
 from remap.checkpoint.tensor import Storage
 from remap.checkpoint.tree import Refused, Tree, View
 from remap.checkpoint.zipdir import DEFLATED, STORED, Entry, damaged, inflated, locate
+from remap.dtypes import dtype_of, numpy_file_dtype
 from remap.errors import CheckpointError
 
 MAGIC = b"\x93NUMPY"
@@ -71,10 +74,9 @@ _FIELDS = {"descr", "fortran_order", "shape"}
 
 def _view(blob: Blob, name: str, entry: Entry, header: dict[str, Any], start: int, length: int) -> Tree:
     descr, shape = header["descr"], header["shape"]
-    code = descr if type(descr) is str else "a structure"
-    dtype = plain_dtype(code[1:])
-    if dtype is None or code[0] == ">":
-        return Refused(f"numpy array of {code!r:.80}")
+    dtype = _dtype(descr)
+    if dtype is None:
+        return Refused(f"numpy array of {descr!r:.80}")
     if type(shape) is not tuple or not all(type(n) is int and 0 <= n < 1 << 63 for n in shape):
         raise damaged(blob, f"{name!r} has the shape {shape!r:.80}")
     nbytes = entry.nbytes - length
@@ -91,6 +93,18 @@ def _view(blob: Blob, name: str, entry: Entry, header: dict[str, Any], start: in
             found=f"shape {shape!r:.200} of {dtype.name} in {nbytes} bytes",
         )
     return view._replace(size=shape, stride=tuple(reversed(view.stride))) if header["fortran_order"] else view
+
+
+def _dtype(descr: Any) -> np.dtype | None:
+    """The element type that a header names, None for one that is no plain number."""
+    if type(descr) is str:
+        return _OPAQUE.get(descr) or (None if descr[:1] == ">" else plain_dtype(descr[1:]))
+    return next((found for found in _BITS if numpy_file_dtype(found).descr == descr), None)
+
+
+_BITS = tuple(map(dtype_of, ("bfloat16", "float8_e4m3fn", "float8_e5m2")))
+_OPAQUE = {"<V2": _BITS[0], "|V2": _BITS[0], "<f1": _BITS[2]}
+"""As numpy itself saves arrays of ml_dtypes; ``V1`` is several of them, so it is refused."""
 
 
 def _inflater(blob: Blob, name: str, entry: Entry, skip: int) -> Callable[[Write], None]:

@@ -5,6 +5,8 @@ Layout: https://docs.pytorch.org/docs/stable/notes/serialization.html
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
 
 from remap.checkpoint.blob import Blob, BytesBlob
@@ -23,7 +25,7 @@ MAX_PICKLE = 1 << 30
 class EntryStorage:
     """A stored entry of an archive; where it starts is looked up when it is first read."""
 
-    __slots__ = ("blob", "entry", "found", "name", "nbytes")
+    __slots__ = ("blob", "entry", "found", "lock", "name", "nbytes")
 
     def __init__(self, blob: Blob, name: str, entry: Entry) -> None:
         self.blob = blob
@@ -31,14 +33,16 @@ class EntryStorage:
         self.entry = entry
         self.nbytes = entry.nbytes
         self.found: Storage | None = None
+        self.lock = Lock()
 
     @property
     def place(self) -> str:
         return f"{self.name} in {self.blob.name}"
 
     def map(self) -> np.ndarray:
-        if self.found is None:
-            self.found = self.blob.storage(locate(self.blob, self.name, self.entry), self.nbytes)
+        with self.lock:  # two threads that each had a storage would each fetch its bytes
+            if self.found is None:
+                self.found = self.blob.storage(locate(self.blob, self.name, self.entry), self.nbytes)
         return self.found.map()
 
     def drop_pages(self) -> None:

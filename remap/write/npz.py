@@ -6,19 +6,27 @@ import io
 
 import numpy as np
 
+from remap.dtypes import numpy_file_dtype
 from remap.write.fill import Region
 from remap.write.job import Job, assign_line
 from remap.write.staging import check_space
 from remap.write.stored_zip import StoredZip
 
+TYPED = """import ml_dtypes
+
+def typed(array):  # numpy has no bfloat16 or float8: the one field's name says what its bits are
+    return array.view(array.dtype.names[0]) if array.dtype.names else array
+
+"""
+
 
 def write_npz(job: Job) -> None:
-    """Write a plan as ``.npz``; bfloat16 and float8, which numpy's files do not know, as float32."""
+    """Write a plan as ``.npz``; bfloat16 and float8 by their bits, as :func:`remap.dtypes.numpy_file_dtype` says."""
     path = job.create(job.out)
     archive, regions, headers = StoredZip(), [], []
     for assignment in job.plan.assignments:
-        dtype = assignment.dtype if assignment.dtype.isbuiltin == 1 else np.dtype(np.float32)
-        header = _header(assignment.shape, dtype)
+        dtype = assignment.dtype
+        header = _header(assignment.shape, numpy_file_dtype(dtype))
         region = Region(assignment, 0, dtype)
         entry = archive.add(f"{assignment.name}.npy", len(header) + region.nbytes)
         regions.append(Region(assignment, entry.start + len(header), dtype))
@@ -33,8 +41,10 @@ def write_npz(job: Job) -> None:
 
 
 def load_line(job: Job) -> str:
-    """The lines that load what was written."""
-    return f"import numpy as np\nweights = np.load({job.quoted})\n" + assign_line("weights[{}]")
+    """The lines that load what was written; where it has bfloat16 or float8, they read its bits as such."""
+    plain = all(found.dtype == numpy_file_dtype(found.dtype) for found in job.plan.assignments)
+    imports, lookup = ("", "weights[{}]") if plain else (TYPED, "typed(weights[{}])")
+    return f"import numpy as np\n{imports}weights = np.load({job.quoted})\n" + assign_line(lookup)
 
 
 def _header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
