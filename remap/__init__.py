@@ -14,8 +14,20 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from remap.api import apply, check, load_into, load_rules, open_checkpoint, plan
     from remap.errors import RemapError
+    from remap.proof import record, verify
 
-__all__ = ["RemapError", "__version__", "apply", "check", "load_into", "load_rules", "open_checkpoint", "plan"]
+__all__ = [
+    "RemapError",
+    "__version__",
+    "apply",
+    "check",
+    "load_into",
+    "load_rules",
+    "open_checkpoint",
+    "plan",
+    "record",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +36,10 @@ def __getattr__(name: str) -> Any:
         from remap.errors import RemapError
 
         return RemapError
+    if name in ("record", "verify"):
+        import remap.proof
+
+        return getattr(remap.proof, name)
     if name in __all__:
         import remap.api
 

@@ -17,7 +17,7 @@ from remap.report.data import result_data
 from remap.report.terminal import console, print_result, progress_bars
 
 if TYPE_CHECKING:
-    from remap.verify.audit import Disagreement
+    from remap.verifying.audit import Disagreement
 
 
 @click.command("apply")
@@ -112,7 +112,7 @@ def _audit(
 ) -> Sequence[Disagreement]:
     """Settings in which mapped layers disagree, without running either network."""
     from remap.target.spec import parse_model_args
-    from remap.verify.run import static_audit
+    from remap.verifying.run import static_audit
 
     plan = result.plan
     arguments = parse_model_args(torch_args)

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from remap.cli import options
-from remap.errors import UsageError
 from remap.report.sizes import human_bytes
 from remap.report.terminal import console
 
@@ -37,28 +36,14 @@ def command(
 ) -> None:
     """Run the PyTorch model TORCH with the weights of CHECKPOINT and keep what went in, what came out, and what
     every module and function made of it. 'remap verify --torch FILE' then needs no PyTorch."""
+    from remap.proof import record
     from remap.target.spec import parse_model_args
-    from remap.verify.recording import is_recording, save_recording
-    from remap.verify.run import record
 
-    path = Path(out)
-    if not is_recording(out):
-        raise UsageError("a recording is a .safetensors file", found=out)
-    if path.exists() and not force:
-        raise UsageError("the output exists already", where=out, fix="choose another name, or add --force")
-    if not path.parent.is_dir():
-        raise UsageError("no such folder", where=str(path.parent))
     reference = record(
-        torch,
-        options.checkpoint_source(checkpoint, dequantize),
-        inputs,
-        seed=seed,
-        float64=float64,
-        calibrate=calibrate,
-        torch_args=parse_model_args(torch_args),
-    )
-    save_recording(reference, path)
+        torch, options.checkpoint_source(checkpoint, dequantize), out, inputs, seed=seed, float64=float64,
+        calibrate=calibrate, torch_args=parse_model_args(torch_args), force=force,
+    )  # fmt: skip
     console().print(
-        f"[bold green]wrote[/] {out}  {human_bytes(path.stat().st_size)}: {len(reference.trace.calls)} calls, "
+        f"[bold green]wrote[/] {out}  {human_bytes(Path(out).stat().st_size)}: {len(reference.trace.calls)} calls, "
         f"{len(reference.trace.values)} arrays, {len(reference.trace.outputs)} outputs"
     )

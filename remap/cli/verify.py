@@ -69,26 +69,21 @@ def command(
     input where it can be. The exit code is 0 only where weights and outputs are equal and the outputs depend
     on the input.
     """
+    from remap.proof import verify
     from remap.report.verify_data import verified_data
     from remap.report.verify_terminal import print_verified
     from remap.report.verify_words import headline
     from remap.target.spec import parse_model_args
-    from remap.verify.run import static_audit, verify
 
     source = options.model_source(model, model_args)
     weights_from = options.checkpoint_source(checkpoint, dequantize)
     params = options.parsed_settings(settings)
     arguments = parse_model_args(torch_args)
-    if static:
-        found = static_audit(
-            rules, weights_from, source, torch, params=params, torch_args=arguments, allow_code=allow_code
-        )  # fmt: skip
-    else:
-        found = verify(
-            rules, weights_from, source, torch, inputs=inputs, samples=samples, seed=seed, atol=atol, rtol=rtol,
-            float64=float64, calibrate=calibrate, odd_size=odd_size, weights=weights, params=params,
-            torch_args=arguments, allow_code=allow_code,
-        )  # fmt: skip
+    found = verify(
+        rules, weights_from, source, torch, inputs=inputs, samples=samples, seed=seed, atol=atol, rtol=rtol,
+        float64=float64, calibrate=calibrate, odd_size=odd_size, weights=weights, static=static, params=params,
+        torch_args=arguments, allow_code=allow_code,
+    )  # fmt: skip
     if report is not None:
         from remap.report.html import verified_page
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from math import ceil, floor, log10
 
-from remap.verify.rows import Row
+from remap.verifying.rows import Row
 
 WIDTH, HEIGHT = 1000, 260
 LEFT, TOP, BOTTOM = 48, 10, 26

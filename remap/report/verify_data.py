@@ -7,8 +7,8 @@ from math import isfinite
 from typing import Any
 
 from remap.report.verify_words import headline, proof_lines
-from remap.verify.rows import Row
-from remap.verify.verified import Verified
+from remap.verifying.rows import Row
+from remap.verifying.verified import Verified
 
 
 def verified_data(found: Verified) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from remap.report.terminal import table
 from remap.report.verify_words import headline, proof_lines
-from remap.verify.audit import Disagreement
-from remap.verify.rows import Row
-from remap.verify.verified import Verified
+from remap.verifying.audit import Disagreement
+from remap.verifying.rows import Row
+from remap.verifying.verified import Verified
 
 AROUND = 3
 """Rows shown before and after the first divergence, beside those that differ by themselves."""

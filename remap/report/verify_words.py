@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from remap.report.sizes import human_bytes
-from remap.verify.explain import Finding
-from remap.verify.rows import Row
-from remap.verify.verified import Verified
+from remap.verifying.explain import Finding
+from remap.verifying.rows import Row
+from remap.verifying.verified import Verified
 
 SHOWN = 5
 

@@ -10,8 +10,8 @@ from remap.planning.derived import leaves
 from remap.planning.plan import Assignment, Plan
 from remap.rules.rulefile import RAW
 from remap.target.inventory import Inventory, Layer
-from remap.verify.reference import Module
-from remap.verify.rows import Pair
+from remap.verifying.reference import Module
+from remap.verifying.rows import Pair
 
 
 def align(plan: Plan, modules: Mapping[str, Module], called: set[str]) -> tuple[list[Pair], dict[str, str]]:

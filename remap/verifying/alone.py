@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from remap.target.framework import import_keras
-from remap.verify.difference import Tolerance
-from remap.verify.forms import closest
-from remap.verify.inputs import Feed
-from remap.verify.keras_side import KerasSide, run_keras
-from remap.verify.order import in_order
-from remap.verify.outputs import compare_outputs
-from remap.verify.rows import Row, compare_call
-from remap.verify.trace import Recorder, Trace
+from remap.verifying.difference import Tolerance
+from remap.verifying.forms import closest
+from remap.verifying.inputs import Feed
+from remap.verifying.keras_side import KerasSide, run_keras
+from remap.verifying.order import in_order
+from remap.verifying.outputs import compare_outputs
+from remap.verifying.rows import Row, compare_call
+from remap.verifying.trace import Recorder, Trace
 
 Key = tuple[str, int]
 """A layer's path, and how many of its calls came before."""

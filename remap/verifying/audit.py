@@ -8,9 +8,9 @@ from typing import Any
 
 from remap.planning.plan import Plan
 from remap.target.inventory import Inventory, Layer
-from remap.verify.alignment import align
-from remap.verify.reference import Module
-from remap.verify.settings import keras_window, torch_epsilon, torch_pads, torch_window, zero_padding
+from remap.verifying.alignment import align
+from remap.verifying.reference import Module
+from remap.verifying.settings import keras_window, torch_epsilon, torch_pads, torch_window, zero_padding
 
 
 @dataclass(frozen=True, slots=True)

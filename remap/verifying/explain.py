@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 
 from remap.planning.plan import Plan
-from remap.verify.audit import Disagreement
-from remap.verify.difference import Tolerance
-from remap.verify.forms import closest
-from remap.verify.keras_side import KerasSide
-from remap.verify.rows import Row
-from remap.verify.site import Site, Step, find_site
-from remap.verify.trace import Trace
+from remap.verifying.audit import Disagreement
+from remap.verifying.difference import Tolerance
+from remap.verifying.forms import closest
+from remap.verifying.keras_side import KerasSide
+from remap.verifying.rows import Row
+from remap.verifying.site import Site, Step, find_site
+from remap.verifying.trace import Trace
 
 Blame = Literal["model", "weights", "torch", "unknown"]
 
@@ -93,7 +93,7 @@ def explain(
         tolerance: How far values may be apart.
         audit: Settings that disagree, for a suspicion that cannot be proved.
     """
-    from remap.verify.causes import all_trials
+    from remap.verifying.causes import all_trials
 
     site = find_site(row, known, torch, side, plan, tolerance)
     for trial in all_trials(site):

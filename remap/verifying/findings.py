@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from remap.errors import TargetError
 from remap.planning.plan import Plan
-from remap.verify.alone import Key, run_alone
-from remap.verify.audit import Disagreement
-from remap.verify.difference import Tolerance
-from remap.verify.explain import Finding, explain
-from remap.verify.keras_side import KerasSide
-from remap.verify.reference import Reference
-from remap.verify.rows import Row
-from remap.verify.trace import Trace
+from remap.verifying.alone import Key, run_alone
+from remap.verifying.audit import Disagreement
+from remap.verifying.difference import Tolerance
+from remap.verifying.explain import Finding, explain
+from remap.verifying.keras_side import KerasSide
+from remap.verifying.reference import Reference
+from remap.verifying.rows import Row
+from remap.verifying.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)

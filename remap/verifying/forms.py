@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from remap.verify.difference import Difference, difference
+from remap.verifying.difference import Difference, difference
 
 
 def forms(array: np.ndarray, shape: tuple[int, ...], parts: bool = False) -> Iterator[np.ndarray]:

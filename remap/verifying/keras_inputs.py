@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from remap.target.layers import kind_of, walk
-from remap.verify.inputs import Feed, KerasInput
+from remap.verifying.inputs import Feed, KerasInput
 
 
 def keras_inputs(model: Any) -> list[KerasInput] | None:

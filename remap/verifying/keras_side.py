@@ -17,9 +17,9 @@ from remap.target.keras_model import build_model
 from remap.target.layers import kind_of, settings_of
 from remap.target.spec import ModelSource
 from remap.target.survey import Survey
-from remap.verify.inputs import Feed
-from remap.verify.keras_inputs import call_model
-from remap.verify.trace import Recorder, Trace, flatten
+from remap.verifying.inputs import Feed
+from remap.verifying.keras_inputs import call_model
+from remap.verifying.trace import Recorder, Trace, flatten
 
 ACTIVATED = ("Dense", "Conv", "Separable", "Depthwise", "EinsumDense")
 """Layers that end in an activation of their own, which is looked at as a layer of its own."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from remap.verify.trace import Recorder, Trace
+from remap.verifying.trace import Recorder, Trace
 
 
 class NoiseRecorder(Recorder):
@@ -14,7 +14,7 @@ class NoiseRecorder(Recorder):
 
     Args:
         single: The run in single precision.
-        to_numpy: See :class:`~remap.verify.trace.Recorder`.
+        to_numpy: See :class:`~remap.verifying.trace.Recorder`.
         is_tensor: Likewise.
         version: Likewise.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from remap.verify.difference import Tolerance
-from remap.verify.rows import Row, compare_values, last_depth
-from remap.verify.trace import Trace
+from remap.verifying.difference import Tolerance
+from remap.verifying.rows import Row, compare_values, last_depth
+from remap.verifying.trace import Trace
 
 
 def compare_outputs(torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Row]:

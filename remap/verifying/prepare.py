@@ -15,16 +15,16 @@ from remap.checkpoint.tensor import Checkpoint
 from remap.errors import UsageError
 from remap.planning.plan import Plan
 from remap.rules.rulefile import RuleFile
-from remap.verify.inputs import Feed, InputSpec, draw, parse_input, settle_inputs, to_keras
-from remap.verify.keras_inputs import keras_inputs
-from remap.verify.keras_side import KerasSide
-from remap.verify.recording import load_recording
-from remap.verify.reference import Module, Reference
+from remap.verifying.inputs import Feed, InputSpec, draw, parse_input, settle_inputs, to_keras
+from remap.verifying.keras_inputs import keras_inputs
+from remap.verifying.keras_side import KerasSide
+from remap.verifying.recording import load_recording
+from remap.verifying.reference import Module, Reference
 
 
 def open_network(torch: Any, args: Mapping[str, object] | None) -> Any:
     """The network that a TORCH argument names; a copy of one that is live already."""
-    from remap.verify.torch_source import load_network
+    from remap.verifying.torch_source import load_network
 
     return load_network(torch, dict(args or {})) if isinstance(torch, str) else copy.deepcopy(torch).eval()
 
@@ -36,7 +36,7 @@ def title_of(torch: Any) -> str:
 
 def modules_in(network: Any) -> dict[str, Module]:
     """Every module of a network by path."""
-    from remap.verify.torch_side import modules_of
+    from remap.verifying.torch_side import modules_of
 
     return modules_of(network)
 
@@ -102,7 +102,7 @@ def ran(
     odd_size: bool,
 ) -> Reference:
     """The network with the checkpoint's weights, run on inputs that the Keras model takes too."""
-    from remap.verify.torch_source import load_weights
+    from remap.verifying.torch_source import load_weights
 
     load_weights(network, plan.checkpoint, [ignored.name for ignored in plan.ignored])
     model = keras_inputs(side.model)
@@ -115,7 +115,7 @@ def reference_on(
     network: Any, title: str, feeds: list[Feed], other: list[Feed], float64: bool, calibrate: bool, seed: int
 ) -> Reference:
     """A run of a network, calibrated first where that is asked for."""
-    from remap.verify.torch_side import calibrated, reference_of
+    from remap.verifying.torch_side import calibrated, reference_of
 
     statistics: Mapping[str, np.ndarray] = {}
     if calibrate:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from remap.errors import CheckpointError
-from remap.verify.inputs import Feed
-from remap.verify.reference import Module, Reference
-from remap.verify.trace import Call, Trace
+from remap.verifying.inputs import Feed
+from remap.verifying.reference import Module, Reference
+from remap.verifying.trace import Call, Trace
 
 FORMAT = 1
 KEY = "remap.recording"

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from remap.verify.inputs import Feed
-from remap.verify.trace import Trace
+from remap.verifying.inputs import Feed
+from remap.verifying.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Module:
 
     Args:
         kind: Its class.
-        settings: What it is set to, as :func:`remap.verify.torch_calls.module_settings` tells.
+        settings: What it is set to, as :func:`remap.verifying.torch_calls.module_settings` tells.
         tensors: Names of all its tensors, those of its submodules included, relative to it.
     """
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from remap.checking.compare import as_numpy
 from remap.target.framework import import_keras
-from remap.verify.keras_side import ACTIVATED, attribute
+from remap.verifying.keras_side import ACTIVATED, attribute
 
 
 def rerun(

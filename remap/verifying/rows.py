@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from remap.planning.plan import Assignment
-from remap.verify.difference import Difference, Tolerance, largest_of
-from remap.verify.forms import closest
-from remap.verify.order import in_order
-from remap.verify.trace import Trace
+from remap.verifying.difference import Difference, Tolerance, largest_of
+from remap.verifying.forms import closest
+from remap.verifying.order import in_order
+from remap.verifying.trace import Trace
 
 Outcome = Literal["equal", "differs", "not compared"]
 

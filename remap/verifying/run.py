@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from remap.checking.compare import as_numpy
 from remap.checkpoint.memory import from_state_dict
 from remap.checkpoint.open import open_checkpoint
 from remap.checkpoint.tensor import Checkpoint
@@ -19,21 +20,30 @@ from remap.planning.params import Scalar
 from remap.planning.plan import Plan
 from remap.rules.load import load_rules
 from remap.rules.rulefile import RuleFile
-from remap.target.keras_model import inventory_of
+from remap.target.keras_model import identify, inventory_of
 from remap.target.spec import ModelSource, load_model_builder
-from remap.verify.alignment import align
-from remap.verify.audit import Disagreement, audit
-from remap.verify.difference import Tolerance
-from remap.verify.findings import find
-from remap.verify.inputs import Feed, InputSpec, draw, settle_inputs
-from remap.verify.keras_side import KerasSide, build_side, precision, run_keras
-from remap.verify.outputs import compare_outputs
-from remap.verify.prepare import modules_in, open_network, opened, parsed_inputs, ran, recorded, reference_on, title_of
-from remap.verify.recording import is_recording, load_recording
-from remap.verify.reference import Reference
-from remap.verify.rows import Row, compare_layers
-from remap.verify.verified import Sight, Verified
-from remap.verify.weights import put_weights
+from remap.verifying.alignment import align
+from remap.verifying.audit import Disagreement, audit
+from remap.verifying.difference import Tolerance
+from remap.verifying.findings import find
+from remap.verifying.inputs import Feed, InputSpec, draw, settle_inputs
+from remap.verifying.keras_side import KerasSide, build_side, precision, run_keras
+from remap.verifying.outputs import compare_outputs
+from remap.verifying.prepare import (
+    modules_in,
+    open_network,
+    opened,
+    parsed_inputs,
+    ran,
+    recorded,
+    reference_on,
+    title_of,
+)
+from remap.verifying.recording import is_recording, load_recording
+from remap.verifying.reference import Reference
+from remap.verifying.rows import Row, compare_layers
+from remap.verifying.verified import Sight, Verified
+from remap.verifying.weights import put_weights
 
 Rules = str | Path | RuleFile
 
@@ -53,6 +63,7 @@ def verify(
     calibrate: bool = False,
     odd_size: bool = False,
     weights: str | Path | None = None,
+    as_it_is: bool = False,
     params: Mapping[str, Scalar] | None = None,
     torch_args: Mapping[str, object] | None = None,
     allow_code: bool = False,
@@ -64,15 +75,16 @@ def verify(
         checkpoint: The checkpoint.
         model: The Keras model: ``package.module:callable``, ``file.py:callable``, ``.keras`` ...
         torch: The PyTorch model: likewise, a TorchScript file, a ``.pt2`` file, a recording, or a live module.
-        inputs: See :func:`remap.verify.inputs.parse_input`; inferred from the Keras model where left out.
+        inputs: See :func:`remap.verifying.inputs.parse_input`; inferred from the Keras model where left out.
         samples: Size of the batch, where a shape is inferred.
         seed: For drawing inputs.
-        atol: Absolute tolerance, instead of :class:`remap.verify.difference.Tolerance`'s own.
+        atol: Absolute tolerance, instead of :class:`remap.verifying.difference.Tolerance`'s own.
         rtol: Tolerance relative to the largest value, likewise.
         float64: Whether both sides compute in double precision.
         calibrate: Whether a copy of the PyTorch model takes BatchNorm statistics of real activations first.
         odd_size: Whether images get an odd size, at which asymmetric and symmetric padding coincide.
         weights: A Keras weights file to load, instead of assigning what the rules make of the checkpoint.
+        as_it_is: Whether the Keras model holds its weights already.
         params: Values for the rule file's parameters.
         torch_args: Arguments of the callable that ``torch`` names.
         allow_code: Whether the rule file may call functions of the user's.
@@ -85,10 +97,14 @@ def verify(
     source = opened(checkpoint, file)
     network = None if is_recording(title_of(torch)) else open_network(torch, torch_args)
     keras_source = model if isinstance(model, ModelSource) else load_model_builder(str(model))
-    plan = _plan(file, source, keras_source, params, allow_code)
+    if as_it_is and float64:
+        raise UsageError("a live model has the precision it has", fix="give the function that builds it")
     tolerance = Tolerance(atol, rtol, float64)
+    settings: dict[str, Any] = {"params": params, "allow_code": allow_code}
     with precision(float64):
         side = build_side(keras_source)
+        fresh = side if weights is None and not float64 and not keras_source.spec.endswith(".keras") else None
+        plan = _plan(file, source, keras_source, fresh, settings)
         if network is None:
             changed = bool(inputs) or odd_size
             reference = recorded(Path(torch), side, changed=changed, calibrate=calibrate, float64=float64)
@@ -98,8 +114,9 @@ def verify(
                 samples=samples, seed=seed, float64=float64, calibrate=calibrate, odd_size=odd_size,
             )  # fmt: skip
         if reference.calibrated:
-            plan = _plan(file, _with(source, reference.calibrated), keras_source, params, allow_code)
-        checked = put_weights(plan, side, Path(weights) if weights is not None else None)
+            plan = _plan(file, _with(source, reference.calibrated), keras_source, fresh, settings)
+        network = None  # its weights are not needed any more
+        checked = put_weights(plan, side, Path(weights) if weights is not None else None, as_it_is)
         run_keras(side, reference.feeds, keras_source.spec)
         found = _compared(plan, reference, side, tolerance)
         found = replace(found, weights=checked, keras=keras_source.spec)
@@ -146,7 +163,8 @@ def static_audit(
         plan = rules
     else:
         file = rules if isinstance(rules, RuleFile) else load_rules(rules)
-        plan = _plan(file, opened(checkpoint, file), keras_source, params, allow_code)
+        settings = {"params": params, "allow_code": allow_code}
+        plan = _plan(file, opened(checkpoint, file), keras_source, None, settings)
     return Verified(
         plan, title_of(torch), keras_source.spec, audit=audit(plan, modules), seconds=time.perf_counter() - started
     )  # fmt: skip
@@ -154,7 +172,7 @@ def static_audit(
 
 def record(
     torch: Any,
-    checkpoint: str | Path,
+    checkpoint: Any,
     inputs: Sequence[str | InputSpec],
     *,
     seed: int = 0,
@@ -162,7 +180,7 @@ def record(
     calibrate: bool = False,
     torch_args: Mapping[str, object] | None = None,
 ) -> Reference:
-    """Run the PyTorch side alone, to be saved with :func:`remap.verify.recording.save_recording`.
+    """Run the PyTorch side alone, to be saved with :func:`remap.verifying.recording.save_recording`.
 
     Args:
         torch: See :func:`verify`.
@@ -173,14 +191,15 @@ def record(
         calibrate: See :func:`verify`.
         torch_args: See :func:`verify`.
     """
-    from remap.verify.torch_source import load_weights
+    from remap.verifying.torch_source import load_weights
 
     specs = parsed_inputs(inputs)
     if not specs:
         raise UsageError("the inputs of a recording must be given", fix="--input float32[1,3,224,224]")
     settled = settle_inputs(specs, None)
     network = open_network(torch, torch_args)
-    load_weights(network, open_checkpoint(checkpoint), lenient=True)
+    source = checkpoint if isinstance(checkpoint, Checkpoint) else open_checkpoint(checkpoint)
+    load_weights(network, source, lenient=True)
     return reference_on(
         network,
         title_of(torch),
@@ -193,14 +212,24 @@ def record(
 
 
 def _plan(
-    file: RuleFile, source: Checkpoint, model: ModelSource, params: Mapping[str, Scalar] | None, allow_code: bool
+    file: RuleFile, source: Checkpoint, model: ModelSource, fresh: KerasSide | None, settings: Mapping[str, Any]
 ) -> Plan:
+    """The plan; a fresh model at hand is looked at, rather than built once more."""
     from remap.checking.model import initial_values
 
-    inventory = inventory_of(model)
-    return make_plan(
-        file, source, inventory, params=params, allow_code=allow_code, initial=initial_values(model, inventory)
-    )  # fmt: skip
+    if fresh is None:
+        inventory = inventory_of(model)
+        return make_plan(file, source, inventory, initial=initial_values(model, inventory), **settings)
+    inventory = inventory_of(fresh.model, model.spec)
+    live = identify(fresh.model, inventory)
+    held: dict[str, np.ndarray] = {}
+
+    def initial(variable: Any) -> np.ndarray:
+        if variable.path not in held:
+            held[variable.path] = np.array(as_numpy(live[variable.path]))
+        return held[variable.path]
+
+    return make_plan(file, source, inventory, initial=initial, **settings)
 
 
 def _with(source: Checkpoint, changed: Mapping[str, np.ndarray]) -> Checkpoint:

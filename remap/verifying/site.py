@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from remap.planning.plan import Plan
-from remap.verify.difference import Difference, Tolerance, largest_of
-from remap.verify.forms import closest
-from remap.verify.keras_side import ACTIVATION, KerasSide
-from remap.verify.rerun import rerun
-from remap.verify.rows import Row, last_depth
-from remap.verify.trace import Call, Trace
+from remap.verifying.difference import Difference, Tolerance, largest_of
+from remap.verifying.forms import closest
+from remap.verifying.keras_side import ACTIVATION, KerasSide
+from remap.verifying.rerun import rerun
+from remap.verifying.rows import Row, last_depth
+from remap.verifying.trace import Call, Trace
 
 LONGEST = 60
 """A chain of Keras calls longer than this is not walked back."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from remap.verify.reference import Module
-from remap.verify.torch_calls import function_settings
-from remap.verify.trace import Recorder, Trace
+from remap.verifying.reference import Module
+from remap.verifying.torch_calls import function_settings
+from remap.verifying.trace import Recorder, Trace
 
 
 def interpret(torch: Any, network: Any, recorder: Recorder) -> Callable[..., Any]:

@@ -1,6 +1,6 @@
 """Running the PyTorch network, with a look at every module and function on the way.
 
-Together with :mod:`remap.verify.torch_source` the only place where the check imports PyTorch.
+Together with :mod:`remap.verifying.torch_source` the only place where the check imports PyTorch.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 
 from remap.errors import TargetError
 from remap.target.framework import import_module
-from remap.verify.inputs import Feed
-from remap.verify.noise import NoiseRecorder
-from remap.verify.reference import Module, Reference
-from remap.verify.torch_calls import function_name, function_settings, module_settings
-from remap.verify.torch_export import exported_modules, interpret
-from remap.verify.trace import Recorder, Trace, flatten
+from remap.verifying.inputs import Feed
+from remap.verifying.noise import NoiseRecorder
+from remap.verifying.reference import Module, Reference
+from remap.verifying.torch_calls import function_name, function_settings, module_settings
+from remap.verifying.torch_export import exported_modules, interpret
+from remap.verifying.trace import Recorder, Trace, flatten
 
 CALIBRATION_SAMPLES = 4
 """Enough that a BatchNorm on a 1x1 map has a variance."""

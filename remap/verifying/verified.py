@@ -7,9 +7,9 @@ from typing import Literal
 
 from remap.checking.compare import Checked
 from remap.planning.plan import Plan
-from remap.verify.audit import Disagreement
-from remap.verify.explain import Finding
-from remap.verify.rows import Row
+from remap.verifying.audit import Disagreement
+from remap.verifying.explain import Finding
+from remap.verifying.rows import Row
 
 Verdict = Literal["equal", "nearly", "differ", "blind", "weights", "audited"]
 

@@ -10,21 +10,24 @@ from remap.checking.compare import Checked, compare, planned_array
 from remap.errors import CheckError, UsageError
 from remap.planning.plan import Plan
 from remap.target.keras_model import identify
-from remap.verify.keras_side import KerasSide
+from remap.verifying.keras_side import KerasSide
 
 
-def put_weights(plan: Plan, side: KerasSide, file: Path | None) -> Checked:
+def put_weights(plan: Plan, side: KerasSide, file: Path | None, as_it_is: bool = False) -> Checked:
     """Give a fresh model its weights and read them back.
 
     Args:
         plan: What it should hold.
         side: The model.
         file: A Keras weights file to load; without it the plan's values are assigned.
+        as_it_is: Whether nothing is assigned: the model holds its weights already.
 
     Raises:
         CheckError: Keras does not load the file.
     """
     live = identify(side.model, plan.target)
+    if as_it_is:
+        return compare(plan, live)
     if file is None:
         _assign(plan, live)
     else:

@@ -7,7 +7,7 @@ import torchvision  # noqa: F401  (before TensorFlow)
 from safetensors.torch import save_file
 
 from remap.target.spec import ModelSource
-from remap.verify.run import verify
+from remap.verifying.run import verify
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 import remap
 from remap.report.html import result_page, verified_page
 from remap.target.spec import ModelSource, load_model_builder
-from remap.verify.run import verify
+from remap.verifying.run import verify
 
 PROBE = """<script>
 addEventListener("load", () => {

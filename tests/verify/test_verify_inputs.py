@@ -8,8 +8,8 @@ import pytest
 from keras import layers
 
 from remap.errors import UsageError
-from remap.verify.inputs import InputSpec, KerasInput, draw, odd, parse_input, settle_inputs
-from remap.verify.keras_inputs import keras_inputs
+from remap.verifying.inputs import InputSpec, KerasInput, draw, odd, parse_input, settle_inputs
+from remap.verifying.keras_inputs import keras_inputs
 
 
 @pytest.mark.parametrize(

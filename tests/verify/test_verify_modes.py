@@ -10,7 +10,7 @@ from torch import nn
 from verify_networks import CNN_RULES, TorchCNN, keras_cnn, keras_pooled, pooled, randomise, rules_text
 
 from remap.errors import CheckpointError, TargetError, UsageError
-from remap.verify.run import static_audit
+from remap.verifying.run import static_audit
 
 BN_RULES = rules_text({"0": ("conv", "conv2d"), "1": ("bn", "batch_normalization")})
 POOL_RULES = rules_text({"conv": ("conv", "conv2d"), "head": ("head", "dense")}, ignore=False)

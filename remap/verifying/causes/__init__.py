@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from remap.verify.causes import (
+from remap.verifying.causes import (
     activation,
     attention,
     glue,
@@ -17,8 +17,8 @@ from remap.verify.causes import (
     weights,
     window,
 )
-from remap.verify.explain import Trial
-from remap.verify.site import Site
+from remap.verifying.explain import Trial
+from remap.verifying.site import Site
 
 KINDS = (
     window.trials,

@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from remap.verify.causes.functions import Array, apply, functions_with
-from remap.verify.explain import Trial
-from remap.verify.forms import closest, forms
-from remap.verify.site import Site, Step
+from remap.verifying.causes.functions import Array, apply, functions_with
+from remap.verifying.explain import Trial
+from remap.verifying.forms import closest, forms
+from remap.verifying.site import Site, Step
 
 
 def trials(site: Site) -> Iterator[Trial]:

@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from remap.verify.causes.softmax import PLAIN, SCALES, Variant, attention, masks_of, split, variants
-from remap.verify.explain import Blame, Trial
-from remap.verify.rerun import arrays_of
-from remap.verify.site import Site, Step
+from remap.verifying.causes.softmax import PLAIN, SCALES, Variant, attention, masks_of, split, variants
+from remap.verifying.explain import Blame, Trial
+from remap.verifying.rerun import arrays_of
+from remap.verifying.site import Site, Step
 
 Arrays = tuple[np.ndarray, ...]
 PROJECTIONS = ("query", "key", "value")

@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from remap.verify.explain import Trial
-from remap.verify.forms import closest
-from remap.verify.site import Site
+from remap.verifying.explain import Trial
+from remap.verifying.forms import closest
+from remap.verifying.site import Site
 
 
 def trials(site: Site) -> Iterator[Trial]:

@@ -8,10 +8,10 @@ from itertools import permutations
 
 import numpy as np
 
-from remap.verify.explain import Trial
-from remap.verify.rerun import arrays_of, rerun
-from remap.verify.settings import torch_epsilon
-from remap.verify.site import Site, Step
+from remap.verifying.explain import Trial
+from remap.verifying.rerun import arrays_of, rerun
+from remap.verifying.settings import torch_epsilon
+from remap.verifying.site import Site, Step
 
 VECTORS = ("gamma", "beta", "moving_mean", "moving_variance")
 STATISTICS = ("moving_mean", "moving_variance")

@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from remap.verify.causes import window
-from remap.verify.explain import Trial
-from remap.verify.forms import closest
-from remap.verify.site import Site
+from remap.verifying.causes import window
+from remap.verifying.explain import Trial
+from remap.verifying.forms import closest
+from remap.verifying.site import Site
 
 INSIDE = ("Rescaling", "Normalization")
 

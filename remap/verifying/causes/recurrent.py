@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from remap.target.framework import import_keras
-from remap.verify.explain import Trial
-from remap.verify.keras_side import attribute
-from remap.verify.rerun import arrays_of, rerun
-from remap.verify.site import Site, Step
+from remap.verifying.explain import Trial
+from remap.verifying.keras_side import attribute
+from remap.verifying.rerun import arrays_of, rerun
+from remap.verifying.site import Site, Step
 
 GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}
 ORDER = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "SimpleRNN": (0,)}

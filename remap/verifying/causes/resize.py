@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from remap.verify.explain import Trial
-from remap.verify.site import Site, Step
+from remap.verifying.explain import Trial
+from remap.verifying.site import Site, Step
 
 WORDS = {
     "bilinear": "bilinear interpolation",

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from remap.verify.causes.functions import softmax
-from remap.verify.site import Step
+from remap.verifying.causes.functions import softmax
+from remap.verifying.site import Step
 
 Scale = Callable[[int, int], float]
 SCALES: dict[str, Scale] = {

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from remap.verify.explain import Trial
-from remap.verify.rerun import arrays_of, rerun
-from remap.verify.settings import keras_crops, keras_window, pairs_of, per_axis, torch_crops, torch_window
-from remap.verify.site import Site, Step
+from remap.verifying.explain import Trial
+from remap.verifying.rerun import arrays_of, rerun
+from remap.verifying.settings import keras_crops, keras_window, pairs_of, per_axis, torch_crops, torch_window
+from remap.verifying.site import Site, Step
 
 _HINT = "padding='valid' and a Cropping layer after it give PyTorch's padding; output_padding adds at the end"
 

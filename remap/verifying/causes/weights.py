@@ -9,9 +9,9 @@ from itertools import permutations
 import numpy as np
 
 from remap.checking.compare import planned_array
-from remap.verify.explain import Trial
-from remap.verify.rerun import arrays_of, rerun
-from remap.verify.site import Site, Step
+from remap.verifying.explain import Trial
+from remap.verifying.rerun import arrays_of, rerun
+from remap.verifying.site import Site, Step
 
 HINT = "mend the layout of the rule"
 
