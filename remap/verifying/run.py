@@ -97,8 +97,9 @@ def verify(
     source = opened(checkpoint, file)
     network = None if is_recording(title_of(torch)) else open_network(torch, torch_args)
     keras_source = model if isinstance(model, ModelSource) else load_model_builder(str(model))
-    if as_it_is and float64:
-        raise UsageError("a live model has the precision it has", fix="give the function that builds it")
+    if as_it_is and (float64 or weights is not None):
+        asked = "double precision" if float64 else "a weights file"
+        raise UsageError("a live model is taken as it is", found=asked, fix="give the function that builds it")
     tolerance = Tolerance(atol, rtol, float64)
     settings: dict[str, Any] = {"params": params, "allow_code": allow_code}
     with precision(float64):
