@@ -82,6 +82,7 @@ def _sizes(names: str, *rows: tuple) -> list[dict]:
 
 _ENCODER = "num_hidden_layers hidden_size num_attention_heads intermediate_size"
 _DECODER = f"vocab_size {_ENCODER} num_key_value_heads head_dim tie_word_embeddings"
+_QWEN_VISION = {"depth": 27, "hidden_size": 1152, "num_heads": 16, "intermediate_size": 4304}
 _TABLE: list[tuple[str, str, str, list[dict], dict]] = [
     ("bert", "BertForPreTraining", "BertConfig",
      _sizes(_ENCODER, (2, 128, 2, 512), (12, 768, 12, 3072), (24, 1024, 16, 4096)), {}),
@@ -152,6 +153,22 @@ _TABLE: list[tuple[str, str, str, list[dict], dict]] = [
                        "intermediate_size": 4096, "vocab_size": 901629, "projection_dim": 1024},
        "vision_config": {"num_hidden_layers": 32, "hidden_size": 1280, "num_attention_heads": 16, "image_size": 224,
                          "intermediate_size": 5120, "patch_size": 14, "projection_dim": 1024}}], {}),
+    ("qwen3_5", "Qwen3_5ForConditionalGeneration", "Qwen3_5Config",
+     [{"text_config": {"hidden_size": 1024, "num_hidden_layers": 24, "intermediate_size": 3584, "head_dim": 256,
+                       "num_attention_heads": 8, "num_key_value_heads": 2, "vocab_size": 248320,
+                       "linear_num_value_heads": 16},
+       "vision_config": {"depth": 12, "hidden_size": 768, "num_heads": 12, "intermediate_size": 3072,
+                         "out_hidden_size": 1024}, "tie_word_embeddings": True},
+      {"text_config": {"hidden_size": 4096, "num_hidden_layers": 32, "intermediate_size": 12288, "head_dim": 256,
+                       "num_attention_heads": 16, "num_key_value_heads": 4, "vocab_size": 248320,
+                       "linear_num_value_heads": 32},
+       "vision_config": {**_QWEN_VISION, "out_hidden_size": 4096}, "tie_word_embeddings": False}], {}),
+    ("qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration", "Qwen3_5MoeConfig",
+     [{"text_config": {"hidden_size": 2048, "num_hidden_layers": 40, "num_attention_heads": 16, "head_dim": 256,
+                       "num_key_value_heads": 2, "vocab_size": 248320, "num_experts": 256,
+                       "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512,
+                       "linear_num_value_heads": 32},
+       "vision_config": {**_QWEN_VISION, "out_hidden_size": 2048}, "tie_word_embeddings": False}], {}),
 ]  # fmt: skip
 
 MEMBERS = [Member(rules, name) for rules, names in OTHERS.items() for name in names] + [
