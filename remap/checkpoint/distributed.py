@@ -155,6 +155,11 @@ def _assemble(name: str, size: tuple[int, ...], chunks: list[Chunk], blobs: dict
             "chunks of a tensor differ in dtype", where=f"{name!r:.200}", found=f"{sorted(map(str, dtypes))}"
         )
     dtype = dtypes.pop()
+    nbytes, room = prod(size) * dtype.itemsize, sum(record.storage.nbytes for _, record in records)
+    if nbytes > max(room, contents.MAX_EXPANSION):
+        raise CheckpointError(
+            "tensor of an absurd shape", where=f"{name!r:.200}", found=f"shape {size!r:.200} over {room} bytes"
+        )
     storage = rendered(_joined(size, records), dtype.itemsize, f"{len(chunks)} chunks of {name}")
     return stored(storage, dtype, size, name)
 
