@@ -10,10 +10,11 @@ import numpy as np
 
 from remap.dtypes import from_numpy_file
 from remap.planning.plan import Plan
+from remap.target.framework import import_module, prepare_process
 from remap.target.keras_model import build_model, identify
+from remap.target.live import is_keras2
+from remap.target.saved_model import Exported
 from remap.target.spec import ModelSource
-
-VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class Arrays(Mapping[str, Any]):
@@ -51,17 +52,17 @@ def read_back(plan: Plan, path: Path, format: str, source: ModelSource) -> Mappi
         return Arrays({name: name for name in archive.files}, lambda name: from_numpy_file(archive[name]))
     if format == "tf_name":
         return _tensorflow(path, {assignment.name: assignment.name for assignment in plan.assignments})
-    if format == "tf_object":
-        variables = [assignment.variable for assignment in plan.assignments]
-        return _tensorflow(path, {v.path: f"{v.tf_object}{VALUE}" for v in variables if v is not None})
     model = build_model(source)
-    model.load_weights(str(path))
+    if format == "tf_object" and not is_keras2(model):
+        root = model.loaded if isinstance(model, Exported) else model
+        # The root serves every model, and what an optimizer would miss is no matter of the file.
+        import_module("tensorflow").train.Checkpoint(root).restore(str(path)).expect_partial()
+    else:
+        model.load_weights(str(path))
     return identify(model, plan.target)
 
 
 def _tensorflow(path: Path, keys: Mapping[str, str]) -> Arrays:
-    from remap.target.framework import import_module, prepare_process
-
     prepare_process()
     reader = import_module("tensorflow").train.load_checkpoint(str(path))
     there = reader.get_variable_to_shape_map()

@@ -11,6 +11,9 @@ import msgspec
 from remap.errors import TargetError
 
 FORMAT = 1
+UNTOLD = "the inventory does not tell"
+EXPORTED = "exported"
+"""The kind of a SavedModel that is no Keras model: variables without layers."""
 
 
 class Layer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,7 +65,9 @@ class Variable(msgspec.Struct, frozen=True, omit_defaults=True):
             where Keras stores it twice.
         legacy_h5: Top-level layer and weight name in the legacy ``.h5`` layout, None if it has no place there.
         legacy_copies: Further places in the legacy layout, for what two top-level layers share.
-        tf_object: Its key in an object-based TensorFlow checkpoint of the model alone, None if not tracked.
+        tf_object: Its key in an object-based TensorFlow checkpoint of the model alone, None if TensorFlow does not
+            track it there.
+        tf_copies: Keys of its copies there, which an export of Keras 3 has.
     """
 
     path: str
@@ -75,6 +80,7 @@ class Variable(msgspec.Struct, frozen=True, omit_defaults=True):
     legacy_h5: tuple[str, str] | None = None
     legacy_copies: tuple[LegacyCopy, ...] = ()
     tf_object: str | None = None
+    tf_copies: tuple[str, ...] = ()
 
 
 class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,10 +90,11 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
         model: Where it came from: ``keras.applications:ResNet50``.
         variables: In the order of Keras's legacy layout: that order is what a legacy ``.h5`` is read by.
         layers: Every layer, in the model's order.
-        kind: ``functional``, ``sequential`` or ``subclassed``.
-        keras_version: Version that the inventory was taken with.
+        kind: ``functional``, ``sequential``, ``subclassed``, or :data:`EXPORTED`.
+        keras_version: Version that the inventory was taken with; empty for what is no Keras model.
         legacy_layers: Top-level layers in order, the weightless included, as the legacy layout lists them.
         notes: What its reader should know about how it was taken, one sentence each.
+        tf_unknown: Why it is not known what TensorFlow tracks; empty where it is.
     """
 
     model: str
@@ -97,7 +104,13 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
     keras_version: str
     legacy_layers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    tf_unknown: str = UNTOLD
     format: int = FORMAT
+
+    @property
+    def is_keras2(self) -> bool:
+        """Whether the model is one of tf_keras."""
+        return self.keras_version.startswith("2.")
 
     def legacy_groups(self) -> dict[str, list[tuple[str, Variable]]]:
         """The legacy ``.h5`` layout: layer name -> its weights by name, all in the order that Keras reads.

@@ -14,9 +14,11 @@ from remap.target.h5_paths import datasets_of
 from remap.target.inventory import Inventory, Layer, Variable
 from remap.target.layers import graph_inputs, is_model, kind_of, settings_of
 from remap.target.lazy import is_lazy, without_weights
-from remap.target.live import checkpoint_keys, clear_sessions, dtype_name, framework_of, is_keras2, path_of, value_of
+from remap.target.live import clear_sessions, dtype_name, framework_of, path_of, value_of
+from remap.target.saved_model import Exported, exported_inventory, identify_exported
 from remap.target.spec import ModelSource, checked_model
 from remap.target.survey import Survey
+from remap.target.tracking import tracking_of
 
 
 def inventory_of(source: ModelSource | Callable[[], Any] | Any, name: str = "") -> Inventory:
@@ -70,6 +72,8 @@ def identify(model: Any, inventory: Inventory | None = None) -> dict[str, Any]:
     Raises:
         TargetError: The model is not the one of the inventory: a variable has no counterpart, or another shape.
     """
+    if isinstance(model, Exported):
+        return identify_exported(model, inventory)
     survey = Survey(checked_model(model, inventory.model if inventory else ""))
     if inventory is None:
         return dict(zip(survey.paths, survey.variables, strict=True))
@@ -125,9 +129,11 @@ def _inventory(
     notes: tuple[str, ...] = (),
     assigned: Callable[[Any], Any] = lambda variable: None,
 ) -> Inventory:
+    if isinstance(model, Exported):
+        return exported_inventory(model, name)
     survey = Survey(model)
     keras = framework_of(model)
-    keys = checkpoint_keys(model) if is_keras2(model) else {}
+    tracking = tracking_of(model)
     h5_places = _h5_places(survey, name)
     variables = [
         Variable(
@@ -140,7 +146,7 @@ def _inventory(
             weights_h5=tuple(h5_places[id(variable)]),
             legacy_h5=legacy.first,
             legacy_copies=tuple(legacy.copies),
-            tf_object=keys.get(id(variable)),
+            tf_object=tracking.keys.get(id(variable)),
         )
         for variable, path, place, owner, legacy in zip(
             survey.variables, survey.paths, survey.addresses, survey.owners, survey.legacy, strict=True
@@ -154,6 +160,7 @@ def _inventory(
         keras_version=keras.__version__,
         legacy_layers=survey.top_level_names(),
         notes=(*notes, *_doubts(survey)),
+        tf_unknown=tracking.unknown,
     )
 
 

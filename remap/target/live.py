@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from typing import Any
 
 import numpy as np
@@ -50,28 +49,3 @@ def value_of(variable: Any) -> np.ndarray:
     if hasattr(variable, "path"):
         return np.asarray(sys.modules["keras"].ops.convert_to_numpy(variable))
     return np.asarray(variable.numpy())
-
-
-def checkpoint_keys(model: Any) -> dict[int, str]:
-    """For each variable of a tf_keras model (by ``id``), its key in an object-based TensorFlow checkpoint.
-
-    The key is the shortest way to it over the objects that TensorFlow tracks, ``layer_with_weights-0/kernel``, with
-    ``.`` and ``/`` inside of names escaped as TensorFlow does, and without the ending that all keys have.
-    """
-    import tensorflow as tf
-
-    view = tf.train.TrackableView(model)
-    keys: dict[int, str] = {id(model): ""}
-    found: dict[int, str] = {}
-    waiting: deque[Any] = deque([model])
-    while waiting:
-        holder = waiting.popleft()
-        for name, child in view.children(holder).items():
-            if id(child) in keys:
-                continue
-            escaped = name.replace(".", "..").replace("/", ".S")
-            keys[id(child)] = f"{keys[id(holder)]}/{escaped}".lstrip("/")
-            waiting.append(child)
-            if isinstance(child, tf.Variable):
-                found[id(child)] = keys[id(child)]
-    return found

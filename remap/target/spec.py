@@ -1,4 +1,5 @@
-"""From the user's MODEL (``package.module:callable``, ``file.py:callable``, ``.keras``, ``.json``) to a builder."""
+"""From the user's MODEL (``package.module:callable``, ``file.py:callable``, ``.keras``, ``.json``, SavedModel) to a
+builder."""
 
 from __future__ import annotations
 
@@ -20,9 +21,12 @@ from remap.target.framework import (
     import_keras,
 )
 from remap.target.layers import is_model
+from remap.target.saved_model import Exported, is_saved_model, saved_model_builder
 from remap.target.usercode import first_lines, module_from_file, module_named, user_failure
 
-FORMS = "package.module:callable, path/to/file.py:callable, a .keras file, or an architecture .json"
+FORMS = (
+    "package.module:callable, path/to/file.py:callable, a .keras file, an architecture .json, or a SavedModel folder"
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ def load_model_builder(spec: str, args: Mapping[str, object] | None = None) -> M
 
     Args:
         spec: ``package.module:callable`` (a function, a model class or a ready model), ``path/to/file.py:callable``,
-            a ``.keras`` file or an architecture ``.json``. The last two give the architecture alone, not its weights.
+            a ``.keras`` file or an architecture ``.json``, which give the architecture alone, not its weights; or the
+            folder of a SavedModel, see :mod:`remap.target.saved_model`.
         args: Keyword arguments for the callable. Where the callable has a parameter ``weights`` whose default would
             download published weights, it gets ``weights=None`` unless given here.
 
@@ -107,15 +112,15 @@ def load_model_builder(spec: str, args: Mapping[str, object] | None = None) -> M
         raise TargetError(
             "the model file needs the name of a callable", where=spec, expected=f"{spec}:build_model", fix="append it"
         )
+    if path.is_dir() and is_saved_model(path):
+        if args:
+            raise TargetError("a SavedModel takes no arguments", where=spec, found=", ".join(args))
+        return ModelSource(spec, saved_model_builder(path))
     if path.is_dir():
-        raise TargetError("a folder cannot be used as the model", where=spec, found=_kind_of(path), expected=FORMS)
+        raise TargetError("this folder is no model", where=spec, found="no saved_model.pb in it", expected=FORMS)
     if not colon or not attribute:
         raise TargetError("cannot tell which model is meant", where=spec, expected=FORMS)
     return ModelSource(spec, _builder(spec, module_named(spec, location), attribute, args))
-
-
-def _kind_of(folder: Path) -> str:
-    return "a SavedModel" if (folder / "saved_model.pb").exists() else "a folder"
 
 
 def _builder(spec: str, module: ModuleType, attribute: str, args: dict[str, object]) -> Callable[[], Any]:
@@ -203,11 +208,13 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def checked_model(model: Any, spec: str) -> Any:
-    """``model``, if it is a Keras model with weights.
+    """``model``, if it is a Keras model with weights, or a SavedModel.
 
     Raises:
         TargetError: It is something else, or has not been built.
     """
+    if isinstance(model, Exported):
+        return model
     if not is_model(model):
         kind = type(model)
         torch = any(base.__module__.startswith("torch.nn") for base in kind.__mro__)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remap.planning.plan import Plan
+from remap.target.inventory import EXPORTED, Inventory
 from remap.write.fill import Filler
 from remap.write.staging import Staging, check_free
 
@@ -59,12 +60,20 @@ class Job:
         return self.staging.temporary(path)
 
 
-def assign_line(lookup: str) -> str:
-    """The Python that gives every variable of a Keras model its value, looked up by its path without the model's name.
+def assign_line(lookup: str, target: Inventory | None = None) -> str:
+    """The Python that gives every variable of a model its value, looked up by its path without the model's name.
+
+    Args:
+        lookup: The expression that finds a value, ``{}`` where the name stands.
+        target: The model's inventory where it is known: variables of tf_keras have their path in their name, and a
+            SavedModel has no list of its variables.
 
     >>> print(assign_line("weights[{}]"))
     for variable in model.weights:
         variable.assign(weights[variable.path.removeprefix(f"{model.name}/")])
     """
-    name = 'variable.path.removeprefix(f"{model.name}/")'
+    if target is not None and target.kind == EXPORTED:
+        return f"{lookup.format('name')}  # of each variable of the SavedModel, by its name without the ':0'"
+    path = 'variable.name.removesuffix(":0")' if target is not None and target.is_keras2 else "variable.path"
+    name = path + '.removeprefix(f"{model.name}/")'
     return f"for variable in model.weights:\n    variable.assign({lookup.format(name)})"

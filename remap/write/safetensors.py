@@ -55,4 +55,6 @@ def write_safetensors(job: Job) -> None:
 
 def load_line(job: Job) -> str:
     """The lines that load what was written."""
-    return f"from safetensors.numpy import load_file\nweights = load_file({job.quoted})\n" + assign_line("weights[{}]")
+    return f"from safetensors.numpy import load_file\nweights = load_file({job.quoted})\n" + assign_line(
+        "weights[{}]", job.plan.target
+    )

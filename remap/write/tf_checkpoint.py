@@ -1,24 +1,26 @@
 """TensorFlow checkpoints, name-based and object-based, without TensorFlow.
 
 Name-based: read by ``tf.train.load_checkpoint``, ``tf.compat.v1.train.Saver`` and tf_keras. Object-based: read by
-``load_weights`` of tf_keras models, and by no Keras 3 model whole; restoring follows the edges of an object graph, for
+``tf.train.Checkpoint`` and by ``load_weights`` of tf_keras models. Restoring follows the edges of an object graph, for
 which a tree of the keys' own components is enough (tensorflow/core/protobuf/trackable_object_graph.proto).
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from remap.errors import Problem, UsageError
-from remap.planning.plan import Assignment, Plan
-from remap.write.bundle import DTYPES, STRING, BundleEntry, crc32c, field, index_table, string_tensor
+from remap.planning.plan import Assignment
+from remap.target.inventory import EXPORTED, Inventory
+from remap.write.bundle import DTYPES, STRING, BundleEntry, crc32c, index_table, string_tensor
 from remap.write.fill import Region
 from remap.write.job import Job, assign_line
+from remap.write.object_graph import COUNTER, GRAPH, MODEL, VALUE, holds, object_graph
 from remap.write.staging import check_space
 
-GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 CHUNK = 1 << 20
+SHOWN = 12
 
 
 def write_by_name(job: Job) -> None:
@@ -28,97 +30,150 @@ def write_by_name(job: Job) -> None:
         UsageError: TensorFlow has no such element type.
         MissingPackageError: google-crc32c is not installed.
     """
-    _write(job, {found.name: found for found in job.plan.assignments}, None)
+    _write(job, {found.name: found for found in job.plan.assignments}, {})
 
 
 def write_by_object(job: Job) -> None:
     """Write a plan with the object graph of its model.
 
+    The model's variables hang from the root and, unless the model itself has something of that name, from an edge
+    ``model`` too: so one file serves ``tf.train.Checkpoint(model=...)``, ``tf.train.Checkpoint(...)`` and
+    ``load_weights`` of tf_keras.
+
     Raises:
-        UsageError: The model is not known, or TensorFlow does not track all of its variables.
+        UsageError: The model is not known, TensorFlow does not track all of its variables, or one is to be written as
+            another element type than it has.
         MissingPackageError: google-crc32c is not installed.
     """
-    keys = _object_keys(job.plan)
-    _write(job, keys, object_graph(list(keys)))
+    keys = _object_keys(job)
+    extras = {GRAPH: (STRING, *string_tensor(object_graph(list(keys))))}
+    if not holds(keys, COUNTER):
+        extras[COUNTER + VALUE] = (DTYPES["int64"], bytes(8), crc32c()(0, bytes(8)))
+    _write(job, keys, extras)
 
 
 def load_line_by_name(job: Job) -> str:
     """The lines that load what was written."""
     return f"import tensorflow as tf\nreader = tf.train.load_checkpoint({job.quoted})\n" + assign_line(
-        "reader.get_tensor({})"
+        "reader.get_tensor({})", job.plan.target
     )
 
 
 def load_line_by_object(job: Job) -> str:
-    """The line that loads what was written."""
-    return f"model.load_weights({job.quoted}).assert_consumed()"
+    """The lines that load what was written, into a model that is not compiled yet: an optimizer is not in the file."""
+    target = job.plan.target
+    if target is not None and target.kind == EXPORTED:
+        load = f"model = tf.saved_model.load({json.dumps(target.model, ensure_ascii=False)})"
+        return f"import tensorflow as tf\n{load}\ntf.train.Checkpoint(model).restore({job.quoted}).expect_partial()"
+    root = "model" if holds(_object_keys(job), MODEL) else "model=model"
+    restore = f"tf.train.Checkpoint({root}).restore({job.quoted}).assert_consumed()"
+    if target is not None and target.is_keras2:
+        return f"model.load_weights({job.quoted}).assert_existing_objects_matched()  # or: {restore}"
+    return f"import tensorflow as tf\n{restore}"
 
 
-def _object_keys(plan: Plan) -> dict[str, Assignment]:
-    if plan.target is None:
+def _object_keys(job: Job) -> dict[str, Assignment]:
+    """The keys of the checkpoint: one of every variable, and those of its copies.
+
+    Raises:
+        UsageError: A variable has none, or could not be restored from it.
+    """
+    target = job.plan.target
+    if target is None:
         raise UsageError(
             "an object-based checkpoint follows the model's objects, which only the model knows",
             found="no model",
-            fix="give --model or --target, or write a name-based one (--format tf_name)",
+            fix="give --model or --target, or write a name-based one (--format tf-name)",
         )
-    found: dict[str, Assignment] = {}
+    keys: dict[str, Assignment] = {}
     problems = []
-    for assignment in plan.assignments:
-        key = assignment.variable.tf_object if assignment.variable is not None else None
-        if key is not None:
-            found[key + VALUE] = assignment
-        else:
+    for assignment in job.plan.assignments:
+        variable = assignment.variable
+        if variable is None or variable.tf_object is None:
+            raise UsageError(_untracked(job, target))
+        keys |= {key + VALUE: assignment for key in (variable.tf_object, *variable.tf_copies)}
+        if variable.dtype != assignment.dtype.name:
             problems.append(
                 Problem(
-                    "tf.train.Checkpoint does not follow this variable, and would leave it out without a word"
-                    if _is_keras2(plan)
-                    else "tf.train.Checkpoint does not follow Keras 3 models into every layer, and leaves out what it "
-                    "does not find without a word",
+                    "tf.train.Checkpoint does not cast, and this variable has another element type",
                     where=assignment.name,
-                    fix="write .weights.h5, or a name-based checkpoint (--format tf_name), which says how to load it",
+                    found=assignment.dtype.name,
+                    expected=variable.dtype,
+                    fix="leave out --dtype, or write a name-based checkpoint (--format tf-name)",
                 )
             )
     if problems:
         raise UsageError(problems)
-    return found
+    return keys
 
 
-def _is_keras2(plan: Plan) -> bool:
-    return plan.target is not None and plan.target.keras_version.startswith("2.")
+def _untracked(job: Job, target: Inventory) -> Problem:
+    instead = f"write .weights.h5; or write --format tf-name, which these lines load:\n{load_line_by_name(job)}"
+    instead = instead.replace("\n", "\n    ")
+    if target.tf_unknown:
+        return Problem(
+            "it is not known which of the model's objects tf.train.Checkpoint follows",
+            where=target.model,
+            found=target.tf_unknown,
+            expected="a model that TensorFlow can track, looked at with KERAS_BACKEND=tensorflow",
+            fix=instead,
+        )
+    left_out: dict[str, list[str]] = {}
+    variables = [found.variable for found in job.plan.assignments if found.variable is not None]
+    for variable in variables:
+        if variable.tf_object is None:
+            layer = target.layers[variable.layer].path
+            left_out.setdefault(layer or "the model itself", []).append(variable.path.rpartition("/")[2])
+    count = sum(len(names) for names in left_out.values())
+    listed = [f"{layer}: {', '.join(names)}" for layer, names in left_out.items()]
+    if len(listed) > SHOWN:
+        listed[SHOWN:] = [f"... and {len(listed) - SHOWN} more layers"]
+    return Problem(
+        f"tf.train.Checkpoint would leave out {count} of the model's {len(variables)} variables, without a word",
+        where=target.model,
+        excerpt="\n".join(["left out:", *(f"  {line}" for line in listed)]),
+        expected="layers that are attributes of the model or of each other, alone or in tuples"
+        + (", lists or dicts with names as keys" if target.is_keras2 else ": Keras 3 hides lists and dicts"),
+        fix=instead,
+    )
 
 
-def _write(job: Job, variables: dict[str, Assignment], graph: bytes | None) -> None:
+def _write(job: Job, variables: dict[str, Assignment], extras: dict[str, tuple[int, bytes, int]]) -> None:
+    """Write variables by their keys, then single values: each the number of its dtype, its bytes and their checksum."""
     crc32c()
     problems = [
         Problem("TensorFlow has no such element type", where=found.name, found=found.dtype.name)
-        for found in variables.values()
+        for found in job.plan.assignments
         if found.dtype.name not in DTYPES
     ]
     if problems:
         raise UsageError(problems)
     data = job.create(Path(f"{job.out}.data-00000-of-00001"))
     index = job.create(Path(f"{job.out}.index"))
-    regions: dict[str, Region] = {}
+    regions: dict[int, Region] = {}
     offset = 0
     for key in sorted(variables):
-        regions[key] = Region(variables[key], offset, variables[key].dtype)
-        offset += regions[key].nbytes
+        found = variables[key]
+        if id(found) not in regions:
+            regions[id(found)] = Region(found, offset, found.dtype)
+            offset += found.nbytes
     check_space(data.parent, offset)
-    text, checksum = string_tensor(graph) if graph is not None else (b"", 0)
+    entries = {}
     with data.open("wb") as file:
         file.seek(offset)
-        file.write(text)
+        for key, (number, content, checksum) in extras.items():
+            entries[key] = BundleEntry(number, (), file.tell(), len(content), checksum)
+            file.write(content)
     job.filler.fill(data, list(regions.values()))
-    entries = _entries(data, regions)
-    if graph is not None:
-        entries[GRAPH] = BundleEntry(STRING, (), offset, len(text), checksum)
+    written = _entries(data, regions)
+    entries |= {key: written[id(found)] for key, found in variables.items()}
     index.write_bytes(index_table(entries))
     job.staging.temporary(job.out.with_name("checkpoint")).write_text(
         f'model_checkpoint_path: "{job.out.name}"\nall_model_checkpoint_paths: "{job.out.name}"\n'
     )
 
 
-def _entries(data: Path, regions: dict[str, Region]) -> dict[str, BundleEntry]:
+def _entries(data: Path, regions: dict[int, Region]) -> dict[int, BundleEntry]:
     """The entries of tensors that lie in the data file, their checksums read back from it."""
     extend = crc32c()
     found = {}
@@ -132,33 +187,3 @@ def _entries(data: Path, regions: dict[str, Region]) -> dict[str, BundleEntry]:
             number = DTYPES[region.dtype.name]
             found[key] = BundleEntry(number, region.assignment.shape, region.offset, region.nbytes, checksum)
     return found
-
-
-def object_graph(keys: list[str]) -> bytes:
-    """A TrackableObjectGraph: the tree of the components of ``a/b/.ATTRIBUTES/VARIABLE_VALUE`` keys."""
-    children: list[dict[str, int]] = [{}]
-    values: dict[int, str] = {}
-    for key in keys:
-        node = 0
-        for name in key.removesuffix(VALUE).split("/"):
-            if name not in children[node]:
-                children[node][name] = len(children)
-                children.append({})
-            node = children[node][name]
-        values[node] = key
-    graph = b""
-    for node, edges in enumerate(children):
-        message = b"".join(
-            field(1, field(1, child) + field(2, _unescaped(name).encode())) for name, child in edges.items()
-        )
-        if node in values:
-            full_name = values[node].removesuffix(VALUE).encode()
-            attribute = field(1, b"VARIABLE_VALUE") + field(2, full_name) + field(3, values[node].encode())
-            message += field(2, attribute)
-        graph += field(1, message)
-    return graph
-
-
-def _unescaped(name: str) -> str:
-    """A component of a key as the object has it: in keys "." is ".." and "/" is ".S"."""
-    return name.replace(".S", "/").replace("..", ".")

@@ -12,6 +12,7 @@ from typing import Any
 
 from remap.errors import UsageError, WriteError
 from remap.planning.plan import EpsilonMismatch, Plan
+from remap.target.inventory import EXPORTED, Inventory
 from remap.write.fill import Filler, Progress
 from remap.write.job import Job, Options
 from remap.write.narrow import Loss
@@ -27,12 +28,14 @@ class Format:
         module: Its module in this package, imported when it is used.
         write: Name of the function that writes a plan.
         load_line: Name of the function that gives the Python lines that load what was written.
+        keras: Whether it has places for Keras's layers, which a SavedModel does not tell.
     """
 
     suffixes: tuple[str, ...]
     module: str
     write: str
     load_line: str = "load_line"
+    keras: bool = False
 
     def function(self, name: str) -> Callable[[Job], Any]:
         """One of the format's functions."""
@@ -41,10 +44,10 @@ class Format:
 
 
 FORMATS = {
-    "weights_h5": Format((".weights.h5",), "weights_h5", "write_weights_h5"),
-    "legacy_h5": Format((".h5", ".hdf5"), "legacy_h5", "write_legacy_h5"),
-    "weights_json": Format((".weights.json",), "weights_json", "write_weights_json"),
-    "keras": Format((".keras",), "keras_archive", "write_keras_archive"),
+    "weights_h5": Format((".weights.h5",), "weights_h5", "write_weights_h5", keras=True),
+    "legacy_h5": Format((".h5", ".hdf5"), "legacy_h5", "write_legacy_h5", keras=True),
+    "weights_json": Format((".weights.json",), "weights_json", "write_weights_json", keras=True),
+    "keras": Format((".keras",), "keras_archive", "write_keras_archive", keras=True),
     "tf_name": Format((".ckpt",), "tf_checkpoint", "write_by_name", "load_line_by_name"),
     "tf_object": Format((".ckpt",), "tf_checkpoint", "write_by_object", "load_line_by_object"),
     "safetensors": Format((".safetensors",), "safetensors", "write_safetensors"),
@@ -137,6 +140,8 @@ def write(
     out = Path(out)
     name = output_format(out, format)
     form = FORMATS[name]
+    if form.keras and plan.target is not None and plan.target.kind == EXPORTED:
+        raise _no_layers(plan.target, name)
     check_free(out, force)
     filler = Filler(progress)
     try:
@@ -156,6 +161,16 @@ def write(
         loss=filler.loss,
         folds=tuple(found for found in plan.epsilons if found.action == "fold"),
         load_line=form.function(form.load_line)(job),
+    )
+
+
+def _no_layers(target: Inventory, format: str) -> UsageError:
+    return UsageError(
+        "the SavedModel does not tell its Keras layers, by which this format places its weights",
+        where=target.model,
+        found=f"format {format}",
+        expected="a name that ends in .ckpt (with --format tf-object or tf-name), .safetensors or .npz",
+        fix="for a file of Keras's, give the function that builds the model: --model path/to/file.py:callable",
     )
 
 

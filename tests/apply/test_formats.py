@@ -32,6 +32,7 @@ def apply(fixtures, tmp_path, remap_command):
         ("out.h5", ()),
         ("out.weights.json", ("--max-shard-size", "0.0003")),
         ("out.ckpt", ("--format", "tf-name")),
+        ("out.ckpt", ("--format", "tf-object")),
         ("out.safetensors", ()),
         ("out.npz", ()),
     ],

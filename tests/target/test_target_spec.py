@@ -244,12 +244,6 @@ def test_unclear_specs(spec, what):
     assert failure(spec).what == what
 
 
-def test_folders(tmp_path):
-    assert failure(tmp_path).found == "a folder"
-    (tmp_path / "saved_model.pb").write_bytes(b"")
-    assert failure(tmp_path).found == "a SavedModel"
-
-
 @pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b'{"class_name": "Functional"}', b"\xff\xfe"])
 def test_damaged_architectures(tmp_path, content):
     for suffix in (".json", ".keras"):

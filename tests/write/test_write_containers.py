@@ -12,14 +12,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 from plans import filling, h5_target, numbers, plan_of
 from safetensors.numpy import load_file
 from test_write_files import leftovers
 from test_write_keras import assert_holds, build, fresh, load, models
-from test_write_tf_keras import MODELS as TF_KERAS_MODELS
-from test_write_tf_keras import assert_holds as assert_holds_tf_keras
-from test_write_tf_keras import fresh as fresh_tf_keras
 
 from remap.errors import UsageError
 from remap.target.keras_model import inventory_of
@@ -168,26 +164,6 @@ def test_a_tensorflow_1_saver_restores_by_name(tmp_path):
             assert_equal(session.run(variable), arrays[name], name)
 
 
-@pytest.mark.parametrize("builds", TF_KERAS_MODELS)
-def test_tf_keras_restores_by_object(builds, tmp_path):
-    target = inventory_of(fresh_tf_keras(builds))
-    plan, arrays = filling(target, tmp_path)
-    written = write(plan, tmp_path / "w.ckpt", format="tf_object")
-    assert "load_weights" in written.load_line
-    model = fresh_tf_keras(builds)
-    exec(written.load_line, {"model": model})
-    assert_holds_tf_keras(model, target, arrays)
-
-
-@pytest.mark.parametrize("kind", ["residual", "nested"])
-def test_keras_3_models_are_refused_by_object(kind, tmp_path):
-    plan, _ = filling(inventory_of(build(kind)), tmp_path)
-    with pytest.raises(UsageError, match="does not follow Keras 3 models") as failure:
-        write(plan, tmp_path / "w.ckpt", format="tf_object")
-    assert "--format tf_name" in str(failure.value)
-    assert leftovers(tmp_path) == []
-
-
 def test_a_damaged_byte_of_a_checkpoint_is_noticed_by_tensorflow(tmp_path):
     """The checksums are true ones."""
     write(plan_of({"a/x": np.ones(100, "f4")}, tmp_path), tmp_path / "w.ckpt")
@@ -228,4 +204,3 @@ def test_the_weights_of_an_archive_are_plain_hdf5(tmp_path):
     with zipfile.ZipFile(tmp_path / "new.keras") as archive:
         assert archive.read("model.weights.h5") == (tmp_path / "w.weights.h5").read_bytes()
     assert h5py.is_hdf5(tmp_path / "w.weights.h5")
-    assert tf_keras.__version__.startswith("2.")
