@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from remap.checkpoint.open import Dequantized
 from remap.errors import UsageError
 
 Command = Callable[..., Any]
@@ -41,7 +40,11 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print data for m
 
 def checkpoint_source(path: str, dequantize: bool) -> Any:
     """The checkpoint that a command is given, to be read as ``--dequantize`` says."""
-    return Dequantized(path) if dequantize else path
+    if not dequantize:
+        return path
+    from remap.checkpoint.open import Dequantized
+
+    return Dequantized(path)
 
 
 def parsed_settings(pairs: tuple[str, ...]) -> dict[str, int | float | str]:

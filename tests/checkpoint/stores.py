@@ -184,8 +184,8 @@ class HuggingFace(Store):
                 self.json([self.record(name) for name in self.store.files])
             elif path.startswith(f"/api/models/{REPOSITORY}"):
                 self.json({"id": REPOSITORY, "sha": COMMIT, "siblings": [], "tags": []})
-            else:
-                self.json({"error": "Repository not found"}, 404, [("X-Error-Code", "RepoNotFound")])
+            else:  # the hub does not tell a stranger whether there is a private one
+                self.json({"error": "Invalid username or password."}, 401)
 
         def record(self, name: str) -> dict[str, object]:
             return {"type": "file", "path": name, "size": len(self.store.files[name]), "oid": COMMIT}

@@ -95,3 +95,35 @@ def test_in_python(quantized):
         assert list(found) == list(state)
         for name, tensor in state.items():
             equal(found[name].array(), tensor)
+
+
+NETWORKS = """
+def torch_network():
+    import torch
+    return torch.nn.Sequential(torch.nn.Linear(6, 40, bias=False))
+
+def keras_model():
+    import keras
+    return keras.Sequential([keras.Input((6,)), keras.layers.Dense(40, use_bias=False, name="dense")])
+"""
+
+
+def test_proved_in_a_model(tmp_path, remap_command):
+    torch.manual_seed(0)
+    (tmp_path / "networks.py").write_text(NETWORKS)
+    rules, checkpoint = tmp_path / "rules.toml", tmp_path / "q.pt"
+    rules.write_text("format = 1\n[[rename]]\nmatch = '0'\nto = 'dense'\nlayout = 'dense'\n")
+    torch.save({"0.weight": torch.quantize_per_tensor(torch.randn(40, 6), 0.05, 3, torch.qint8)}, checkpoint)
+    model, network = f"{tmp_path}/networks.py:keras_model", f"{tmp_path}/networks.py:torch_network"
+    out = tmp_path / "w.weights.h5"
+    for command in (
+        ("apply", rules, checkpoint, "--model", model, "-o", out),
+        ("check", out, "--model", model, "--rules", rules, "--checkpoint", checkpoint),
+        ("verify", rules, checkpoint, "--model", model, "--torch", network),
+        ("record", network, checkpoint, "--input", "float32[2,6]", "-o", tmp_path / "r.safetensors"),
+    ):
+        refused = remap_command(*command)
+        assert refused.code == 3, command
+        assert "--dequantize" in refused.err
+        ran = remap_command(*command, "--dequantize")
+        assert ran.code == 0, ran.err

@@ -143,16 +143,18 @@ def failure(run, url):
     return ran.err
 
 
-def test_missing(store, saved, remap_command):
-    url = store.put("folder/model.bin", saved.read_bytes())
+def test_missing(store, remap_command):
+    url = store.put("folder/model.bin", b"never read")
     assert "no such checkpoint" in failure(remap_command, f"{url}x")
-    elsewhere = url.replace("//bucket", "//nowhere").replace("someone", "nobody")
-    if store.scheme != "http":
-        assert "no such checkpoint" in failure(remap_command, elsewhere)
+    if store.scheme == "hf":
+        told = failure(remap_command, url.replace("someone", "nobody"))
+        assert "check the address; for a private or gated model run 'hf auth login'" in told
+    elif store.scheme != "http":
+        assert "no such checkpoint" in failure(remap_command, url.replace("//bucket", "//nowhere"))
 
 
-def test_access_refused(store, saved, remap_command):
-    url = store.put("folder/model.bin", saved.read_bytes())
+def test_access_refused(store, remap_command):
+    url = store.put("folder/model.bin", b"never read")
     store.refusing = True
     told = failure(remap_command, url)
     assert "access to the URL is refused" in told
@@ -178,12 +180,44 @@ def test_body_cut_off(store, saved, state, tmp_path, remap_command):
     np.testing.assert_array_equal(found["big.weight"].array(), state["big.weight"].numpy())
 
 
-def test_server_gone(store, saved, remap_command):
-    url = store.put("folder/model.bin", saved.read_bytes())
-    found = open_checkpoint(url)
+def test_server_gone(store, state, tmp_path):
+    save_file(state, tmp_path / "a.safetensors")
+    found = open_checkpoint(store.put("folder/model.bin", (tmp_path / "a.safetensors").read_bytes()))
     store.close()
     with pytest.raises(CheckpointError, match="cannot read the URL"):
         found["big.weight"].array()
+
+
+def test_the_hub_that_the_environment_names(state, tmp_path):
+    """In a process of its own: the variable is read once."""
+    torch.save(state, tmp_path / "a.pt")
+    store = HuggingFace()
+    try:
+        url = store.put("model.bin", (tmp_path / "a.pt").read_bytes())
+        ran = subprocess.run(
+            [sys.executable, "-m", "remap", "inspect", url, "--json"], capture_output=True, text=True,
+            env=os.environ | {"HF_ENDPOINT": store.address},
+        )  # fmt: skip
+    finally:
+        store.close()
+    assert ran.returncode == 0, ran.stderr
+    shown = json.loads(ran.stdout)
+    assert shown["path"] == url
+    assert {tensor["name"] for tensor in shown["tensors"]} == state.keys()
+    assert 0 < store.sent < 3_000_000 < shown["bytes"]
+
+
+def test_an_output_without_a_name(store, state, tmp_path, monkeypatch, remap_command):
+    """Beside the checkpoint is no place, so it is written here."""
+    save_file(state, tmp_path / "a.safetensors")
+    url = store.put("folder/model.safetensors", (tmp_path / "a.safetensors").read_bytes())
+    (tmp_path / "rules.toml").write_text(
+        "format = 1\n[[rename]]\nmatch = '(?P<name>\\w+)'\nto = '{name}'\nlayout = 'dense'\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    ran = remap_command("apply", "rules.toml", url)
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "model.h5").exists()
 
 
 @pytest.mark.parametrize("scheme", PACKAGES)
