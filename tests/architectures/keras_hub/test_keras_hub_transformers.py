@@ -10,8 +10,13 @@ import torch
 from hub_checkpoints import fill_randomly, save_transformers, transformers_model
 from hub_compare import convert, differing, keras_output, random_inputs
 from hub_transformers import CASES, Case
+from transformers.core_model_loading import revert_weight_conversion
+
+import remap
 
 pytestmark = pytest.mark.architectures
+RENAMED = {"deit", "dinov2", "dinov3", "esm", "mixtral", "qwen3_moe", "qwen_moe", "swin_transformer", "vit"}
+"""Families whose modules transformers 5 calls otherwise than the files that it writes."""
 ROUNDING = 1e-5
 """Of float32, through the few layers of these models."""
 
@@ -34,6 +39,27 @@ def models(case, tmp_path_factory) -> tuple[Any, Any, torch.nn.Module]:
 def test_every_variable_is_as_keras_hub_loads_it(models):
     reference, ours, _ = models
     assert differing(reference, ours) == []
+
+
+def test_names_in_memory_give_the_same_as_those_in_files(case, models):
+    _, ours, model = models
+    if case.rules not in RENAMED:
+        assert renamed(model) == set()
+        return
+    assert renamed(model)
+    loaded = [np.asarray(variable).copy() for variable in ours.weights]
+    for variable in ours.weights:
+        variable.assign(np.full(variable.shape, 7))
+    remap.load_into(ours, f"keras_hub/{case.rules}", model.state_dict())
+    assert [
+        v.path for v, before in zip(ours.weights, loaded, strict=True) if not np.array_equal(np.asarray(v), before)
+    ] == []
+
+
+def renamed(model: torch.nn.Module) -> set[str]:
+    """Names that a tensor has in memory and not in the file."""
+    state = model.state_dict()
+    return set(state) - set(revert_weight_conversion(model, state))
 
 
 def test_outputs_are_those_of_transformers(case, models):
