@@ -7,7 +7,6 @@ after its number of elements (https://github.com/pytorch/pytorch/blob/main/torch
 from __future__ import annotations
 
 import mmap
-from contextlib import suppress
 from typing import Any
 
 from remap.checkpoint.blob import Blob, BytesBlob, check_range
@@ -15,7 +14,7 @@ from remap.checkpoint.contents import Contents, attach
 from remap.checkpoint.inert import Constructor
 from remap.checkpoint.numpy_pickle import decoded, resolve_arrays
 from remap.checkpoint.tensor import Storage
-from remap.checkpoint.torch_pickle import TorchPickle
+from remap.checkpoint.torch_pickle import HostileError, TorchPickle
 from remap.checkpoint.tree import Span, StorageRef, Tree
 from remap.errors import CheckpointError
 
@@ -40,8 +39,12 @@ def read(blob: Blob) -> Contents:
     """
     for length in FRONTS:
         if length < blob.size:
-            with suppress(CheckpointError):
+            try:
                 return _read_at(blob, blob.read(0, length), 0)
+            except HostileError:
+                raise
+            except CheckpointError:
+                continue  # most likely since its beginning is longer
     return _read_at(blob, blob.buffer(), 0)
 
 

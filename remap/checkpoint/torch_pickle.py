@@ -17,6 +17,10 @@ NUMPY_MAKERS = [(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core"
 NUMPY_BUFFERS = [(f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")]
 
 
+class HostileError(CheckpointError):
+    """A pickle that names what no honest checkpoint needs."""
+
+
 class TorchPickle:
     """Runs the pickles of one file, which share their storages.
 
@@ -48,7 +52,8 @@ class TorchPickle:
         """The tree that the pickle at ``start`` describes, and where the pickle ends.
 
         Raises:
-            CheckpointError: It is damaged or beyond a limit, or it names what no honest checkpoint needs.
+            CheckpointError: It is damaged or beyond a limit.
+            HostileError: It names what no honest checkpoint needs.
         """
         machine = Machine(data, self.find, self._persist, start)
         try:
@@ -103,7 +108,7 @@ class TorchPickle:
 
     def _refuse_dangerous(self) -> None:
         if self._dangerous:
-            raise CheckpointError(
+            raise HostileError(
                 "hostile checkpoint: its pickle calls for code; nothing was run",
                 where=self.where,
                 found=", ".join(self._dangerous),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 
@@ -159,6 +160,17 @@ def test_access_refused(store, remap_command):
     told = failure(remap_command, url)
     assert "access to the URL is refused" in told
     assert REFUSED[store.scheme] in told
+
+
+def test_hostile_is_refused_before_it_is_fetched(store):
+    class Attack:
+        def __reduce__(self):
+            return os.system, ("echo pwned",)
+
+    url = store.put("model.pkl", pickle.dumps({"a": Attack(), "filler": b"x" * 20_000_000}))
+    with pytest.raises(CheckpointError, match="hostile checkpoint"):
+        open_checkpoint(url)
+    assert store.sent < 1_100_000
 
 
 def test_no_credentials(clean, monkeypatch, remap_command):
