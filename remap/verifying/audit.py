@@ -9,8 +9,18 @@ from typing import Any
 from remap.planning.plan import Plan
 from remap.target.inventory import Inventory, Layer
 from remap.verifying.alignment import align
+from remap.verifying.audit_weightless import KINDS
 from remap.verifying.reference import Module
-from remap.verifying.settings import keras_window, torch_epsilon, torch_pads, torch_window, zero_padding
+from remap.verifying.settings import (
+    keras_crops,
+    keras_window,
+    pairs_of,
+    torch_crops,
+    torch_epsilon,
+    torch_pads,
+    torch_window,
+    zero_padding,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +80,8 @@ def disagreements(
         heads, own = torch.get("num_heads"), layer.settings["num_heads"]
         if heads != own:
             yield Disagreement(layer.path, path, "heads", str(heads), str(own), "attention is split differently")
-    if kind == "gru" and layer.settings.get("reset_after") is False:
-        yield Disagreement(layer.path, path, "reset_after", "True", "False", "no weights make the two equal")
+    if kind in ("lstm", "gru", "rnn"):
+        yield from _recurrent(path, torch, layer, target)
 
 
 def _window(path: str, torch: Mapping[str, Any], layer: Layer, target: Inventory) -> Iterator[Disagreement]:
@@ -99,6 +109,7 @@ def _window(path: str, torch: Mapping[str, Any], layer: Layer, target: Inventory
 
 def _padding(path: str, torch: Mapping[str, Any], layer: Layer, target: Inventory, rank: int) -> Iterator[Disagreement]:
     if str(torch["kind"]).startswith("conv_transpose"):
+        yield from _crops(path, torch, layer, target, rank)
         return
     wanted = torch_pads(torch, rank)
     if wanted is None:
@@ -125,6 +136,44 @@ def _padding(path: str, torch: Mapping[str, Any], layer: Layer, target: Inventor
         )  # fmt: skip
 
 
+def _crops(path: str, torch: Mapping[str, Any], layer: Layer, target: Inventory, rank: int) -> Iterator[Disagreement]:
+    """Padding and output_padding of a transposed convolution, as what each side takes off the full output."""
+    ours, theirs = keras_crops(layer.settings, rank), torch_crops(torch, rank)
+    for after in target.layers:
+        if layer.name in after.inputs and after.class_name.startswith("Cropping"):
+            more = pairs_of(after.settings.get("cropping"))
+            ours = tuple((a + c, b + d) for (a, b), (c, d) in zip(ours, more, strict=True))
+    if ours == theirs:
+        return
+    started = [before for before, _ in ours] == [before for before, _ in theirs]
+    given = {name: torch.get(name, 0) for name in ("padding", "output_padding")}
+    asked = ", ".join(f"{name} {_plain(value)}" for name, value in given.items())
+    yield Disagreement(
+        layer.path, path, "output_padding" if started else "padding", f"{asked}: {_told(theirs)} taken off",
+        f"{layer.settings.get('padding', 'valid')}: {_told(ours)} taken off",
+        "equal where a slice after it makes up for it; Keras on torch takes the odd one off the start",
+    )  # fmt: skip
+
+
+def _recurrent(path: str, torch: Mapping[str, Any], layer: Layer, target: Inventory) -> Iterator[Disagreement]:
+    """Activations inside, the place of the reset gate, and how directions are joined."""
+    inside = [entry for entry in target.layers if entry.path.startswith(f"{layer.path}/")]
+    wanted = {"activation": str(torch.get("nonlinearity", "tanh")), "recurrent_activation": "sigmoid"}
+    seen: set[object] = set()
+    for entry in (layer, *inside):
+        for setting, theirs in wanted.items():
+            ours = entry.settings.get(setting)
+            if ours is not None and ours != theirs and (setting, ours) not in seen:
+                seen.add((setting, ours))
+                yield Disagreement(layer.path, path, setting.replace("_", " "), theirs, str(ours))
+        if torch.get("kind") == "gru" and entry.settings.get("reset_after") is False and "reset" not in seen:
+            seen.add("reset")
+            yield Disagreement(layer.path, path, "reset_after", "True", "False", "no weights make the two equal")
+    joined = layer.settings.get("merge_mode", "concat")
+    if joined != "concat":
+        yield Disagreement(layer.path, path, "merge_mode", "concat", str(joined))
+
+
 def _padding_before(layer: Layer, target: Inventory, rank: int) -> tuple[tuple[int, int], ...]:
     by_name = {entry.name: entry for entry in target.layers}
     for name in layer.inputs:
@@ -142,6 +191,8 @@ def _norm(path: str, torch: Mapping[str, Any], layer: Layer, folded: bool) -> It
         yield Disagreement(layer.path, path, "epsilon", f"{theirs:g}", f"{ours:g}", note, folded)
     if torch.get("kind") == "batch_norm" and torch.get("track_running_stats") is False:
         yield Disagreement(layer.path, path, "statistics", "of each batch", "stored", "no weights make the two equal")
+    if torch.get("kind") == "instance_norm" and layer.settings.get("groups") == 1:
+        yield Disagreement(layer.path, path, "groups", "one for each channel", "1")
     if torch.get("kind") == "group_norm" and layer.settings.get("groups") not in (None, torch.get("num_groups")):
         ours, theirs = layer.settings["groups"], torch.get("num_groups")
         if ours != -1:
@@ -149,7 +200,7 @@ def _norm(path: str, torch: Mapping[str, Any], layer: Layer, folded: bool) -> It
 
 
 def _weightless(modules: Mapping[str, Module], target: Inventory) -> Iterator[Disagreement]:
-    """Poolings, in order, where both sides have as many."""
+    """Layers that no rule pairs, in order, where both sides have as many."""
     for kind, name in (("max_pool", "MaxPooling"), ("avg_pool", "AveragePooling")):
         ours = [layer for layer in target.layers if layer.class_name.startswith(name)]
         theirs = [
@@ -159,6 +210,13 @@ def _weightless(modules: Mapping[str, Module], target: Inventory) -> Iterator[Di
             continue
         for layer, (path, module) in zip(ours, theirs, strict=True):
             yield from disagreements(path, module.settings, layer, target)
+    for setting, told in KINDS:
+        for name, path, torch, keras in told(modules, target):
+            yield Disagreement(name, path, setting, torch, keras, "paired by their order")
+
+
+def _plain(value: Any) -> str:
+    return _told(value) if isinstance(value, list | tuple) else str(value)
 
 
 def _told(value: Sequence[Any]) -> str:

@@ -1,0 +1,116 @@
+"""The static audit: settings that disagree are told without running anything, and right networks tell none."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import keras
+import pytest
+import torch
+from keras import layers
+from torch import nn
+from verify_faults import FAULTS, RIGHT
+from verify_more_faults import MORE_FAULTS, MORE_RIGHT
+from verify_networks import randomise, rules_text
+
+import remap
+
+ALL = FAULTS | MORE_FAULTS
+
+TOLD = {
+    "same padding at stride 2": {("stem", "padding", "1 symmetric", "same at stride 2")},
+    "same padding of a pooling": {("pool", "padding", "1 symmetric", "same at stride 2")},
+    "stride on another convolution": {("stem", "strides", "2", "1"), ("conv2", "strides", "1", "2")},
+    "dilation": {("conv3", "dilation", "2", "1"), ("conv3", "padding", "2", "same")},
+    "groups": {("conv", "groups", "2", "1")},
+    "padding mode": {("conv2", "padding mode", "reflect", "zeros")},
+    "batch norm epsilon": {("bn1", "epsilon", "1e-05", "0.001")},
+    "layer norm epsilon": {("norm", "epsilon", "1e-05", "0.001")},
+    "mean over padding": {("avg", "count_include_pad", "True", "False")},
+    "aligned corners": {("up", "interpolation", "bilinear with align_corners=True", "bilinear")},
+    "nearest neighbours": {("up", "interpolation", "bilinear", "nearest")},
+    "ceil_mode": {("pool", "ceil_mode", "True", "False")},
+    "stride of a pooling": {("pool", "strides", "2", "1")},
+    "same padding of a transposed convolution": {
+        ("up", "padding", "padding 1, output_padding 1: (1, 0) taken off", "same: (0, 1) taken off")
+    },
+    "output_padding left out": {
+        ("up", "output_padding", "padding 1, output_padding 1: (1, 0) taken off", "valid: 1 taken off")
+    },
+    "stride of a transposed convolution": {("up", "strides", "2", "3")},
+    "groups of a group norm": {("norm", "groups", "3", "2")},
+    "epsilon of a group norm": {("norm", "epsilon", "1e-05", "0.001")},
+    "an instance norm as a layer over all channels": {("norm", "groups", "one for each channel", "1")},
+    "statistics of each batch": {("norm", "statistics", "of each batch", "stored")},
+    "epsilon of an RMS norm": {("norm", "epsilon", "0.01", "1e-06")},
+    "activation of an LSTM": {("rnn", "activation", "tanh", "softsign")},
+    "recurrent activation of a GRU": {("rnn", "recurrent activation", "sigmoid", "hard_sigmoid")},
+    "both activations, in both directions": {
+        ("rnn", "activation", "tanh", "relu"), ("rnn", "recurrent activation", "sigmoid", "hard_sigmoid"),
+    },
+    "nonlinearity of a plain RNN": {("rnn", "activation", "relu", "tanh")},
+    "reset before the product": {("rnn", "reset_after", "True", "False")},
+    "number of heads": {("attn", "heads", "3", "4")},
+    "slope that is no usual one": {("leak", "activation", "leaky_relu (0.17)", "leaky_relu (0.05)")},
+    "gelu's form, the other way": {("act", "activation", "gelu (tanh)", "gelu (erf)")},
+}  # fmt: skip
+
+
+class Unrun(nn.Module):
+    """Fails when it is called."""
+
+    def forward(self, *_):
+        raise AssertionError("the audit runs nothing")
+
+
+@pytest.fixture
+def audited(tmp_path, saved):
+    """The audit of a case: Keras layer, setting, PyTorch's and Keras's value."""
+
+    def run(fault):
+        (tmp_path / "rules.toml").write_text(fault.rules)
+        network = randomise(fault.torch())
+        network.forward = Unrun().forward
+        found = remap.verify(tmp_path / "rules.toml", saved(network), fault.keras, network, static=True)
+        assert found.verdict == "audited"
+        return {(entry.layer, entry.setting, entry.torch, entry.keras) for entry in found.audit if not entry.harmless}
+
+    return run
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_settings_that_disagree_are_told(name, audited):
+    assert audited(ALL[name]) >= TOLD[name]
+    layers_told = {layer for layer, *_ in TOLD[name]}
+    if name != "batch norm epsilon":  # which is set for both
+        assert {layer for layer, *_ in audited(ALL[name])} == layers_told
+
+
+@pytest.mark.parametrize("name", RIGHT | MORE_RIGHT)
+def test_right_networks_tell_nothing(name, audited):
+    assert audited((RIGHT | MORE_RIGHT)[name]) == set()
+
+
+def test_activations_in_another_order_are_no_disagreement(saved, tmp_path):
+    """Modules are listed as they are defined, layers as they are called."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.late, self.early = nn.Tanh(), nn.SiLU()
+            self.a, self.b = nn.Linear(5, 4), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.late(self.b(self.early(self.a(x))))
+
+    def build(first="silu"):
+        x = keras.Input((5,))
+        return keras.Model(x, layers.Dense(3, activation="tanh", name="b")(layers.Dense(4, first, name="a")(x)))
+
+    (tmp_path / "rules.toml").write_text(rules_text({"a": ("a", "dense"), "b": ("b", "dense")}, ignore=False))
+    network = randomise(Net())
+    torch.manual_seed(0)
+    arguments = (tmp_path / "rules.toml", saved(network))
+    assert remap.verify(*arguments, build, network, static=True).audit == []
+    told = remap.verify(*arguments, partial(build, "relu"), network, static=True).audit
+    assert {(entry.setting, entry.note) for entry in told} == {("activation", "paired by their order")}
