@@ -24,9 +24,11 @@ def fill_randomly(
         zeros: Parts of names of tensors that are set to zero instead.
     """
     generator = torch.Generator().manual_seed(seed)
+    # frequencies, and buffers that are not saved, are computed from the configuration
+    own = {name for name in model.state_dict() if not name.endswith("inv_freq")}
     with torch.no_grad():
         for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-            if not tensor.is_floating_point() or name.endswith(("inv_freq", "original_inv_freq", "embed_scale")):
+            if not tensor.is_floating_point() or name not in own:
                 continue
             if any(part in name for part in zeros):
                 tensor.zero_()
@@ -34,7 +36,9 @@ def fill_randomly(
             noise = torch.randn(tensor.shape, generator=generator)
             if name.endswith("running_var"):
                 values = noise.abs() + 0.5
-            elif tensor.ndim < 2 and name.endswith(("weight", "gamma", "scale", "lambda1")):
+            elif name.endswith(("_min", "_max")):  # bounds that clip a little
+                values = (noise.abs() + 2) * (1 if name.endswith("_max") else -1)
+            elif tensor.ndim < 2 and name.endswith(("weight", "gamma", "scale", "scalar", "lambda1")):
                 values = 1 + 0.2 * noise
             else:
                 values = noise / math.sqrt(max(tensor[0].numel() if tensor.ndim > 1 else 10, 1))

@@ -26,6 +26,7 @@ class Member:
         config: Its configuration class.
         settings: Its configuration, where it is not the class's own.
         respelled: Parts of tensor names that transformers spells otherwise than published files, and how they do.
+        published: Entries of published configurations that transformers does not write; of a nested one, in a dict.
     """
 
     rules: str
@@ -34,6 +35,7 @@ class Member:
     config: str = ""
     settings: tuple[tuple[str, object], ...] = ()
     respelled: dict[str, str] = field(default_factory=dict)
+    published: dict[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.name
@@ -72,6 +74,8 @@ def _of_transformers(member: Member) -> tuple[dict, dict[str, torch.Size]]:
     saved = revert_weight_conversion(model, own)
     written = {**config.to_dict(), "num_experts": getattr(config, "num_experts", None)}
     written.setdefault("num_hidden_layers", getattr(config, "num_hidden_layers", None))
+    for key, value in member.published.items():
+        written[key] = {**written[key], **value} if isinstance(value, dict) else value
     return written, {spelled(name, member.respelled): tensor.shape for name, tensor in saved.items()}
 
 

@@ -12,7 +12,7 @@ import torch
 from hub_transformers import Case
 
 BATCH, LENGTH = 2, 12
-IMAGE_TOKEN, IMAGE_END = 29, 28
+SOUND_TOKEN, IMAGE_TOKEN, IMAGE_END = 30, 29, 28
 PADDED = 31
 """The image token of PaliGemma, whose row in the table is the first of those that mean nothing."""
 Inputs = tuple[dict[str, np.ndarray], dict[str, torch.Tensor]]
@@ -80,6 +80,34 @@ def image_first(backbone: Any, rng: np.random.Generator) -> Inputs:
     return keras, {**_longs(theirs), "pixel_values": _channels_first(images)}
 
 
+def seen_and_heard(backbone: Any, rng: np.random.Generator) -> Inputs:
+    """Text with an image of 4 by 4 patches, which become 4 tokens, and a sound of 16 frames, which become 4."""
+    ids = rng.integers(4, IMAGE_END, (BATCH, LENGTH), "int32")
+    image, sound = np.zeros_like(ids), np.zeros_like(ids)
+    image[:, 2:6] = sound[:, 7:11] = 1
+    ids = np.where(image, IMAGE_TOKEN, np.where(sound, SOUND_TOKEN, ids)).astype("int32")
+    patches = rng.uniform(size=(BATCH, 16, 48)).astype("float32")
+    places = np.tile(np.stack(np.meshgrid(range(4), range(4)), -1).reshape(1, 16, 2).astype("int32"), (BATCH, 1, 1))
+    mel = rng.normal(size=(BATCH, 16, 128)).astype("float32")
+    ones, order = np.ones_like(ids), np.tile(np.arange(LENGTH, dtype="int32"), (BATCH, 1))
+    keras = {
+        "token_ids": ids, "padding_mask": ones, "position_ids": order, "pixel_values": patches[:, None],
+        "pixel_position_ids": places[:, None], "vision_indices": _places(image), "vision_mask": image,
+        "audio_mel": mel[:, None], "audio_mel_mask": np.ones((BATCH, 1, 16), "int32"), "audio_mask": sound,
+        "audio_indices": _places(sound),
+    }  # fmt: skip
+    theirs = _longs({"input_ids": ids, "attention_mask": ones, "image_position_ids": places})
+    theirs["input_features_mask"] = torch.ones(BATCH, 16, dtype=torch.bool)
+    return keras, {**theirs, "pixel_values": torch.tensor(patches), "input_features": torch.tensor(mel)}
+
+
+def read(backbone: Any, rng: np.random.Generator) -> Inputs:
+    """Text alone."""
+    ids = rng.integers(4, IMAGE_END, (BATCH, LENGTH), "int32")
+    order = np.tile(np.arange(LENGTH, dtype="int32"), (BATCH, 1))
+    return {"token_ids": ids, "padding_mask": np.ones_like(ids), "position_ids": order}, _longs({"input_ids": ids})
+
+
 def pali_gemma_backbone(config: Any) -> Any:
     """keras_hub's PaliGemma for a transformers configuration of either version and any image size.
 
@@ -135,12 +163,31 @@ def _pali_gemma(name: str, text: dict[str, object]) -> Multimodal:
                       respelled=TOWER, inputs=image_first)  # fmt: skip
 
 
+_GEMMA4 = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 8}
 MULTIMODAL = [
     _pali_gemma("", {"model_type": "gemma"}),
     Multimodal("t5gemma2", "T5Gemma2ForConditionalGeneration", "T5Gemma2Config",
                {"encoder": {"text_config": {**TEXT, **SLIDING}, "vision_config": SIGLIP, **_IMAGE_TOKENS},
                 "decoder": {**TEXT, **SLIDING}, "eoi_token_index": IMAGE_END, "image_token_index": IMAGE_TOKEN},
                respelled=TOWER, inputs=encoded),
+    Multimodal("gemma4", "Gemma4ForConditionalGeneration", "Gemma4Config",
+               {"text_config": {**TEXT, "num_hidden_layers": 4, "global_head_dim": 8, "num_kv_shared_layers": 2,
+                                "sliding_window": 8, "layer_types": _GEMMA4["layer_types"] * 2,
+                                "hidden_size_per_layer_input": 6, "vocab_size_per_layer_input": 31},
+                "vision_config": {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
+                                  "num_key_value_heads": 3, "head_dim": 4, "intermediate_size": 20, "patch_size": 4,
+                                  "position_embedding_size": 16, "pooling_kernel_size": 2, "standardize": True,
+                                  "use_clipped_linears": True},
+                "audio_config": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+                                 "output_proj_dims": 12, "subsampling_conv_channels": [128, 3],
+                                 "conv_kernel_size": 3},
+                "image_token_id": IMAGE_TOKEN, "audio_token_id": SOUND_TOKEN, "eoi_token_id": IMAGE_END},
+               inputs=seen_and_heard),
+    Multimodal("gemma4", "Gemma4ForCausalLM", "Gemma4TextConfig",
+               {**TEXT, **_GEMMA4, "global_head_dim": 16, "attention_k_eq_v": True, "num_global_key_value_heads": 1,
+                "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0, "enable_moe_block": True,
+                "num_experts": 3, "top_k_experts": 2, "moe_intermediate_size": 12}, "experts",
+               published={"global_head_dim": 16, "num_global_key_value_heads": 1}, inputs=read),
     Multimodal("gemma3", "Gemma3ForConditionalGeneration", "Gemma3Config",
                {"text_config": {**TEXT, **SLIDING}, "vision_config": SIGLIP, **_IMAGE_TOKENS}, respelled=TOWER,
                inputs=interleaved),

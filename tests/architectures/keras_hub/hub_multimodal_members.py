@@ -37,6 +37,20 @@ def _t5gemma2(name: str, text: str) -> Member:
     )
 
 
+_GEMMA4_LAYERS = [*["sliding_attention"] * 5, "full_attention"]
+_GEMMA4_IMAGES = {"hidden_size": 768, "num_hidden_layers": 16, "num_attention_heads": 12, "num_key_value_heads": 12,
+                  "head_dim": 64, "intermediate_size": 3072, "patch_size": 16, "use_clipped_linears": True}  # fmt: skip
+
+
+# of the kinds of Gemma 4; their exact sizes are in configurations that transformers does not have
+def _gemma4(name: str, text: str, heads: dict[str, int], sound: bool = False, **others: object) -> Member:
+    one = _text(text, vocab_size=262144, **heads, **others)
+    one["layer_types"] = (_GEMMA4_LAYERS * 10)[: one["num_hidden_layers"]]
+    settings = {"text_config": one, "vision_config": _GEMMA4_IMAGES, "audio_config": {} if sound else None}
+    return Member("gemma4", name, "Gemma4ForConditionalGeneration", "Gemma4Config", tuple(settings.items()),
+                  published={"text_config": heads})  # fmt: skip
+
+
 _PALI_GEMMA_3B = _pali_gemma("paligemma-3b-224", "18 2048 8 1 256 16384", 224, model_type="gemma")
 PALI_GEMMA_MEMBERS = [
     _pali_gemma("paligemma-3b-896", "18 2048 8 1 256 16384", 896, model_type="gemma"),
@@ -53,6 +67,13 @@ MULTIMODAL_MEMBERS = [
     _gemma3("gemma-3-4b", "34 2560 8 4 256 10240"),
     _gemma3("gemma-3-12b", "48 3840 16 8 256 15360"),
     _gemma3("gemma-3-27b", "62 5376 32 16 128 21504"),
+    _gemma4("gemma-4-small", "30 1536 8 1 256 6144", {"global_head_dim": 512}, sound=True, num_kv_shared_layers=12,
+            hidden_size_per_layer_input=256, vocab_size_per_layer_input=262144),
+    _gemma4("gemma-4-large", "60 5376 32 16 256 21504", {"global_head_dim": 512, "num_global_key_value_heads": 4},
+            attention_k_eq_v=True, hidden_size_per_layer_input=0),
+    _gemma4("gemma-4-experts", "30 2816 16 8 256 2112", {"global_head_dim": 512, "num_global_key_value_heads": 2},
+            attention_k_eq_v=True, hidden_size_per_layer_input=0, enable_moe_block=True, num_experts=128,
+            top_k_experts=8, moe_intermediate_size=704),
     _t5gemma2("t5gemma-2-270m", "18 640 4 1 256 2048"),
     _t5gemma2("t5gemma-2-1b", "26 1152 4 1 256 6912"),
     _t5gemma2("t5gemma-2-4b", "34 2560 8 4 256 10240"),
