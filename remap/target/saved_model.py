@@ -21,6 +21,7 @@ from remap.target.naming import told_apart
 from remap.target.tracking import tracked
 from remap.target.usercode import first_lines
 
+BUILD = "give the function that builds the model: path/to/file.py:callable"
 FILE = "saved_model.pb"
 METADATA = "keras_metadata.pb"
 COPIES = "_all_variables/"
@@ -59,7 +60,7 @@ def _loading(folder: Path, load: Callable[[], Any]) -> Callable[[], Any]:
                 "the SavedModel does not load",
                 where=str(folder),
                 found=f"{type(error).__name__}: {first_lines(str(error))}",
-                fix="give the function that builds the model: path/to/file.py:callable",
+                fix=BUILD,
             ) from error
 
     return build

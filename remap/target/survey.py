@@ -6,10 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from remap.errors import TargetError
 from remap.target import naming
 from remap.target.inventory import LegacyCopy
 from remap.target.layers import is_model, kind_of, sublayers, walk
 from remap.target.live import is_keras2, legacy_name, path_of
+from remap.target.saved_model import BUILD, Exported
 
 OWN_WEIGHTS = "top_level_model_weights"
 """The group of the legacy layout that holds the weights of a subclassed model itself."""
@@ -38,9 +40,14 @@ class Survey:
         layer_addresses: Their addresses.
         parents: The layer that holds each.
         shared_names: Names of several top-level layers each, which the legacy layout cannot hold.
+
+    Raises:
+        TargetError: The model is a SavedModel that is no Keras model.
     """
 
     def __init__(self, model: Any) -> None:
+        if isinstance(model, Exported):
+            raise TargetError("Keras's layers are looked at here, and a SavedModel does not tell them", fix=BUILD)
         self.model = model
         found = list(walk(model))
         own = _own_weights(model)

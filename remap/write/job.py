@@ -11,6 +11,9 @@ from remap.target.inventory import EXPORTED, Inventory
 from remap.write.fill import Filler
 from remap.write.staging import Staging, check_free
 
+PATH = 'variable.path.removeprefix(f"{model.name}/")'
+PATH_KERAS_2 = 'variable.name.removesuffix(":0").removeprefix(f"{model.name}/")'
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -65,15 +68,27 @@ def assign_line(lookup: str, target: Inventory | None = None) -> str:
 
     Args:
         lookup: The expression that finds a value, ``{}`` where the name stands.
-        target: The model's inventory where it is known: variables of tf_keras have their path in their name, and a
-            SavedModel has no list of its variables.
+        target: The model's inventory where it is known: variables of tf_keras have their path in their name, several
+            can share one, and a SavedModel has no list of its variables.
 
     >>> print(assign_line("weights[{}]"))
     for variable in model.weights:
         variable.assign(weights[variable.path.removeprefix(f"{model.name}/")])
     """
-    if target is not None and target.kind == EXPORTED:
+    if target is None:
+        return _assign(lookup, PATH)
+    if target.kind == EXPORTED:
         return f"{lookup.format('name')}  # of each variable of the SavedModel, by its name without the ':0'"
-    path = 'variable.name.removesuffix(":0")' if target is not None and target.is_keras2 else "variable.path"
-    name = path + '.removeprefix(f"{model.name}/")'
-    return f"for variable in model.weights:\n    variable.assign({lookup.format(name)})"
+    path = PATH_KERAS_2 if target.is_keras2 else PATH
+    if not any("#" in variable.path for variable in target.variables):
+        return _assign(lookup, path)
+    return (
+        "seen = {}\nfor variable in model.weights:\n"
+        f"    name = {path}\n    seen[name] = seen.get(name, 0) + 1\n"
+        '    name += f"#{seen[name]}" if seen[name] > 1 else ""\n'
+        f"    variable.assign({lookup.format('name')})"
+    )
+
+
+def _assign(lookup: str, path: str) -> str:
+    return f"for variable in model.weights:\n    variable.assign({lookup.format(path)})"

@@ -64,11 +64,13 @@ def load_line_by_object(job: Job) -> str:
     target = job.plan.target
     if target is not None and target.kind == EXPORTED:
         load = f"model = tf.saved_model.load({json.dumps(target.model, ensure_ascii=False)})"
-        return f"import tensorflow as tf\n{load}\ntf.train.Checkpoint(model).restore({job.quoted}).expect_partial()"
+        restore = f"tf.train.Checkpoint(model).restore({job.quoted}).expect_partial()"
+        save = "tf.saved_model.save(model, folder, signatures=model.signatures)"
+        return f"import tensorflow as tf\n{load}\n{restore}\n# and into a new folder: {save}"
     root = "model" if holds(_object_keys(job), MODEL) else "model=model"
     restore = f"tf.train.Checkpoint({root}).restore({job.quoted}).assert_consumed()"
     if target is not None and target.is_keras2:
-        return f"model.load_weights({job.quoted}).assert_existing_objects_matched()  # or: {restore}"
+        return f"model.load_weights({job.quoted}).assert_existing_objects_matched()\n# or: {restore}"
     return f"import tensorflow as tf\n{restore}"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from remap.errors import UsageError, WriteError
 from remap.planning.plan import EpsilonMismatch, Plan
 from remap.target.inventory import EXPORTED, Inventory
+from remap.target.saved_model import BUILD
 from remap.write.fill import Filler, Progress
 from remap.write.job import Job, Options
 from remap.write.narrow import Loss
@@ -170,7 +171,7 @@ def _no_layers(target: Inventory, format: str) -> UsageError:
         where=target.model,
         found=f"format {format}",
         expected="a name that ends in .ckpt (with --format tf-object or tf-name), .safetensors or .npz",
-        fix="for a file of Keras's, give the function that builds the model: --model path/to/file.py:callable",
+        fix=f"for a file of Keras's, {BUILD}",
     )
 
 

@@ -107,11 +107,12 @@ def test_an_export_of_keras_3_serves_the_new_weights(build, save, tmp_path):
     assert check_file(plan, found.path, source, format="tf_object").variables == len(live)
     for path, weight in live.items():
         weight.assign(arrays[path])
-    scope = {}
-    exec(found.load_line, scope)
+    scope = {"folder": str(tmp_path / "new")}
+    exec(found.load_line.replace("# and into a new folder: ", ""), scope)
     x = rng.uniform(size=(2, 8, 8, 3) if build is models.residual else (2, 4)).astype("f4")
-    served = scope["model"].signatures["serving_default"](tf.constant(x))
-    np.testing.assert_allclose(next(iter(served.values())), model(x, training=False), rtol=1e-5, atol=1e-6)
+    for served in (scope["model"], tf.saved_model.load(str(tmp_path / "new"))):
+        outputs = served.signatures["serving_default"](tf.constant(x))
+        np.testing.assert_allclose(next(iter(outputs.values())), model(x, training=False), rtol=1e-5, atol=1e-6)
     reader = tf.train.load_checkpoint(str(found.path))
     for variable in target.variables:
         for key in (variable.tf_object, *variable.tf_copies):
@@ -192,6 +193,18 @@ def test_a_saved_model_of_tensorflow_1(tmp_path):
     exec(found.load_line, scope)
     served = scope["model"].signatures["serving_default"](x=tf.constant(np.eye(3, dtype="f4")))
     np.testing.assert_array_equal(served["y"], arrays["net/fc/kernel"])
+
+
+def test_what_looks_at_layers_is_refused_with_the_way_out(tmp_path, fixtures, remap_command):
+    exporting(fresh(models.sequential), tmp_path / "saved")
+    linear = fixtures / "linear"
+    ran = remap_command(
+        "verify", linear / "linear.toml", linear / "linear.safetensors", "--model", tmp_path / "saved",
+        "--torch", f"{linear}/torch_model.py:build",
+    )  # fmt: skip
+    assert ran.code == 5, ran.err
+    assert "a SavedModel does not tell them" in ran.err
+    assert "path/to/file.py:callable" in ran.err
 
 
 def test_an_inventory_from_the_command_line_serves_without_the_folder(tmp_path, remap_command):

@@ -131,7 +131,7 @@ def test_npz_holds_every_dtype(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.npz", "w.ckpt"])
-@pytest.mark.parametrize("kind", ["residual", "nested", "sequential"])
+@pytest.mark.parametrize("kind", ["residual", "nested", "sequential", "twins"])
 def test_files_by_name_load_in_keras_by_the_lines_given(name, kind, tmp_path):
     target = inventory_of(build(kind))
     plan, arrays = filling(target, tmp_path)
