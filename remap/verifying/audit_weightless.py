@@ -30,11 +30,13 @@ def activations(modules: Mapping[str, Module], target: Inventory) -> Iterator[To
     """Activations in which the two sides disagree, where both have as many and all of them are known.
 
     Nothing is said where the same activations stand in another order: modules are in the order of their definition,
-    which need not be that in which they are called.
+    which need not be that in which they are called. Nor is a relu6 told where PyTorch has a hard sigmoid or hard swish:
+    keras.applications spell those ``relu6(x + 3) / 6``.
     """
     theirs = [(path, _torch_activation(module.settings)) for path, module in modules.items()]
     ours = [(layer.path, _keras_activation(layer)) for layer in target.layers]
-    yield from _in_order([(path, name) for path, name in theirs if name], [(path, name) for path, name in ours if name])
+    told = _in_order([(path, name) for path, name in theirs if name], [(path, name) for path, name in ours if name])
+    yield from (entry for entry in told if not (entry[2].startswith("hard_") and entry[3] == "relu6"))
 
 
 def interpolations(modules: Mapping[str, Module], target: Inventory) -> Iterator[Told]:

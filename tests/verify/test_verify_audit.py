@@ -7,6 +7,7 @@ from functools import partial
 import keras
 import pytest
 import torch
+import torchvision
 from keras import layers
 from torch import nn
 from verify_faults import FAULTS, RIGHT
@@ -14,6 +15,7 @@ from verify_more_faults import MORE_FAULTS, MORE_RIGHT
 from verify_networks import randomise, rules_text
 
 import remap
+from remap.target.spec import load_model_builder
 
 ALL = FAULTS | MORE_FAULTS
 
@@ -114,3 +116,17 @@ def test_activations_in_another_order_are_no_disagreement(saved, tmp_path):
     assert remap.verify(*arguments, build, network, static=True).audit == []
     told = remap.verify(*arguments, partial(build, "relu"), network, static=True).audit
     assert {(entry.setting, entry.note) for entry in told} == {("activation", "paired by their order")}
+
+
+def test_a_hard_sigmoid_that_is_spelled_out_is_no_disagreement(saved):
+    """keras.applications write it as ``relu6(x + 3) / 6``."""
+    network = torchvision.models.mobilenet_v3_small()
+    options = {
+        "input_shape": [65, 65, 3],
+        "include_preprocessing": False,
+        "classifier_activation": None,
+        "weights": None,
+    }
+    build = load_model_builder("keras.applications:MobileNetV3Small", options)
+    told = remap.verify("mobilenet_v3", saved(network), build, network, static=True).audit
+    assert {entry.setting for entry in told} == {"padding"}
