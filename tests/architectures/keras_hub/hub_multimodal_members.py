@@ -51,6 +51,12 @@ def _gemma4(name: str, text: str, heads: dict[str, int], sound: bool = False, **
                   published={"text_config": heads})  # fmt: skip
 
 
+def _blip2(name: str, hidden: int) -> Member:
+    text = {"model_type": "opt", "vocab_size": 50304, "hidden_size": hidden, "num_hidden_layers": 32,
+            "num_attention_heads": 32, "ffn_dim": 4 * hidden, "word_embed_proj_dim": hidden}  # fmt: skip
+    return Member("blip2", name, "Blip2ForConditionalGeneration", "Blip2Config", (("text_config", text),))
+
+
 _PALI_GEMMA_3B = _pali_gemma("paligemma-3b-224", "18 2048 8 1 256 16384", 224, model_type="gemma")
 PALI_GEMMA_MEMBERS = [
     _pali_gemma("paligemma-3b-896", "18 2048 8 1 256 16384", 896, model_type="gemma"),
@@ -62,6 +68,8 @@ PALI_GEMMA_MEMBERS = [
 
 MULTIMODAL_MEMBERS = [
     _PALI_GEMMA_3B,
+    _blip2("blip2-opt-2.7b", 2560),
+    _blip2("blip2-opt-6.7b", 4096),
     Member("gemma3", "gemma-3-1b", "Gemma3ForCausalLM", "Gemma3TextConfig",
            tuple(_text("26 1152 4 1 256 6912", vocab_size=262144).items())),
     _gemma3("gemma-3-4b", "34 2560 8 4 256 10240"),
