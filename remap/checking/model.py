@@ -85,6 +85,13 @@ def initial_values(source: ModelSource, inventory: Inventory) -> Callable[[Any],
     return read
 
 
+def settle(model: Any) -> None:
+    """Let layers know that their variables were assigned: Normalization computes with copies of its own."""
+    for layer, _ in walk(model):
+        if hasattr(layer, "finalize_state") and layer.weights:
+            layer.finalize_state()
+
+
 def assign_all(plan: Plan, model: Any) -> Checked:
     """Put a plan's values into a live model, then read every variable back and compare.
 
@@ -101,9 +108,7 @@ def assign_all(plan: Plan, model: Any) -> Checked:
     for assignment in moved:
         live[assignment.name].assign(planned_array(assignment))
         assignment.value.release()
-    for layer, _ in walk(model):
-        if hasattr(layer, "finalize_state") and layer.weights:  # Normalization computes with copies of its variables
-            layer.finalize_state()
+    settle(model)
     checked = compare(replace(plan, assignments=tuple(moved)), live)
     if not checked.equal:
         raise CheckError([Problem("a variable does not hold what was assigned", d.name) for d in checked.differences])

@@ -78,8 +78,10 @@ def constant_source(name: str, values: Sequence[float] | np.ndarray, dtype: np.d
 
     >>> constant_source("ones", [1.0, 1.0], np.dtype("f4")).array().tolist()
     [1.0, 1.0]
+    >>> constant_source("count", np.array(0), np.dtype("i4")).shape
+    ()
     """
-    array = np.ascontiguousarray(values, dtype)
+    array = np.array(values, dtype, order="C")  # ascontiguousarray would give a number an axis
     return Tensor(
         name, array.shape, array.dtype, tuple(s // dtype.itemsize for s in array.strides), ArrayStorage(array)
     )

@@ -36,7 +36,7 @@ class Survey:
         owners: Index in ``layers`` of the layer that made each.
         legacy: Their places in the legacy layout.
         layers: Live layers, parents before children; the model itself first if it has weights of its own.
-        layer_paths: Their paths.
+        layer_paths: Their paths, told apart.
         layer_addresses: Their addresses.
         parents: The layer that holds each.
         shared_names: Names of several top-level layers each, which the legacy layout cannot hold.
@@ -101,8 +101,9 @@ class Survey:
             own = self.layers[owner].name
             return {name: rank for name, rank in layer_ranks.items() if name != own} if given[owner] else layer_ranks
 
-        self.layer_paths = self._layer_paths(prefix)
-        self.layer_addresses = [naming.address(path, ranks_for(index)) for index, path in enumerate(self.layer_paths)]
+        layer_paths = self._layer_paths(prefix)
+        self.layer_addresses = [naming.address(path, ranks_for(index)) for index, path in enumerate(layer_paths)]
+        self.layer_paths = naming.told_apart(layer_paths)
         paths = [path_of(variable).removeprefix(prefix) for variable in self.variables]
         self.paths = naming.told_apart(paths)
         self.addresses = naming.told_apart(

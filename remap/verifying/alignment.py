@@ -56,6 +56,8 @@ def _pairs(
     for layer, found in sources.items():
         together = [module for module in found if len(layers_of[module]) > 1]
         holder = _common(plan.target, layers_of[together[0]]) if len(found) == 1 and together else None
+        if holder is not None and not _whole(plan.target, holder, together[0], sources):
+            holder = None
         record = plan.target.layers[layer if holder is None else holder]
         assignments = tuple(entry for entries in found.values() for entry in entries)
         key = layer if holder is None else holder
@@ -131,6 +133,14 @@ def _common(target: Inventory, layers: set[int]) -> int | None:
         shared.append(level[0])
     index = _index(target, "/".join(shared)) if shared else None
     return index if index is not None and _is_operation(target.layers[index]) else None
+
+
+def _whole(target: Inventory, holder: int, module: str, sources: Mapping[int, Mapping[str, object]]) -> bool:
+    """Whether all that is written inside of a layer comes from one module."""
+    prefix = f"{target.layers[holder].path}/"
+    return all(
+        set(found) == {module} for layer, found in sources.items() if target.layers[layer].path.startswith(prefix)
+    )  # fmt: skip
 
 
 def _is_operation(layer: Layer) -> bool:

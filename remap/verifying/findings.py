@@ -66,7 +66,7 @@ def find(
         if first.proved or (wrong and id(row) not in passed_over):
             break
     else:
-        return Findings(None, (), list(rows))
+        return Findings(None, (), [_without_counterpart(row) if row.outcome == "differs" else row for row in rows])
     held = {key: entry for key, entry in _keyed(rows, side.trace) if id(entry) not in passed_over}
     try:
         alone = run_alone(held.items(), reference.trace, side, reference.feeds, spec, tolerance)
@@ -91,6 +91,11 @@ def _keyed(rows: Sequence[Row], keras: Trace) -> Iterator[tuple[Key, Row]]:
         if row.keras_call is not None and row.outcome != "not compared":
             name = keras.calls[row.keras_call].name
             yield (name, keras.by_name[name].index(row.keras_call)), row
+
+
+def _without_counterpart(row: Row) -> Row:
+    reason = "what is made from it is equal: the layer and PyTorch's module end at other places"
+    return replace(row, outcome="not compared", reason=reason)
 
 
 def _outlived(row: Row, rows: Sequence[Row], reference: Reference) -> bool:

@@ -36,10 +36,18 @@ def forms(array: np.ndarray, shape: tuple[int, ...], parts: bool = False) -> Ite
         and array.shape[-len(shape) + 1 :] == shape[1:]
         and array.size * shape[0] == size
     ):
-        yield np.broadcast_to(array, shape)
-    if parts and array.ndim and shape and array.shape[-1] > shape[-1] and array.shape[-1] % shape[-1] == 0:
-        for part in np.split(array, array.shape[-1] // shape[-1], axis=-1):
+        yield np.broadcast_to(array.reshape(shape[1:]), shape)
+    for count in _cuts(array, shape) if parts and array.ndim and shape else ():
+        for part in np.split(array, count, axis=-1):
             yield from forms(part, shape)
+
+
+def _cuts(array: np.ndarray, shape: tuple[int, ...]) -> list[int]:
+    """Into how many parts the last axis can be cut: by its length, and by the size of the whole."""
+    size = int(np.prod(shape, dtype=np.int64))
+    width = array.shape[-1]
+    counts = {width // max(shape[-1], 1): width % max(shape[-1], 1), array.size // max(size, 1): array.size % size}
+    return [count for count, rest in counts.items() if count > 1 and not rest and not width % count]
 
 
 def _orders(rank: int) -> Iterator[tuple[int, ...]]:

@@ -34,6 +34,7 @@ class InputSpec:
         torch_name: Keyword in PyTorch's ``forward``; empty for a positional argument.
         bound: Integers are drawn below it; a number, or the name of a parameter (``vocab``: the embedding's).
         values: The array itself, where a file gave it.
+        avoid: Integers that are not drawn: those that stand for padding.
     """
 
     name: str
@@ -42,6 +43,7 @@ class InputSpec:
     torch_name: str = ""
     bound: int | str | None = None
     values: np.ndarray | None = None
+    avoid: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +261,8 @@ def _array(spec: InputSpec, random: np.random.Generator) -> np.ndarray:
     if dtype.kind in "biu":
         if "mask" in spec.name or "mask" in spec.torch_name:
             return np.ones(spec.shape, dtype)
-        return random.integers(0, spec.bound if isinstance(spec.bound, int) else 2, spec.shape).astype(dtype)
+        choice = np.setdiff1d(np.arange(spec.bound if isinstance(spec.bound, int) else 2), spec.avoid)
+        return random.choice(choice, spec.shape).astype(dtype)
     return random.standard_normal(spec.shape).astype(dtype)
 
 

@@ -1,4 +1,4 @@
-"""How much a network rounds: single against double precision, value by value."""
+"""How much a network rounds: single against double precision, call by call."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from remap.verifying.trace import Recorder, Trace
+from remap.verifying.trace import Recorder, Trace, flatten
 
 
 class NoiseRecorder(Recorder):
-    """Holds each value of a run in double precision against that of an earlier run, and keeps the distance alone.
+    """Holds what each call gives in double precision against what it gave in an earlier run; keeps the distance alone.
 
     Args:
         single: The run in single precision.
@@ -20,7 +20,7 @@ class NoiseRecorder(Recorder):
 
     Attributes:
         noise: Largest absolute distance by position in ``single.values``.
-        same: Whether the two runs did the same, as far as shapes tell.
+        same: Whether the two runs did the same, as far as calls and shapes tell.
     """
 
     def __init__(self, single: Trace, to_numpy: Any, is_tensor: Any, version: Any) -> None:
@@ -28,17 +28,28 @@ class NoiseRecorder(Recorder):
         self.noise: dict[int, float] = {}
         self.same = True
         self._single = single
-        self._count = 0
 
-    def keep(self, array: np.ndarray) -> int:
-        position = self._count
-        self._count += 1
-        known = self._single.values
-        if position >= len(known) or known[position].shape != array.shape:
+    def end(self, index: int, outputs: Any) -> None:
+        super().end(index, outputs)
+        found = [self._to_numpy(tensor) for _, tensor in flatten(outputs, self._is_tensor)]
+        known = self._single.calls[index] if index < len(self._single.calls) else None
+        if known is None or known.kind != self.trace.calls[index].kind:
             self.same = False
-        elif array.dtype.kind == "f" and array.size and self.same:
+        if not self.same or known is None or len(known.outputs) != len(found):
+            return
+        for position, array in zip(known.outputs, found, strict=True):
+            self._hold(position, array)
+
+    def _hold(self, position: int, array: np.ndarray) -> None:
+        single = self._single.values[position]
+        if single.shape != array.shape:
+            self.same = False
+        elif array.dtype.kind == "f" and array.size:
             with np.errstate(all="ignore"):
-                apart = float(np.max(np.abs(known[position].astype(np.float64) - array)))
+                apart = float(np.max(np.abs(single.astype(np.float64) - array)))
             if np.isfinite(apart):
-                self.noise[position] = apart
-        return position
+                self.noise[position] = max(apart, self.noise.get(position, 0.0))
+
+    def note(self, tensor: Any) -> int | None:
+        """Nothing is kept."""
+        return None

@@ -20,6 +20,7 @@ from remap.verifying.keras_inputs import keras_inputs
 from remap.verifying.keras_side import KerasSide
 from remap.verifying.recording import load_recording
 from remap.verifying.reference import Module, Reference
+from remap.verifying.torch_names import as_spelled, spelled_by, spelling_of
 
 
 def open_network(torch: Any, args: Mapping[str, object] | None) -> Any:
@@ -34,11 +35,13 @@ def title_of(torch: Any) -> str:
     return torch if isinstance(torch, str) else type(torch).__name__
 
 
-def modules_in(network: Any) -> dict[str, Module]:
-    """Every module of a network by path."""
+def modules_in(network: Any, plan: Plan) -> Mapping[str, Module]:
+    """Every module of a network by path, under the checkpoint's names."""
     from remap.verifying.torch_side import modules_of
 
-    return modules_of(network)
+    strip = plan.rules.source.strip
+    spelling = spelling_of(network, plan.checkpoint, strip)
+    return as_spelled(Reference("", modules=modules_of(network)), spelling, strip).modules
 
 
 def parsed_inputs(inputs: Sequence[str | InputSpec]) -> list[InputSpec]:
@@ -49,6 +52,18 @@ def parsed_inputs(inputs: Sequence[str | InputSpec]) -> list[InputSpec]:
     return found
 
 
+def without_padding(specs: Sequence[InputSpec], network: Any) -> list[InputSpec]:
+    """Inputs in which no number is drawn that the PyTorch embedding of as many numbers holds for padding.
+
+    Padding inside of a text has no meaning: there networks that are equal on every text may differ.
+    """
+    padding = {
+        getattr(module, "num_embeddings", None): getattr(module, "padding_idx", None) for module in network.modules()
+    }
+    known = [padding.get(spec.bound) if isinstance(spec.bound, int) else None for spec in specs]
+    return [spec if pad is None else replace(spec, avoid=(pad,)) for spec, pad in zip(specs, known, strict=True)]
+
+
 def opened(checkpoint: str | Path | Checkpoint, file: RuleFile) -> Checkpoint:
     """A checkpoint, opened as the rule file says."""
     if isinstance(checkpoint, Checkpoint):
@@ -56,11 +71,20 @@ def opened(checkpoint: str | Path | Checkpoint, file: RuleFile) -> Checkpoint:
     return open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
 
 
-def recorded(path: Path, side: KerasSide, *, changed: bool, calibrate: bool, float64: bool) -> Reference:
+def recording(path: Path, plan: Plan) -> Reference:
+    """A recording, under the names that the plan's checkpoint has without its prefixes."""
+    reference, strip = load_recording(path), plan.rules.source.strip
+    return as_spelled(reference, spelled_by(reference.modules, strip), strip)
+
+
+def recorded(
+    path: Path, plan: Plan, side: KerasSide, *, changed: bool, calibrate: bool, float64: bool
+) -> Reference:  # fmt: skip
     """A recording, its inputs in the layout of the Keras model.
 
     Args:
         path: The file.
+        plan: The plan.
         side: The Keras side.
         changed: Whether the caller asks for inputs of its own.
         calibrate: Whether the caller asks for calibrated statistics.
@@ -69,7 +93,7 @@ def recorded(path: Path, side: KerasSide, *, changed: bool, calibrate: bool, flo
     Raises:
         UsageError: The recording was made otherwise.
     """
-    reference = load_recording(path)
+    reference = recording(path, plan)
     where = str(path)
     if changed:
         raise UsageError("a recording has its own inputs", where=where, fix="give --input to 'remap record'")
@@ -104,11 +128,13 @@ def ran(
     """The network with the checkpoint's weights, run on inputs that the Keras model takes too."""
     from remap.verifying.torch_source import load_weights
 
-    load_weights(network, plan.checkpoint, [ignored.name for ignored in plan.ignored])
+    strip = plan.rules.source.strip
+    spelling = load_weights(network, plan.checkpoint, [ignored.name for ignored in plan.ignored], strip=strip)
     model = keras_inputs(side.model)
     specs = settle_inputs(given, model, samples=samples, odd_size=odd_size, params=plan.params)
+    specs = without_padding(specs, network)
     feeds, other = draw(specs, model, seed), draw(specs, model, seed + 1, True)
-    return reference_on(network, title, feeds, other, float64, calibrate, seed)
+    return as_spelled(reference_on(network, title, feeds, other, float64, calibrate, seed), spelling, strip)
 
 
 def reference_on(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal
 
 from remap.planning.plan import Assignment
@@ -82,8 +83,9 @@ class Row:
 def compare_layers(pairs: list[Pair], torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Row]:
     """One row for each call of each pair, in the order in which PyTorch ended them."""
     found: list[tuple[int, Row]] = []
+    paired = {pair.layer for pair in pairs}
     for pair in pairs:
-        found += _rows_of(pair, torch, keras, tolerance)
+        found += _rows_of(pair, torch, keras, tolerance, paired)
     rows = [row for _, row in sorted(found, key=lambda entry: entry[0])]
     return [_inner_of_chain(row, rows) for row in rows]
 
@@ -98,7 +100,9 @@ def _inner_of_chain(row: Row, rows: Sequence[Row]) -> Row:
     return replace(row, outcome="not compared", reason=f"a layer inside of {row.module}, which is one in PyTorch")
 
 
-def _rows_of(pair: Pair, torch: Trace, keras: Trace, tolerance: Tolerance) -> list[tuple[int, Row]]:
+def _rows_of(
+    pair: Pair, torch: Trace, keras: Trace, tolerance: Tolerance, paired: set[str]
+) -> list[tuple[int, Row]]:  # fmt: skip
     module_calls = [torch.by_name.get(module, []) for module in pair.modules]
     layer_calls = keras.by_name.get(pair.layer, [])
     reason = _why_not(pair, module_calls, layer_calls, torch, keras)
@@ -111,8 +115,26 @@ def _rows_of(pair: Pair, torch: Trace, keras: Trace, tolerance: Tolerance) -> li
     for turn, keras_call in enumerate(layer_calls):
         own = sorted(calls[turn] for calls in module_calls)
         keras_call = _with_cropping(keras_call, torch.calls[own[-1]].outputs, torch, keras)
-        rows.append((own[-1], compare_call(pair, own[0], own[-1], keras_call, torch, keras, tolerance)))
+        row = compare_call(pair, own[0], own[-1], keras_call, torch, keras, tolerance)
+        if row.outcome == "differs":
+            others = chain(
+                _with_what_follows(row, torch, keras, tolerance, paired),
+                (compare_call(pair, call, call, keras_call, torch, keras, tolerance) for call in own[:-1]),
+            )
+            row = next((other for other in others if other.outcome == "equal"), row)
+        rows.append((own[-1], row))
     return rows
+
+
+def _with_what_follows(
+    row: Row, torch: Trace, keras: Trace, tolerance: Tolerance, paired: set[str]
+) -> Iterator[Row]:  # fmt: skip
+    """The row with a call right after its layer, as of a scale: it may do what one module does in PyTorch."""
+    assert row.pair is not None and row.first_call is not None and row.torch_call is not None
+    for index in range((row.keras_call or 0) + 1, len(keras.calls)):
+        call = keras.calls[index]
+        if row.keras_value in call.inputs and call.outputs and call.name not in paired:
+            yield compare_call(row.pair, row.first_call, row.torch_call, index, torch, keras, tolerance)
 
 
 def _with_cropping(keras_call: int, outputs: Sequence[int], torch: Trace, keras: Trace) -> int:

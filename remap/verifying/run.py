@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,15 @@ from remap.verifying.prepare import (
     parsed_inputs,
     ran,
     recorded,
+    recording,
     reference_on,
     title_of,
+    without_padding,
 )
-from remap.verifying.recording import is_recording, load_recording
+from remap.verifying.recording import is_recording
 from remap.verifying.reference import Reference
 from remap.verifying.rows import Row, compare_layers
+from remap.verifying.torch_names import as_spelled
 from remap.verifying.verified import Sight, Verified
 from remap.verifying.weights import put_weights
 
@@ -108,7 +111,7 @@ def verify(
         plan = _plan(file, source, keras_source, fresh, settings)
         if network is None:
             changed = bool(inputs) or odd_size
-            reference = recorded(Path(torch), side, changed=changed, calibrate=calibrate, float64=float64)
+            reference = recorded(Path(torch), plan, side, changed=changed, calibrate=calibrate, float64=float64)
         else:
             reference = ran(
                 network, title_of(torch), plan, side, parsed_inputs(inputs),
@@ -124,8 +127,11 @@ def verify(
         parted = find(
             found.rows, found.outputs, reference, side, plan, tolerance, found.audit, keras_source.spec
         )  # fmt: skip
-    found = replace(found, finding=parted.first, further=parted.further, rows=parted.rows)
-    notes = (*_notes(reference, calibrate), *_odd_rows(found), *filter(None, [parted.note]))
+    untraced = found.untraced | {row.layer: row.reason for row in parted.rows if row.outcome == "not compared"}
+    found = replace(
+        found, finding=parted.first, further=parted.further, rows=parted.rows, untraced=untraced
+    )  # fmt: skip
+    notes = (*_notes(reference, calibrate), *filter(None, [parted.note]))
     return replace(found, notes=notes, seconds=time.perf_counter() - started)
 
 
@@ -154,11 +160,6 @@ def static_audit(
         A result whose verdict is ``audited``: settings that disagree, nothing else.
     """
     started = time.perf_counter()
-    modules = (
-        load_recording(Path(torch)).modules
-        if is_recording(title_of(torch))
-        else modules_in(open_network(torch, torch_args))
-    )
     keras_source = model if isinstance(model, ModelSource) else load_model_builder(str(model))
     if isinstance(rules, Plan):
         plan = rules
@@ -166,6 +167,10 @@ def static_audit(
         file = rules if isinstance(rules, RuleFile) else load_rules(rules)
         settings = {"params": params, "allow_code": allow_code}
         plan = _plan(file, opened(checkpoint, file), keras_source, None, settings)
+    if is_recording(title_of(torch)):
+        modules = recording(Path(torch), plan).modules
+    else:
+        modules = modules_in(open_network(torch, torch_args), plan)
     return Verified(
         plan, title_of(torch), keras_source.spec, audit=audit(plan, modules), seconds=time.perf_counter() - started
     )  # fmt: skip
@@ -197,19 +202,12 @@ def record(
     specs = parsed_inputs(inputs)
     if not specs:
         raise UsageError("the inputs of a recording must be given", fix="--input float32[1,3,224,224]")
-    settled = settle_inputs(specs, None)
     network = open_network(torch, torch_args)
+    settled = without_padding(settle_inputs(specs, None), network)
     source = checkpoint if isinstance(checkpoint, Checkpoint) else open_checkpoint(checkpoint)
-    load_weights(network, source, lenient=True)
-    return reference_on(
-        network,
-        title_of(torch),
-        draw(settled, None, seed),
-        draw(settled, None, seed + 1, True),
-        float64,
-        calibrate,
-        seed,
-    )
+    spelling = load_weights(network, source, lenient=True)
+    feeds, other = draw(settled, None, seed), draw(settled, None, seed + 1, True)
+    return as_spelled(reference_on(network, title_of(torch), feeds, other, float64, calibrate, seed), spelling, ())
 
 
 def _plan(
@@ -266,12 +264,6 @@ def _sight(reference: Reference, outputs: Sequence[Row]) -> Sight:
             moved.append(float(np.max(np.abs(one.astype(np.float64) - other))) / scale)
     apart = [row.difference.relative for row in outputs if row.difference is not None and row.outcome == "equal"]
     return Sight(max(moved) if moved else None, max(apart, default=0.0))
-
-
-def _odd_rows(found: Verified) -> Iterator[str]:
-    apart = [row.layer for row in found.rows if row.outcome == "differs"]
-    if found.finding is None and apart:
-        yield f"outputs agree though what is held beside {', '.join(apart[:4])} does not: the rule pairs it otherwise"
 
 
 def _notes(reference: Reference, calibrate: bool) -> tuple[str, ...]:

@@ -193,6 +193,7 @@ SILENT = {
     *("get", "set", "size", "dim", "shape", "numel", "is_floating_point", "is_complex", "has_torch_function"),
     *("requires_grad", "detach", "data_ptr", "is_contiguous", "stride", "storage_offset", "element_size"),
     *("is_nested", "is_same_size", "layout", "device", "dtype", "len", "format", "repr", "bool", "item", "tolist"),
+    *("cpu", "numpy"),
 }
 """Functions that ask a tensor something and compute nothing."""
 
@@ -224,7 +225,8 @@ def calibrated(network: Any, source: str, feeds: Sequence[Feed], seed: int) -> t
     Args:
         network: The module.
         source: How messages call it.
-        feeds: Inputs of the kind that it takes; floating ones are drawn anew, a few samples at once.
+        feeds: Inputs of the kind that it takes; floating ones are drawn anew, a few samples at once,
+            with their mean and spread.
         seed: For drawing.
     """
     torch = import_module("torch")
@@ -249,7 +251,8 @@ def _enlarged(feed: Feed, seed: int) -> Feed:
     array = feed.torch
     shape = (max(CALIBRATION_SAMPLES, array.shape[0]), *array.shape[1:])
     if array.dtype.kind == "f":
-        drawn = np.random.default_rng(seed).standard_normal(shape).astype(array.dtype)
+        drawn = array.mean() + array.std() * np.random.default_rng(seed).standard_normal(shape)
+        drawn = drawn.astype(array.dtype)
     else:
         drawn = np.resize(array, shape)
     return dataclasses.replace(feed, torch=drawn)

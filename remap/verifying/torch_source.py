@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from remap.checkpoint.tensor import Checkpoint
 from remap.errors import CheckpointError, Problem, RemapError, TargetError
 from remap.target.framework import import_module, prepare_process
 from remap.target.spec import load_model_builder
+from remap.verifying.torch_names import Spelling, spelling_of
 
 FORMS = "package.module:callable, path/to/file.py:callable, a TorchScript file, a .pt2 file, or a recording"
-OPTIONAL = "num_batches_tracked"
-"""A counter that no output depends on: a checkpoint may lack it."""
+OPTIONAL = ("num_batches_tracked", "inv_freq", "position_ids")
+"""A counter that no output depends on, and what a network computes when it is built: a checkpoint may lack them."""
 
 
 def load_network(spec: str, args: dict[str, object] | None = None) -> Any:
@@ -74,7 +75,13 @@ def _read(spec: str, load: Any) -> Any:
         ) from error
 
 
-def load_weights(network: Any, checkpoint: Checkpoint, ignored: Iterable[str] = (), lenient: bool = False) -> None:
+def load_weights(
+    network: Any,
+    checkpoint: Checkpoint,
+    ignored: Iterable[str] = (),
+    lenient: bool = False,
+    strip: Sequence[str] = (),
+) -> Spelling:
     """Put a checkpoint into a network, strictly: every tensor on both sides, every shape.
 
     Args:
@@ -82,14 +89,19 @@ def load_weights(network: Any, checkpoint: Checkpoint, ignored: Iterable[str] = 
         checkpoint: The tensors.
         ignored: Keys that rules leave behind: the network need not know them.
         lenient: Whether it may know none of the keys that it lacks, as where no rules are at hand.
+        strip: Prefixes that were taken off the checkpoint's keys, as regular expressions.
+
+    Returns:
+        How the checkpoint spells the network's names.
 
     Raises:
         CheckpointError: Keys or shapes differ.
 
-    A key that the checkpoint lacks is forgiven where the network ties it to one that is there, and for the
-    counters of BatchNorm.
+    A key that the checkpoint lacks is forgiven where the network ties it to one that is there, and for
+    :data:`OPTIONAL` ones.
     """
-    state = network.state_dict()
+    spelling = spelling_of(network, checkpoint, strip)
+    state = spelling.tensors
     problems = list(_problems(state, checkpoint, set(checkpoint) if lenient else set(ignored)))
     if problems:
         raise CheckpointError(problems)
@@ -99,9 +111,11 @@ def load_weights(network: Any, checkpoint: Checkpoint, ignored: Iterable[str] = 
             if name in checkpoint:
                 tensor.copy_(_tensor(torch, checkpoint[name].array()))
                 checkpoint[name].storage.release()
+        spelling.put_back(network)
+    return spelling
 
 
-def _problems(state: dict[str, Any], checkpoint: Checkpoint, ignored: set[str]) -> Iterable[Problem]:
+def _problems(state: Mapping[str, Any], checkpoint: Checkpoint, ignored: set[str]) -> Iterable[Problem]:
     loaded = {tensor.data_ptr() for name, tensor in state.items() if name in checkpoint and tensor.numel()}
     for name, tensor in state.items():
         if name not in checkpoint:

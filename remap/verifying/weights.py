@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from remap.checking.compare import Checked, compare, planned_array
+from remap.checking.model import settle
 from remap.errors import CheckError, UsageError
 from remap.planning.plan import Plan
 from remap.target.keras_model import identify
@@ -30,6 +31,7 @@ def put_weights(plan: Plan, side: KerasSide, file: Path | None, as_it_is: bool =
         return compare(plan, live)
     if file is None:
         _assign(plan, live)
+        settle(side.model)
     else:
         if not file.exists():
             raise UsageError("no such file", where=str(file))

@@ -54,11 +54,11 @@ def _missing(site: Site) -> Iterator[Trial]:
         return
     for count, event in enumerate(site.events[:-1], 1):
         made = closest(event.output, site.steps[0].inputs[0])
-        if made is not None:
-            told = ", ".join(dict.fromkeys(before.kind for before in site.events[:count]))
+        before = [step for step in site.events[:count] if step.output.dtype.kind == "f"]
+        if made is not None and before:
             yield Trial(
-                f"missing {told}",
-                f"{told} before it, as PyTorch computes it,",
+                f"missing {', '.join(dict.fromkeys(step.kind for step in before))}",
+                f"{', '.join(dict.fromkeys(step.call.title for step in before))} before it, as PyTorch computes it,",
                 partial(site.through, 0, made[0].astype(site.steps[0].inputs[0].dtype)),
                 site.blamed,
                 hint="the Keras model leaves it out",

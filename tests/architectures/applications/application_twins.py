@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -18,7 +19,6 @@ def stride_in_first(model: Any) -> None:
 
 def last_block_strides(model: Any) -> None:
     """ResNetV2: each stage but the last strides in its last block, and the first pooling pads with zeros."""
-    import torch
 
     def strided(self: Any, x: Any) -> Any:
         kept = x[:, :, ::2, ::2]
@@ -32,7 +32,7 @@ def last_block_strides(model: Any) -> None:
         block = stage.blocks[-1]
         block.conv2.stride = (2, 2)
         block.forward = MethodType(strided, block)
-    model.stem.pool = torch.nn.Sequential(torch.nn.ZeroPad2d(1), torch.nn.MaxPool2d(3, 2))
+    zeros_in_first_pooling(model)
 
 
 def pad_behind(model: Any) -> None:
@@ -47,24 +47,26 @@ def pad_behind(model: Any) -> None:
 
 def padding_not_counted(model: Any) -> None:
     """Inception: average pooling leaves its padding out of the mean."""
+    from torch.nn import functional
+
+    def uncounted(self: Any, x: Any) -> Any:
+        counted = functional.avg_pool2d
+        functional.avg_pool2d = partial(counted, count_include_pad=False)
+        try:
+            return type(self).forward(self, x)
+        finally:
+            functional.avg_pool2d = counted
+
+    for name, block in model.named_children():
+        if name.startswith("Mixed_"):
+            block.forward = MethodType(uncounted, block)
+
+
+def zeros_in_first_pooling(model: Any) -> None:
+    """ResNetV2: the first pooling pads with zeros."""
     import torch
 
-    class Uncounted(torch.nn.Module):
-        def __init__(self, block: Any) -> None:
-            super().__init__()
-            self.block, self.counted = block, torch.nn.functional.avg_pool2d
-
-        def forward(self, x: Any) -> Any:
-            functional = torch.nn.functional
-            functional.avg_pool2d = lambda *args, **options: self.counted(*args, **options, count_include_pad=False)
-            try:
-                return self.block(x)
-            finally:
-                functional.avg_pool2d = self.counted
-
-    for name, block in list(model.named_children()):
-        if name.startswith("Mixed_"):
-            setattr(model, name, Uncounted(block))
+    model.stem.pool = torch.nn.Sequential(torch.nn.ZeroPad2d(1), torch.nn.MaxPool2d(3, 2))
 
 
 def zeros_before_pooling(model: Any) -> None:
