@@ -2,9 +2,9 @@
 
     python tests/benchmarks/verify.py [--rounds 3] [--size 224]
 
-Each round starts two processes: one runs both networks, as a plain script does; the other runs ``remap.verify`` with its
-stages timed. Prints wall and processor seconds of every stage, the seconds beyond the two forwards, and the largest
-resident memory. The aims: at most 3 s beyond the two forwards, 2 GB.
+Each round starts two processes: one runs both networks, as a plain script does; the other runs ``remap.verify`` with
+its stages timed. Prints wall and processor seconds of every stage, the seconds beyond the two forwards, and the
+largest resident memory. The aims: at most 3 s beyond the two forwards, 2 GB.
 """
 
 from __future__ import annotations
