@@ -54,5 +54,6 @@ OTHERS = {
     "efficientnet": ["efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4", "efficientnet_b5"],
     "efficientnet_v2": ["efficientnet_em", "efficientnet_el", "efficientnetv2_rw_s", "efficientnetv2_rw_m"],
     "cspnet": ["cspresnext50"],
+    "mobilenetv5": ["mobilenetv5_300m"],
     "hgnetv2": [f"hgnetv2_b{n}" for n in range(1, 7)],
 }
