@@ -20,6 +20,9 @@ MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 FOOTER = 48
 UNCOMPRESSED = 0
 OBJECT_ENDING = "/.ATTRIBUTES/VARIABLE_VALUE"
+"""What the key of every variable of an object-based checkpoint ends in."""
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+"""The key that such a checkpoint keeps the graph of its objects under."""
 """What every variable's key ends in when the checkpoint is object-based."""
 MAX_RANK = 254
 
@@ -59,6 +62,15 @@ def open_tf_bundle(index: Path) -> Checkpoint:
         ) from error
     except OSError as error:
         raise CheckpointError("cannot read the TensorFlow checkpoint", where=str(index), found=str(error)) from error
+
+
+def is_object_based(index: Path) -> bool:
+    """Whether a checkpoint holds the graph of a model's objects beside their values.
+
+    Raises:
+        CheckpointError: As :func:`open_tf_bundle`.
+    """
+    return any(skipped.name == OBJECT_GRAPH for skipped in open_tf_bundle(index).skipped)
 
 
 def _checkpoint(index: Path, entries: dict[bytes, bytes], shards: int) -> Checkpoint:

@@ -9,12 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from remap.checkpoint.tf_bundle import OBJECT_ENDING
 from remap.write.bundle import field
 
-GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-"""The key that the graph is stored under."""
-VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-"""What the key of every variable ends in."""
 MODEL = "model"
 """What ``tf.train.Checkpoint(model=...)`` calls the model."""
 COUNTER = "save_counter"
@@ -46,12 +43,12 @@ def object_graph(keys: list[str]) -> bytes:
 
     for key in keys:
         node = 0
-        for name in key.removesuffix(VALUE).split("/"):
+        for name in key.removesuffix(OBJECT_ENDING).split("/"):
             node = children[node][name] if name in children[node] else add(node, name)
         values[node] = key
     own = dict(children[0])
     if COUNTER not in own:
-        values[add(0, COUNTER)] = COUNTER + VALUE
+        values[add(0, COUNTER)] = COUNTER + OBJECT_ENDING
     if MODEL not in own:
         children[add(0, MODEL)] |= own
     return b"".join(field(1, _node(edges, values.get(node))) for node, edges in enumerate(children))
@@ -62,7 +59,8 @@ def _node(edges: dict[str, int], key: str | None) -> bytes:
     message = b"".join(field(1, field(1, child) + field(2, _unescaped(name).encode())) for name, child in edges.items())
     if key is None:
         return message
-    attribute = field(1, b"VARIABLE_VALUE") + field(2, key.removesuffix(VALUE).encode()) + field(3, key.encode())
+    name = key.removesuffix(OBJECT_ENDING)
+    attribute = field(1, b"VARIABLE_VALUE") + field(2, name.encode()) + field(3, key.encode())
     return message + field(2, attribute)
 
 

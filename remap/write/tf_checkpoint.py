@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from remap.checkpoint.tf_bundle import OBJECT_ENDING, OBJECT_GRAPH
 from remap.errors import Problem, UsageError
 from remap.planning.plan import Assignment
 from remap.target.inventory import EXPORTED, Inventory
 from remap.write.bundle import DTYPES, STRING, BundleEntry, crc32c, index_table, string_tensor
 from remap.write.fill import Region
 from remap.write.job import Job, assign_line
-from remap.write.object_graph import COUNTER, GRAPH, MODEL, VALUE, holds, object_graph
+from remap.write.object_graph import COUNTER, MODEL, holds, object_graph
 from remap.write.staging import check_space
 
 CHUNK = 1 << 20
@@ -46,9 +47,9 @@ def write_by_object(job: Job) -> None:
         MissingPackageError: google-crc32c is not installed.
     """
     keys = _object_keys(job)
-    extras = {GRAPH: (STRING, *string_tensor(object_graph(list(keys))))}
+    extras = {OBJECT_GRAPH: (STRING, *string_tensor(object_graph(list(keys))))}
     if not holds(keys, COUNTER):
-        extras[COUNTER + VALUE] = (DTYPES["int64"], bytes(8), crc32c()(0, bytes(8)))
+        extras[COUNTER + OBJECT_ENDING] = (DTYPES["int64"], bytes(8), crc32c()(0, bytes(8)))
     _write(job, keys, extras)
 
 
@@ -93,7 +94,7 @@ def _object_keys(job: Job) -> dict[str, Assignment]:
         variable = assignment.variable
         if variable is None or variable.tf_object is None:
             raise UsageError(_untracked(job, target))
-        keys |= {key + VALUE: assignment for key in (variable.tf_object, *variable.tf_copies)}
+        keys |= {key + OBJECT_ENDING: assignment for key in (variable.tf_object, *variable.tf_copies)}
         if variable.dtype != assignment.dtype.name:
             problems.append(
                 Problem(

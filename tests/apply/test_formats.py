@@ -67,6 +67,21 @@ def test_names_in_safetensors_and_in_a_tensorflow_checkpoint_are_keras_paths(app
     assert all(np.array_equal(reader.get_tensor(name), array) for name, array in arrays.items())
 
 
+@pytest.mark.parametrize("kind", ["tf-name", "tf-object"])
+def test_check_tells_kinds_of_tensorflow_checkpoints_apart(kind, fixtures, tmp_path, remap_command):
+    rules, model = fixtures / "linear/linear.toml", f"{fixtures / 'linear/keras_model.py'}:build"
+    source = fixtures / "linear/linear.safetensors"
+    options = ("--model", model, "--format", kind, "--no-check")
+    assert remap_command("apply", rules, source, "-o", tmp_path / "w.ckpt", *options).code == 0
+    command = ("check", tmp_path / "w.ckpt", "--model", model, "--rules", rules, "--checkpoint")
+    ran = remap_command(*command, source)
+    assert ran.code == 0, ran.err
+    np.savez(tmp_path / "other.npz", **{"weight": np.ones((5, 10), "f4"), "bias": np.zeros(5, "f4")})
+    ran = remap_command(*command, tmp_path / "other.npz")
+    assert ran.code == 8
+    assert "kernel" in ran.err
+
+
 def test_a_wrong_file_fails_the_check(apply, monkeypatch):
     real = readers.read_back
 

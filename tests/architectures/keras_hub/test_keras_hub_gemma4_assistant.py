@@ -13,6 +13,7 @@ from hub_multimodal import TEXT
 from safetensors.torch import load_file, save_file
 
 import remap
+from remap.planning.recognise import choose
 
 pytestmark = pytest.mark.architectures
 SETTINGS = {
@@ -58,3 +59,8 @@ def test_every_variable_of_the_task_is_as_keras_hub_loads_it(folder):
     remap.load_into(ours, "keras_hub/gemma4_assistant", folder)
     assert {"pre_projection/kernel", "post_projection/kernel"} <= {variable.path for variable in ours.weights}
     assert differing(reference, ours) == []
+
+
+def test_it_is_recognised(folder):
+    best, lines = choose(lambda rules: remap.open_checkpoint(folder, strip=rules.source.strip), None)
+    assert best.name == "keras_hub/gemma4_assistant", lines
