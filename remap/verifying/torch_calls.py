@@ -102,14 +102,16 @@ _MODULE_KINDS = {
 def kind_of(class_names: Sequence[str]) -> str:
     """The function that a module computes, from the names of its class and its bases; ``""`` if unknown.
 
-    >>> kind_of(["Conv2dSame", "Conv2d", "_ConvNd", "Module"])
-    'conv2d'
+    >>> kind_of(["Conv2dSame", "Conv2d", "_ConvNd", "Module"]), kind_of(["Qwen3RMSNorm", "Module"])
+    ('conv2d', 'rms_norm')
     """
     for name in class_names:
         if name in _MODULE_KINDS:
             return _MODULE_KINDS[name]
         if "BatchNorm" in name or name.startswith("InstanceNorm"):
             return "batch_norm" if "BatchNorm" in name else "instance_norm"
+        if name.endswith("RMSNorm"):
+            return "rms_norm"
     return ""
 
 
@@ -119,6 +121,8 @@ def module_settings(module: Any) -> dict[str, Any]:
     kind = kind_of([base.__name__ for base in type(module).__mro__])
     if kind:
         found["kind"] = kind
+    if hasattr(module, "variance_epsilon"):  # as transformers calls it
+        found["eps"] = plain(module.variance_epsilon)
     if "Same" in type(module).__name__ and "padding" in found:
         found["padding"] = "dynamic"  # timm's: what TensorFlow's 'same' pads, told by the size of each input
     return {key: value for key, value in found.items() if value is not None or key in ("eps", "align_corners")}

@@ -1,0 +1,175 @@
+"""Every rule file for keras_hub: no alarm where outputs are equal, and the finding of its notes where not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras_hub
+import pytest
+from repository import ROOT, import_file
+
+from remap.rules.load import load_rules
+from remap.target.spec import ModelSource
+from remap.verifying.run import verify
+
+pytestmark = pytest.mark.architectures
+
+FOLDER = ROOT / "tests/architectures/keras_hub"
+checkpoints = import_file(FOLDER / "hub_checkpoints.py")
+transformers_side = import_file(FOLDER / "hub_transformers.py")
+timm_side = import_file(FOLDER / "hub_timm.py")
+TRANSFORMERS = {str(case): case for case in transformers_side.CASES}
+TIMM = {str(case): case for case in timm_side.CASES}
+
+TOKENS = {
+    "token_ids": "input_ids=int64[2,8]<31",
+    "encoder_token_ids": "input_ids=int64[2,8]<31",
+    "decoder_token_ids": "decoder_input_ids=int64[2,8]<31",
+    "segment_ids": "token_type_ids=int64[2,8]<2",
+    "padding_mask": "attention_mask=int64[2,8]",
+    "encoder_padding_mask": "attention_mask=int64[2,8]",
+    "decoder_padding_mask": "decoder_attention_mask=int64[2,8]",
+}
+"""What ``--input`` says of each input of a backbone, behind its name."""
+
+
+def inputs_of(backbone: Any) -> list[str]:
+    """``--input`` for a backbone: tokens and masks by their names, images by their shape."""
+    if not isinstance(backbone.input, dict):
+        height, width, channels = backbone.input.shape[1:]
+        return [f"pixel_values=float32[2,{channels},{height},{width}]"]
+    found = []
+    for name, symbol in backbone.input.items():
+        images = "pixel_values=float32[2,{3},{1},{2}]".format(*symbol.shape) if len(symbol.shape) == 4 else ""
+        found.append(f"{name}:{TOKENS.get(name) or images}")
+    return found
+
+
+def hold_transformers(case: Any, folder: Path, **options: Any) -> Any:
+    """A transformers model, its published folder, and keras_hub's backbone for it."""
+    network = checkpoints.transformers_model(case.model, case.config, case.settings)
+    checkpoints.fill_randomly(network, dtype=case.dtype, zeros=case.zeros)
+    checkpoints.save_transformers(network, folder, case.published, case.respelled)
+    source = ModelSource(case.rules, lambda: keras_hub.models.Backbone.from_preset(str(folder), load_weights=False))
+    return verify(f"keras_hub/{case.rules}", folder, source, network, inputs=inputs_of(source.build()), **options)
+
+
+def hold_timm(case: Any, size: int, folder: Path, **options: Any) -> Any:
+    """A timm network without its head, its published folder, and keras_hub's backbone for it."""
+    network = checkpoints.timm_model(case.architecture)
+    checkpoints.fill_randomly(network)
+    checkpoints.settle(network, size)
+    checkpoints.save_timm(network, case.architecture, folder)
+    network.forward = network.forward_features
+    source = ModelSource(case.rules, lambda: keras_hub.models.Backbone.from_preset(str(folder), load_weights=False))
+    return verify(
+        f"keras_hub/{case.rules}", folder, source, network, inputs=[f"float32[1,3,{size},{size}]"], **options
+    )  # fmt: skip
+
+
+OTHER_PLACES = "what is made from it is equal: the layer and PyTorch's module end at other places"
+SEVERAL = "one module became several layers, and none of its outputs has this shape"
+NOT_TRACED: dict[str, dict[str, str]] = {
+    "bart": {"token_embedding": "PyTorch does not call shared: its weights are used by another module or function"},
+    "xlm_roberta": {"embeddings/position_embedding": "embeddings holds other modules too: none of its values is this"},
+    "vit": {"vit_patching_and_embedding/position_embedding": SEVERAL},
+    "dinov2-registers": {r"encoder/layers_\d/mlp/weights_in": OTHER_PLACES},
+    "mixtral": {r"transformer_layer_\d/mixtral_sparse_moe_block\w*/experts": OTHER_PLACES},
+    "qwen_moe": {r"transformer_layer_\d/qwen_sparse_moe_block\w*/experts": OTHER_PLACES},
+    "qwen3_moe": {r"transformer_layer_\d/qwen3_sparse_moe_block\w*/experts": OTHER_PLACES},
+    "swin_transformer": {r"stage_\d/blocks_\d/attn(?:/attention_qkv)?": SEVERAL},
+}
+"""Layers of equal pairs that are listed as not traced, as regular expressions, each with the reason that is given."""
+EQUAL = [name for name, case in TRANSFORMERS.items() if case.apart is None]
+EQUAL_TIMM = [
+    *("resnet18", "resnetv2_50", "densenet121", "vgg11", "mobilenetv3_small_050", "efficientnet_b0", "efficientnet_es"),
+    *("cspresnet50", "hgnetv2_b0"),
+]
+
+
+def assert_equal(found: Any, not_traced: dict[str, str]) -> None:
+    assert found.verdict == "equal", found.finding
+    assert found.weights.equal
+    for name, reason in found.untraced.items():
+        assert [why for layer, why in not_traced.items() if re.fullmatch(layer, name)] == [reason], name
+    assert {row.outcome for row in found.rows if row.layer not in found.untraced} == {"equal"}
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_no_alarm_where_outputs_are_equal(name, tmp_path):
+    assert_equal(hold_transformers(TRANSFORMERS[name], tmp_path), NOT_TRACED.get(name, {}))
+
+
+@pytest.mark.parametrize("name", EQUAL_TIMM)
+def test_no_alarm_where_outputs_of_timm_are_equal(name, tmp_path):
+    case = TIMM[name]
+    assert_equal(hold_timm(case, 65 if name == "densenet121" else 33, tmp_path), {})
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What a file's notes say of a pair, and where verify reaches it.
+
+    Args:
+        case: Its name.
+        layer: The first layer that differs, as a regular expression.
+        cause: The cause that verify names, likewise.
+        note: What the file's notes say of it, likewise.
+        settings: Entries of the configuration that bring it about, where the case has others.
+        verdict: What comes of it.
+        float64: Whether it shows in double precision alone.
+        size: Of a timm network's images.
+    """
+
+    case: str
+    layer: str
+    cause: str
+    note: str
+    settings: tuple[tuple[str, Any], ...] = ()
+    verdict: str = "differ"
+    float64: bool = False
+    size: int = 32
+
+    def __str__(self) -> str:
+        return f"{self.case} {self.cause}"
+
+
+NOTED = [
+    Noted("bert-headless", "transformer_layer_0/feedforward_intermediate_dense", "gelu tanh against erf",
+          "GELU by its tanh approximation"),
+    Noted("roberta-types", "embeddings_layer_norm", "missing embedding", "no token types"),
+    Noted("esm-absolute", "position_embedding", "position offset", "absolute positions from the number of the padding"),
+    Noted("qwen3-tied", "transformer_layer_0/self_attention/query_dense_layernorm", "epsilon",
+          "queries and keys with an epsilon of 1e-5", (("rms_norm_eps", 1e-3),)),
+    Noted("vit", "vit_encoder/transformer_block_1/ln_1", "epsilon", "epsilon of 1e-6, whatever the configuration says",
+          (("layer_norm_eps", 1e-12),), float64=True),
+    Noted("densenet121", "conv1_conv", "padding", "its padding at even image sizes"),
+    Noted("densenet121", "conv1_bn", "epsilon", "epsilon of 1.001e-5", verdict="nearly", float64=True, size=65),
+    Noted("efficientnet_es", r"block\w+_dwconv2", "padding", "at even ones keras_hub pads on other sides"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("noted", NOTED, ids=str)
+def test_verify_reaches_what_the_notes_say(noted, tmp_path):
+    case = TIMM.get(noted.case) or TRANSFORMERS[noted.case]
+    if noted.case in TIMM:
+        found = hold_timm(case, noted.size, tmp_path, float64=noted.float64)
+    else:
+        case = replace(case, settings={**case.settings, **dict(noted.settings)})
+        found = hold_transformers(case, tmp_path, float64=noted.float64)
+    finding = found.finding
+    assert found.verdict == noted.verdict
+    assert found.weights.equal
+    assert re.fullmatch(f"(?:.*/)?{noted.layer}", finding.layer), finding.layer
+    assert re.match(noted.cause, finding.cause), finding.text
+    assert finding.proved
+    assert finding.blame == "model"
+    assert re.search(noted.note, load_rules(f"keras_hub/{case.rules}").about.notes)
+
+
+def test_every_case_that_differs_is_noted():
+    differing = {name for name, case in TRANSFORMERS.items() if case.apart is not None}
+    assert differing <= {noted.case for noted in NOTED}
