@@ -116,6 +116,15 @@ class Site:
             value = again(step, value)
         return value
 
+    def paddings_before(self, step: Step) -> list[Step]:
+        """The ZeroPadding layers right before a step, whether they are part of the site or not."""
+        keras, found = self.side.trace, list[Step]()
+        while True:
+            made_by = keras.producers.get((found[0] if found else step).call.inputs[0])
+            if made_by is None or not keras.calls[made_by].kind.startswith("ZeroPadding"):
+                return found
+            found.insert(0, _step(keras, made_by, self.side.layer_of.get(made_by)))
+
     @property
     def blamed(self) -> int:
         """Position of the step that is suspected first: the first that is no padding."""

@@ -14,7 +14,7 @@ SETTINGS = (
     *("mode", "align_corners", "scale_factor", "size"),
     *("start_dim", "end_dim", "p", "training", "inplace", "upscale_factor"),
     *("num_heads", "embed_dim", "batch_first", "bidirectional", "num_layers", "hidden_size", "nonlinearity"),
-    *("is_causal", "scale", "dropout_p"),
+    *("is_causal", "scale", "dropout_p", "pad", "value"),
 )
 """Attributes of modules, and arguments of functions, that a port must meet."""
 
@@ -37,6 +37,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps"),
     "batch_norm": ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"),
     "dropout": ("input", "p", "training"),
+    "pad": ("input", "pad", "mode", "value"),
     "pixel_shuffle": ("input", "upscale_factor"),
 }
 """Order of the arguments of functions that have no signature Python could ask for."""

@@ -41,6 +41,11 @@ def without_top(network: Any) -> None:
     network.forward = network.features.forward
 
 
+def bright(network: Any) -> None:
+    """The first ReLU of a ResNetV2 lets through what the pooling before it gave, the negative too."""
+    torch.nn.init.constant_(network.stages[0].blocks[0].norm1.bias, 3.0)
+
+
 @dataclass(frozen=True)
 class Pair:
     """A model on both sides.
@@ -96,7 +101,7 @@ EQUAL = [
     Pair("torchvision:mobilenet_v3_small", 33, BARE),
     Pair("timm:tf_mobilenetv3_small_100", 32, BARE),
     Pair("torchvision:efficientnet_b0", 33, twin=pixels),
-    Pair("timm:tf_efficientnet_b0", 32, twin=pixels),
+    Pair("timm:tf_efficientnet_b0", 64, twin=pixels),
     Pair("torchvision:efficientnet_v2_s", 33, BARE),
     Pair("timm:tf_efficientnetv2_b0", 32, BARE),
     Pair("torchvision:convnext_tiny", 32, BARE),
@@ -163,7 +168,7 @@ NOTED = [
           "input normalised inside", INSIDE),
     Noted(Pair("timm:convnext_tiny", 32), "convnext_tiny_prestem_normalization", r"stem\.0",
           "input normalised inside", INSIDE),
-    Noted(Pair("timm:resnetv2_50", 32), "pool1_pool", r"stem\.pool", "padding value",
+    Noted(Pair("timm:resnetv2_50", 32, twin=bright), "pool1_pool", r"stem\.pool", "padding value",
           "pads its first pooling with zeros"),
     Noted(Pair("timm:resnetv2_50", 32, twin=twins.zeros_in_first_pooling), "conv2_block3_2_conv",
           r"stages\.0\.blocks\.2\.conv2", "stride", "strides in the first block of a stage"),
@@ -171,8 +176,9 @@ NOTED = [
           "average pooling counts the padding, Keras's does not"),
     Noted(Pair("torchvision:inception_v3", 75, torch={"transform_input": True}), "conv2d", r"Conv2d_1a_3x3\.conv",
           "input not normalised inside", "renormalises its input"),
-    Noted(Pair("timm:legacy_xception", 72), "block2_pool", r"block1\.rep\.", "padding", "Keras pads one side more"),
-    Noted(Pair("timm:nasnetalarge", 32), "max_pool", "pool", "padding value", "Keras pads with zeros, timm with -inf"),
+    Noted(Pair("timm:legacy_xception", 75), "block3_pool", r"block2\.rep\.6", "padding", "Keras pads one side more"),
+    Noted(Pair("timm:nasnetalarge", 32), "reduction_left2_stem_1", "max_pool2d", "padding value",
+          "Keras pads with zeros, timm with -inf"),
 ]  # fmt: skip
 
 

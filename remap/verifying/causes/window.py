@@ -29,9 +29,11 @@ def trials(site: Site) -> Iterator[Trial]:
         first = position
         while first and site.steps[first - 1].call.kind.startswith("ZeroPadding"):
             first -= 1
-        x = site.steps[first].inputs[0]
-        have = _keras(step, site.steps[first:position], x, rank)
-        want = _torch(event, rank)
+        padded = next((pad for pad in site.events if pad.kind == "pad" and pad.output is event.inputs[0]), None)
+        paddings = site.steps[first:position] if first or padded is None else site.paddings_before(step)
+        x = (paddings[0] if paddings else step).inputs[0]
+        have = _keras(step, paddings, x, rank)
+        want = _torch(event, padded, rank)
         if want is None:
             continue
         differing = [key for key in want if want[key] != have[key]]
@@ -100,19 +102,24 @@ def _keras(step: Step, paddings: Sequence[Step], x: np.ndarray, rank: int) -> di
     }
 
 
-def _torch(event: Step, rank: int) -> dict[str, Any] | None:
+def _torch(event: Step, padded: Step | None, rank: int) -> dict[str, Any] | None:
     pads = torch_pads(event.settings, rank)
     if pads is None:
         return None
     window = torch_window(event.settings, rank)
     if "conv" in event.kind and "kernel_size" not in event.settings:
         window.pop("kernel")
-    pooling = "pool" in event.kind
+    filler = "nothing" if "pool" in event.kind else "zeros"
+    if padded is not None and len(padded.settings.get("pad", ())) == 2 * rank:
+        given = padded.settings["pad"]  # the last axis first
+        before = [(given[2 * axis], given[2 * axis + 1]) for axis in reversed(range(rank))]
+        pads = tuple((a + c, b + d) for (a, b), (c, d) in zip(pads, before, strict=True))
+        filler = "nothing" if padded.settings.get("value") == float("-inf") else "zeros"
     return {
         **window,
         "pads": pads,
         "mode": _PAD_MODES.get(str(event.settings.get("padding_mode")), "constant"),
-        "value": "nothing" if pooling and event.kind.startswith("max") else "zeros" if not pooling else "nothing",
+        "value": filler,
         "counts": bool(event.settings.get("count_include_pad", False)),
         "ceil": bool(event.settings.get("ceil_mode", False)),
     }
