@@ -16,6 +16,11 @@ from remap.verifying.reference import Reference
 from remap.verifying.rows import Row
 from remap.verifying.trace import Trace
 
+NEIGHBOURS = 4
+"""How many rows before an unexplained divergence are looked at."""
+JUST = 4
+"""A row is equal only just where it is within the tolerance but not within a fourth of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -67,6 +72,13 @@ def find(
             break
     else:
         return Findings(None, (), [_without_counterpart(row) if row.outcome == "differs" else row for row in rows])
+    if not first.proved:
+        for suspect in _nearly(rows, row):
+            others = {keras: torch for keras, torch in known.items() if keras != suspect.keras_value}
+            earlier = explain(suspect, others, reference.trace, side, plan, tolerance, audit)
+            if earlier.proved:
+                row, first = suspect, earlier
+                break
     held = {key: entry for key, entry in _keyed(rows, side.trace) if id(entry) not in passed_over}
     try:
         alone = run_alone(held.items(), reference.trace, side, reference.feeds, spec, tolerance)
@@ -83,6 +95,20 @@ def find(
             found.setdefault((more.layer, more.cause), more)
     judged = {id(held[key]): entry.outcome for key, entry in alone.rows.items()}
     return Findings(first, tuple(found.values())[1:], [replace(r, alone=judged.get(id(r))) for r in rows])
+
+
+def _nearly(rows: Sequence[Row], stop: Row) -> list[Row]:
+    """The rows right before ``stop`` that are equal only just, the last one first.
+
+    A difference can lie below the tolerance where large numbers make PyTorch's own rounding error large, and show where
+    a normalisation makes them small.
+    """
+    before = rows[: next((number for number, row in enumerate(rows) if row is stop), len(rows))]
+    return [
+        row for row in reversed(before[-NEIGHBOURS:])
+        if row.outcome == "equal" and row.difference is not None and row.tolerance is not None
+        and row.difference.largest > row.tolerance / JUST
+    ]  # fmt: skip
 
 
 def _keyed(rows: Sequence[Row], keras: Trace) -> Iterator[tuple[Key, Row]]:
