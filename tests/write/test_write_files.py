@@ -239,11 +239,12 @@ def shutil_usage(free):
 SLOW = """
 import sys
 sys.path[:0] = [{root!r}, {here!r}]
-import time
+import signal, time
 from pathlib import Path
 import numpy as np
 from plans import plan_of
 from remap.write.write import write
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 def slowly(done):
     print(done, flush=True)
     time.sleep(0.2)
