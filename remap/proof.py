@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remap.arguments import Model, Rules, Source, model_source, opened
+from remap.arguments import Model, Rules, Source, model_source
 from remap.errors import UsageError
 from remap.planning.params import Scalar
 
@@ -83,12 +83,11 @@ def verify(
     from remap.verifying.run import static_audit
     from remap.verifying.run import verify as hold
 
-    file, source, _ = opened(rules, checkpoint)
     settings: dict[str, Any] = {"params": params, "torch_args": torch_args, "allow_code": allow_code}
     if static:
-        return static_audit(file, source, model_source(model), torch, **settings)
+        return static_audit(rules, checkpoint, model_source(model), torch, **settings)
     return hold(
-        file, source, model_source(model), torch, inputs=inputs, samples=samples, seed=seed, atol=atol, rtol=rtol,
+        rules, checkpoint, model_source(model), torch, inputs=inputs, samples=samples, seed=seed, atol=atol, rtol=rtol,
         float64=float64, calibrate=calibrate, odd_size=odd_size, weights=weights, as_it_is=is_model(model), **settings,
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from remap.errors import CheckpointError
+from remap.pwrite import write_all
 
 IN_MEMORY = 64 << 20
 """Bytes up to which they are made in memory; what is larger goes into a file without a name, and is mapped."""
@@ -74,7 +75,7 @@ class ComputedStorage:
             if shutil.disk_usage(folder).free < self.nbytes:
                 raise OSError("there is no room for it")
             with tempfile.TemporaryFile(dir=folder) as file:
-                self._fill(lambda at, data: _write_all(file.fileno(), at, data))
+                self._fill(lambda at, data: write_all(file.fileno(), data, at))
                 self.mapped = mmap.mmap(file.fileno(), self.nbytes, access=mmap.ACCESS_READ)
         except OSError as error:
             raise CheckpointError(
@@ -122,9 +123,3 @@ def temporary_folder() -> Path:
     """Where large temporary files go: what ``TMPDIR`` says, else where systems keep a disk for them."""
     large = Path("/var/tmp")
     return large if "TMPDIR" not in os.environ and os.access(large, os.W_OK) else Path(tempfile.gettempdir())
-
-
-def _write_all(handle: int, at: int, data: memoryview) -> None:
-    while data:
-        written = os.pwrite(handle, data, at)
-        data, at = data[written:], at + written

@@ -10,11 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from remap.checkpoint.open import open_checkpoint
-from remap.checkpoint.tensor import Checkpoint
 from remap.errors import UsageError
 from remap.planning.plan import Plan
-from remap.rules.rulefile import RuleFile
 from remap.verifying.inputs import Feed, InputSpec, draw, parse_input, settle_inputs, to_keras
 from remap.verifying.keras_inputs import keras_inputs
 from remap.verifying.keras_side import KerasSide
@@ -62,13 +59,6 @@ def without_padding(specs: Sequence[InputSpec], network: Any) -> list[InputSpec]
     }
     known = [padding.get(spec.bound) if isinstance(spec.bound, int) else None for spec in specs]
     return [spec if pad is None else replace(spec, avoid=(pad,)) for spec, pad in zip(specs, known, strict=True)]
-
-
-def opened(checkpoint: str | Path | Checkpoint, file: RuleFile) -> Checkpoint:
-    """A checkpoint, opened as the rule file says."""
-    if isinstance(checkpoint, Checkpoint):
-        return checkpoint
-    return open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
 
 
 def recording(path: Path, plan: Plan) -> Reference:

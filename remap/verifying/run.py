@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from remap.arguments import Rules, Source, opened
 from remap.checking.compare import as_numpy
 from remap.checkpoint.memory import from_state_dict
 from remap.checkpoint.open import open_checkpoint
@@ -18,7 +19,6 @@ from remap.errors import UsageError
 from remap.planning.make import make_plan
 from remap.planning.params import Scalar
 from remap.planning.plan import Plan
-from remap.rules.load import load_rules
 from remap.rules.rulefile import RuleFile
 from remap.target.keras_model import identify, inventory_of
 from remap.target.spec import ModelSource, load_model_builder
@@ -32,7 +32,6 @@ from remap.verifying.outputs import compare_outputs
 from remap.verifying.prepare import (
     modules_in,
     open_network,
-    opened,
     parsed_inputs,
     ran,
     recorded,
@@ -48,12 +47,10 @@ from remap.verifying.torch_names import as_spelled
 from remap.verifying.verified import Sight, Verified
 from remap.verifying.weights import put_weights
 
-Rules = str | Path | RuleFile
-
 
 def verify(
     rules: Rules,
-    checkpoint: str | Path | Checkpoint,
+    checkpoint: Source,
     model: str | ModelSource,
     torch: Any,
     *,
@@ -96,8 +93,7 @@ def verify(
         RemapError: One of the two does not build or run, or the account does not close.
     """
     started = time.perf_counter()
-    file = rules if isinstance(rules, RuleFile) else load_rules(rules)
-    source = opened(checkpoint, file)
+    file, source, _ = opened(rules, checkpoint)
     network = None if is_recording(title_of(torch)) else open_network(torch, torch_args)
     keras_source = model if isinstance(model, ModelSource) else load_model_builder(str(model))
     if as_it_is and (float64 or weights is not None):
@@ -137,7 +133,7 @@ def verify(
 
 def static_audit(
     rules: Rules | Plan,
-    checkpoint: str | Path | Checkpoint,
+    checkpoint: Source,
     model: str | ModelSource,
     torch: Any,
     *,
@@ -164,9 +160,9 @@ def static_audit(
     if isinstance(rules, Plan):
         plan = rules
     else:
-        file = rules if isinstance(rules, RuleFile) else load_rules(rules)
+        file, source, _ = opened(rules, checkpoint)
         settings = {"params": params, "allow_code": allow_code}
-        plan = _plan(file, opened(checkpoint, file), keras_source, None, settings)
+        plan = _plan(file, source, keras_source, None, settings)
     if is_recording(title_of(torch)):
         modules = recording(Path(torch), plan).modules
     else:

@@ -20,13 +20,12 @@ import numpy as np
 from remap.errors import Problem, WriteError
 from remap.layout.tiles import TILE_BYTES, Tile, tiles
 from remap.planning.plan import Assignment
+from remap.pwrite import write_all
 from remap.write.disk import Writeback, reserve
 from remap.write.narrow import Loss, cast
 
 THREADS = min(2, os.cpu_count() or 1)
 """Two keep a disk cache busy; more only wait for memory."""
-WRITE_BYTES = 256 * 1024
-"""What one call writes: for larger ones the kernel looks for 2 MB of memory in one piece, which is dear."""
 
 Progress = Callable[[int], None]
 """Called with the bytes done since the last call, by one thread at a time."""
@@ -166,7 +165,7 @@ class _Run:
         item, done = region.dtype.itemsize, 0
         with self._writing:
             for first, count in tile.runs(region.assignment.value.recipe.axes):
-                _write_all(self._handle, data[done : done + count * item], region.offset + first * item)
+                write_all(self._handle, data[done : done + count * item], region.offset + first * item)
                 done += count * item
         self._writeback.wrote(done)
 
@@ -201,9 +200,3 @@ class _Room:
         if nbytes > self._bytes.nbytes:
             self._bytes = np.empty(nbytes, np.uint8)
         return self._bytes[:nbytes].view(dtype).reshape(shape)
-
-
-def _write_all(handle: int, data: memoryview, offset: int) -> None:
-    while data:
-        written = os.pwrite(handle, data[:WRITE_BYTES], offset)
-        data, offset = data[written:], offset + written

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from remap.errors import UsageError
+from remap.pwrite import write_all
 from remap.write.fill import Region
 from remap.write.hdf5 import make_skeleton
 from remap.write.job import Job
@@ -80,5 +81,5 @@ def _copy_data(source: Path, into: int, start: int) -> None:
             stop = os.lseek(handle, position, os.SEEK_HOLE)
             while position < stop:
                 data = os.pread(handle, min(CHUNK, stop - position), position)
-                os.pwrite(into, data, start + position)
+                write_all(into, data, start + position)
                 position += len(data)

@@ -12,6 +12,7 @@ import pytest
 from plans import numbers, plan_of, reversing, tensors_in
 from repository import ROOT
 
+from remap import pwrite
 from remap.layout import copy as blocks
 from remap.layout import tiles as engine
 from remap.layout.copy import copy
@@ -31,7 +32,7 @@ def small(monkeypatch):
     monkeypatch.setattr(engine, "RUN", 64)
     monkeypatch.setattr(engine, "LARGE_RUN", 256)
     monkeypatch.setattr(fill, "TILE_BYTES", 32 * 1024)
-    monkeypatch.setattr(fill, "WRITE_BYTES", 1000)
+    monkeypatch.setattr(pwrite, "WRITE_BYTES", 1000)
     monkeypatch.setattr(disk, "START_BYTES", 10_000)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 2048)
 
