@@ -25,7 +25,7 @@ Key = tuple[str, int]
 
 @dataclass
 class Alone:
-    """A run of the Keras model in which what differs was replaced by PyTorch's value before it went on.
+    """A run of the Keras model in which what differs, now or before, was replaced by PyTorch's value before it went on.
 
     Args:
         torch: PyTorch's trace.
@@ -47,7 +47,7 @@ class Alone:
     _turns: Counter[str] = field(default_factory=Counter)
 
     def replace(self, recorder: Recorder, index: int, output: Any) -> Any:
-        """PyTorch's value in the place of a call's output, where the two differ."""
+        """PyTorch's value in the place of a call's output, where the two differ or did so before."""
         name = recorder.trace.calls[index].name
         key = name, self._turns[name]
         self._turns[name] += 1
@@ -60,7 +60,8 @@ class Alone:
         self.rows[key] = row
         if row.outcome == "equal":
             self.known[row.keras_value] = row.torch_value
-        array = _in_keras(row, self.torch, recorder.trace) if row.outcome == "differs" else None
+        differs = "differs" in (row.outcome, held.outcome)
+        array = _in_keras(row, self.torch, recorder.trace) if differs else None
         return output if array is None else self._put(recorder, row, array, output)
 
     def _put(self, recorder: Recorder, row: Row, array: np.ndarray, output: Any) -> Any:

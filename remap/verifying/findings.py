@@ -77,7 +77,8 @@ def find(
             others = {keras: torch for keras, torch in known.items() if keras != suspect.keras_value}
             earlier = explain(suspect, others, reference.trace, side, plan, tolerance, audit)
             if earlier.proved:
-                row, first = suspect, earlier
+                row, first = replace(suspect, outcome="differs"), earlier
+                rows = [row if entry is suspect else entry for entry in rows]
                 break
     held = {key: entry for key, entry in _keyed(rows, side.trace) if id(entry) not in passed_over}
     try:
