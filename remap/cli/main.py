@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -25,6 +26,10 @@ COMMANDS = {
     "verify": "Hold the Keras model beside the PyTorch model: weights, outputs, every layer.",
 }
 """Name of each command, which is also its module in :mod:`remap.cli`, and its line in ``remap --help``."""
+
+COLLECT_AFTER = 100_000
+"""Objects made between two searches for garbage: by default 700, which searches the modules just imported again and
+again, a twentieth of a short run."""
 
 EXIT_CODES = """\b
 Exit codes:
@@ -71,6 +76,7 @@ def main(argv: list[str] | None = None) -> None:
         argv: Arguments without the program's name; those of the process if None.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    gc.set_threshold(COLLECT_AFTER)
     try:
         cli.main(arguments, prog_name="remap", standalone_mode=False)
     except RemapError as error:

@@ -15,8 +15,10 @@ import numpy as np
 
 BLOCK_BYTES = 256 * 1024
 """Bytes of a block, and the size up to which a plain copy is faster."""
-RUN_BYTES = 512
+RUN_BYTES = 2048
 """Bytes that a block reads in one row."""
+LONG_BYTES = 256
+"""Rows of this size are read as fast by a plain copy."""
 PAD_BYTES = 64
 """One cache line."""
 
@@ -87,7 +89,7 @@ def _strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]
 
 def _reads_in_rows(source: np.ndarray) -> bool:
     fastest = min(abs(step) for step in source.strides)
-    long = source.shape[-1] * source.itemsize >= RUN_BYTES // 2
+    long = source.shape[-1] * source.itemsize >= LONG_BYTES
     return abs(source.strides[-1]) == fastest and (long or source.strides[-1] == 0)
 
 
