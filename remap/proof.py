@@ -118,20 +118,19 @@ def record(
         force: Whether an existing file is replaced.
 
     Raises:
-        RemapError: The file exists, or the model does not build or run.
+        RemapError: The file exists or cannot be written, or the model does not build or run.
     """
     from remap.verifying.recording import is_recording, save_recording
     from remap.verifying.run import record as run
+    from remap.write.staging import check_free, replacing
 
     path = Path(out)
     if not is_recording(str(out)):
         raise UsageError("a recording is a .safetensors file", found=str(out))
-    if path.exists() and not force:
-        raise UsageError("the output exists already", where=str(out), fix="choose another name, or add --force")
-    if not path.parent.is_dir():
-        raise UsageError("no such folder", where=str(path.parent))
+    check_free(path, force)
     reference = run(
         torch, checkpoint, inputs, seed=seed, float64=float64, calibrate=calibrate, torch_args=torch_args
     )  # fmt: skip
-    save_recording(reference, path)
+    with replacing(path) as file:
+        save_recording(reference, file)
     return reference

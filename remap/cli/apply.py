@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--max-shard-size", type=float, metavar="GB", help="Of .weights.json: gigabytes of one shard at most.")
 @click.option("--torch", metavar="TORCH", help="PyTorch model: audit its layers' settings against those of --model.")
 @options.torch_arg
-@click.option("--report", metavar="FILE", help="Write a page (.html) with all of it.")
+@options.report
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--check/--no-check", default=True, help="Whether the result is proved in the model.")
@@ -72,6 +71,7 @@ def command(
     source = options.model_source(model, model_args)
     if torch is not None and source is None:
         raise UsageError("--torch is audited against a Keras model", fix="give --model too")
+    page = options.page_path(report)
     with progress_bars() as progress:
         result = apply(
             rules,
@@ -98,13 +98,13 @@ def command(
             from remap.report.verify_terminal import print_audit
 
             print_audit(audit, console())
-    if report is not None:
+    if page is not None:
         from remap.report.html import result_page
 
-        page = result_page(
+        text = result_page(
             result.plan, written=result.written, checked=result.checked, audit=audit, seconds=result.seconds
         )  # fmt: skip
-        Path(report).write_text(page, "utf-8")
+        options.write_page(page, text)
 
 
 def _audit(

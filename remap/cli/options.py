@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -35,6 +36,7 @@ settings = click.option(
 dtype = click.option("--dtype", metavar="DTYPE", help="Element type to write: float16, bfloat16, float32 ...")
 allow_code = click.option("--allow-code", is_flag=True, help="Let the rule file call functions of your own.")
 dequantize = click.option("--dequantize", is_flag=True, help="Read quantised tensors of the checkpoint as float32.")
+report = click.option("--report", metavar="FILE", help="Write a page (.html) with all of it.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print data for machines.")
 
 
@@ -45,6 +47,32 @@ def checkpoint_source(path: str, dequantize: bool) -> Any:
     from remap.checkpoint.open import Dequantized
 
     return Dequantized(path)
+
+
+def page_path(report: str | None) -> Path | None:
+    """Where ``--report`` is to be, looked at before any work is done; a page that exists is replaced.
+
+    Raises:
+        UsageError: Its folder is missing, or it is a folder.
+    """
+    if report is None:
+        return None
+    from remap.write.staging import check_free
+
+    check_free(Path(report), force=True)
+    return Path(report)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page, whole or not at all.
+
+    Raises:
+        WriteError: The disk is full or fails.
+    """
+    from remap.write.staging import replacing
+
+    with replacing(path) as file:
+        file.write_text(text, "utf-8")
 
 
 def parsed_settings(pairs: tuple[str, ...]) -> dict[str, int | float | str]:

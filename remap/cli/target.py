@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from remap.cli import options
-from remap.errors import UsageError
 from remap.report.terminal import console
+from remap.write.staging import check_free, replacing
 
 
 @click.command("target")
@@ -22,12 +22,10 @@ def command(model: str, model_args: tuple[str, ...], out: str, force: bool) -> N
     from remap.target.keras_model import inventory_of
 
     path = Path(out)
-    if path.exists() and not force:
-        raise UsageError("the output exists already", where=out, fix="choose another name, or add --force")
-    if not path.parent.is_dir():
-        raise UsageError("no such folder", where=str(path.parent))
+    check_free(path, force)
     inventory = inventory_of(options.model_source(model, model_args))
-    inventory.save(path)
+    with replacing(path) as file:
+        file.write_bytes(inventory.encode(compressed=path.suffix == ".gz"))
     console().print(
         f"[bold green]wrote[/] {out}  {inventory.kind} model, {len(inventory.variables)} variables in "
         f"{len(inventory.layers)} layers, Keras {inventory.keras_version}"

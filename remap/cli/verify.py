@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
@@ -34,7 +33,7 @@ from remap.report.terminal import console
 @click.option("--weights", metavar="FILE", help="A Keras weights file to load, instead of converting.")
 @click.option("--static", is_flag=True, help="Compare settings only; run nothing.")
 @click.option("--all", "all_rows", is_flag=True, help="Show every layer, not only those around a divergence.")
-@click.option("--report", metavar="FILE", help="Write a page (.html) with all of it.")
+@options.report
 @options.settings
 @options.dequantize
 @options.allow_code
@@ -75,6 +74,7 @@ def command(
     from remap.report.verify_words import headline
     from remap.target.spec import parse_model_args
 
+    page = options.page_path(report)
     source = options.model_source(model, model_args)
     weights_from = options.checkpoint_source(checkpoint, dequantize)
     params = options.parsed_settings(settings)
@@ -84,16 +84,16 @@ def command(
         float64=float64, calibrate=calibrate, odd_size=odd_size, weights=weights, static=static, params=params,
         torch_args=arguments, allow_code=allow_code,
     )  # fmt: skip
-    if report is not None:
+    if page is not None:
         from remap.report.html import verified_page
 
-        Path(report).write_text(verified_page(found), "utf-8")
+        options.write_page(page, verified_page(found))
     if as_json:
         click.echo(json.dumps(verified_data(found)))
     else:
         print_verified(found, console(), all_rows)
-        if report is not None:
-            console().print(f"wrote {report}", markup=False)
+        if page is not None:
+            console().print(f"wrote {page}", markup=False)
     if not found.proved:
         raise CheckError(headline(found), where=f"{model} against {torch}",
                          found=found.finding.text if found.finding else "")  # fmt: skip

@@ -131,8 +131,12 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def save(self, path: Path) -> None:
         """Write it as JSON, compressed when ``path`` ends in ``.gz``."""
+        path.write_bytes(self.encode(compressed=path.suffix == ".gz"))
+
+    def encode(self, *, compressed: bool) -> bytes:
+        """The bytes of the file that :meth:`save` writes."""
         data = msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
-        path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+        return gzip.compress(data, mtime=0) if compressed else data
 
     @staticmethod
     def load(path: Path) -> Inventory:

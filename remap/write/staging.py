@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -21,7 +24,7 @@ def check_free(path: Path, force: bool) -> None:
     if path.is_dir():
         raise UsageError("the output is a folder", where=str(path), expected="the name of a file")
     if path.exists() and not force:
-        raise UsageError("the output exists", where=str(path), fix="choose another name, or replace it with --force")
+        raise UsageError("the output exists already", where=str(path), fix="choose another name, or add --force")
 
 
 def check_space(folder: Path, nbytes: int) -> None:
@@ -95,6 +98,31 @@ class Staging:
             path.replace(final)
         for folder in {final.parent for final in self._finals.values()}:
             _sync(folder)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write one file that takes the place of ``path`` when the block ends well.
+
+    Raises:
+        WriteError: The disk is full or fails.
+    """
+    try:
+        with Staging() as staging:
+            yield staging.temporary(path)
+    except OSError as error:
+        raise write_error(error, path) from error
+
+
+def write_error(error: OSError, out: Path) -> WriteError:
+    """What to tell of an output that the system did not let us write."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return WriteError(
+        "the disk is full" if full else "the output cannot be written",
+        where=str(out),
+        found=str(error),
+        fix="make room, or write to another disk" if full else "",
+    )
 
 
 def _beside(path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import time
 from collections.abc import Callable
@@ -10,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from remap.errors import UsageError, WriteError
+from remap.errors import UsageError
 from remap.planning.plan import EpsilonMismatch, Plan
 from remap.target.inventory import EXPORTED, Inventory
 from remap.target.saved_model import BUILD
 from remap.write.fill import Filler, Progress
 from remap.write.job import Job, Options
 from remap.write.narrow import Loss
-from remap.write.staging import Staging, check_free
+from remap.write.staging import Staging, check_free, write_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ def write(
             filler.close()
         nbytes = sum(path.stat().st_size for path in staging.finals)
     except OSError as error:
-        raise _write_error(error, out) from error
+        raise write_error(error, out) from error
     return Written(
         path=out,
         paths=staging.finals,
@@ -172,14 +171,4 @@ def _no_layers(target: Inventory, format: str) -> UsageError:
         found=f"format {format}",
         expected="a name that ends in .ckpt (with --format tf-object or tf-name), .safetensors or .npz",
         fix=f"for a file of Keras's, {BUILD}",
-    )
-
-
-def _write_error(error: OSError, out: Path) -> WriteError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return WriteError(
-        "the disk is full" if full else "the output cannot be written",
-        where=str(out),
-        found=str(error),
-        fix="make room, or write to another disk" if full else "",
     )

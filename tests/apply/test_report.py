@@ -34,3 +34,13 @@ def test_audit_needs_a_keras_model(fixtures, tmp_path, remap_command):
     )  # fmt: skip
     assert ran.code == 2
     assert "--model" in ran.err
+
+
+def test_page_that_cannot_be_written_is_refused_before_the_work(fixtures, tmp_path, remap_command):
+    out = tmp_path / "out.h5"
+    work = ("apply", "resnet", fixtures / "resnet" / "thin_resnet50.pt", "-o", out, "--report")
+    for page, found in ((tmp_path / "none" / "page.html", "folder does not exist"), (tmp_path, "is a folder")):
+        ran = remap_command(*work, page)
+        assert ran.code == 2
+        assert found in ran.err
+        assert not out.exists()
