@@ -191,10 +191,11 @@ def check(
         CheckError: The file does not load, or a variable is not as planned.
     """
     from remap.checking.model import check_file
+    from remap.checkpoint.location import LocalPath
     from remap.checkpoint.tf_bundle import index_of
 
     path = Path(file)
-    if not path.exists() and index_of(path) is None:
+    if not path.exists() and index_of(LocalPath(path)) is None:
         raise UsageError("no such file", where=str(path))
     source = model_source(model)
     planned = plan(rules, checkpoint, model=source, params=params, dtype=dtype, allow_code=allow_code)

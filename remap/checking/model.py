@@ -10,6 +10,7 @@ from typing import Any
 
 from remap.checking.compare import Checked, as_numpy, compare, planned_array
 from remap.checking.readers import read_back
+from remap.checkpoint.location import LocalPath
 from remap.checkpoint.tf_bundle import index_of, is_object_based
 from remap.errors import CheckError, Problem, RemapError, TargetError
 from remap.planning.plan import Plan
@@ -45,7 +46,7 @@ def check_file(
     """
     started = time.perf_counter()
     name = output_format(path, format)
-    index = index_of(path)
+    index = index_of(LocalPath(path))
     if name == "tf_name" and format is None and index is not None and is_object_based(index):
         name = "tf_object"
     try:

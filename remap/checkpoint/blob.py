@@ -122,9 +122,9 @@ class PartBlob:
 
 
 class BytesBlob:
-    """Bytes in memory."""
+    """Bytes in memory, or in a file that is mapped into it."""
 
-    def __init__(self, data: bytes, name: str) -> None:
+    def __init__(self, data: bytes | mmap.mmap, name: str) -> None:
         self._data = data
         self.size = len(data)
         self.name = name

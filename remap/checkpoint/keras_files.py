@@ -2,75 +2,86 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from pathlib import Path
-from typing import Any
 
-from remap.checkpoint.blob import FileBlob
-from remap.checkpoint.keras_h5 import open_keras_h5, read_keras_h5
-from remap.checkpoint.tensor import Checkpoint, MappedFile, Skipped, Tensor
-from remap.checkpoint.zipdir import locate, read_directory
-from remap.errors import CheckpointError, Problem
+from remap.checkpoint.blob import Blob, BytesBlob, PartBlob
+from remap.checkpoint.computed import ComputedStorage, Write, kept
+from remap.checkpoint.keras_h5 import open_keras_h5
+from remap.checkpoint.location import Location, listed_file
+from remap.checkpoint.shards import mapped
+from remap.checkpoint.tensor import Checkpoint, Skipped, Tensor
+from remap.checkpoint.zipdir import DEFLATED, MAX_RATIO, STORED, Entry, damaged, inflated, locate
+from remap.errors import CheckpointError
 
 MEMBER = "model.weights.h5"
 SHARDS = ".weights.json"
 
 
-def is_keras_archive(path: Path) -> bool:
-    """Whether a file is a ``.keras`` archive: a zip with Keras's weights in it."""
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return MEMBER in archive.namelist()
+def open_keras_archive(path: Path | str, blob: Blob, entry: Entry) -> Checkpoint:
+    """The weights of a ``.keras`` archive: read in place, or inflated where somebody has packed the archive anew.
 
-
-def open_keras_archive(path: Path) -> Checkpoint:
-    """The weights of a ``.keras`` archive; read in place where the archive stores them uncompressed.
+    Args:
+        path: What the user named.
+        blob: The archive.
+        entry: Its :data:`MEMBER`.
 
     Raises:
-        CheckpointError: The archive or its weights are damaged, or they are compressed.
+        CheckpointError: The archive or its weights are damaged.
     """
-    blob = FileBlob(path)
-    entry = read_directory(blob)[MEMBER]
-    if entry.method != zipfile.ZIP_STORED:
-        raise CheckpointError(
-            "the archive's weights are compressed, so they cannot be read in place", where=f"{MEMBER} in {path}",
-            expected="a member that is stored, as Keras writes it", fix=f"unzip it and look at {MEMBER}",
-        )  # fmt: skip
-    start = locate(blob, MEMBER, entry)
-    return read_keras_h5(path, "Keras archive", MappedFile(path), start, entry.nbytes)
+    if entry.encrypted or entry.method not in (STORED, DEFLATED) or entry.nbytes > MAX_RATIO * (entry.packed + 1):
+        raise damaged(blob, f"entry {MEMBER!r} is packed in a way that no .keras is")
+    weights: Blob
+    if entry.method == STORED:
+        weights = PartBlob(blob, locate(blob, MEMBER, entry), entry.packed, MEMBER)
+    else:
+        where = f"{MEMBER} in {blob.name}"
+        weights = BytesBlob(
+            kept(ComputedStorage(entry.nbytes, where, lambda write: _inflate(blob, entry, write))), where
+        )
+    return open_keras_h5(path, weights, "Keras archive")
 
 
-def open_keras_shards(path: Path) -> Checkpoint:
+def _inflate(blob: Blob, entry: Entry, write: Write) -> None:
+    at = 0
+    for piece in inflated(blob, MEMBER, entry):
+        write(at, piece)
+        at += len(piece)
+
+
+def open_keras_shards(path: Path | str, place: Location, blob: Blob) -> Checkpoint:
     """The weights behind a ``.weights.json`` index.
 
+    Args:
+        path: What the user named.
+        place: The index.
+        blob: Its bytes.
+
     Raises:
-        CheckpointError: The index is damaged, or a shard is missing or lies elsewhere.
+        CheckpointError: The index is damaged, a shard is missing or lies elsewhere, or a dataset is in two.
     """
-    try:
-        weight_map: dict[str, Any] = json.loads(path.read_text("utf-8"))["weight_map"]
-        names = [name for value in weight_map.values() for name in ([value] if isinstance(value, str) else value)]
-        files = list(dict.fromkeys(names))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            "damaged index of Keras shards", where=str(path), found=f"{type(error).__name__}: {error}",
-            expected='{"weight_map": {"/layers/dense/vars": "NAME_00000.weights.h5"}}',
-        ) from error  # fmt: skip
-    problems = [
-        Problem("a shard is missing or lies elsewhere", f"{name} of {path}", expected="a file beside the index")
-        for name in files
-        if Path(name).name != name or not path.with_name(name).is_file()
-    ]
+    files, folder = _shard_names(blob), place.parent()
+    problems = [problem for name in files if (problem := listed_file(folder, name, blob.name))]
     if problems:
         raise CheckpointError(problems)
     tensors: dict[str, Tensor] = {}
     skipped: list[Skipped] = []
     for name in files:
-        shard = open_keras_h5(path.with_name(name))
+        shard = open_keras_h5(path, folder.child(name).blob())
         twice = tensors.keys() & shard.keys()
         if twice:
-            raise CheckpointError("a dataset lies in two shards", where=f"{min(twice)} of {path}")
+            raise CheckpointError("a dataset lies in two shards", where=f"{min(twice)} of {blob.name}")
         tensors.update(shard)
         skipped += shard.skipped
     return Checkpoint(path, f"Keras weights in {len(files)} shards", tensors, skipped=tuple(skipped))
+
+
+def _shard_names(blob: Blob) -> list[str]:
+    """The files that an index names: Keras 3.10 writes one for each group of variables, later ones a list."""
+    values = mapped(blob).values()
+    named = [name for value in values for name in (value if type(value) is list and value else [value])]
+    if not all(type(name) is str for name in named):
+        raise CheckpointError(
+            "damaged index of Keras shards", where=blob.name,
+            expected='{"weight_map": {"/layers/dense/vars": "NAME_00000.weights.h5"}}',
+        )  # fmt: skip
+    return list(dict.fromkeys(named))

@@ -19,13 +19,12 @@ from remap.checkpoint.contents import Contents, stored
 from remap.checkpoint.numpy_pickle import plain_dtype
 from remap.checkpoint.tensor import Storage
 from remap.checkpoint.tree import Refused, Tree, View
-from remap.checkpoint.zipdir import DEFLATED, STORED, Entry, damaged, inflated, locate
+from remap.checkpoint.zipdir import DEFLATED, MAX_RATIO, STORED, Entry, damaged, inflated, locate
 from remap.dtypes import dtype_of, numpy_file_dtype
 from remap.errors import CheckpointError
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 10_000
-MAX_RATIO = 1100
 SUFFIX = ".npy"
 
 

@@ -5,11 +5,10 @@ Format: https://huggingface.co/docs/safetensors/index#format
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from math import prod
 from typing import Any
 
+from remap.checkpoint import json_unique
 from remap.checkpoint.blob import Blob
 from remap.checkpoint.contents import MAX_RANK, Contents, stored
 from remap.checkpoint.tree import Refused, Tree
@@ -70,15 +69,8 @@ def read(blob: Blob) -> Contents:
 
 
 def _parse(blob: Blob, text: bytes) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-            raise ValueError(f"the name {twice!r:.200} occurs twice")
-        return made
-
     try:
-        header = json.loads(text, object_pairs_hook=unique)
+        header = json_unique.decode(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError("damaged safetensors header", where=blob.name, found=str(error)) from error
     if type(header) is not dict:

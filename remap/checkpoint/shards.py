@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-import msgspec
-
+from remap.checkpoint import json_unique
 from remap.checkpoint.blob import Blob
 from remap.checkpoint.location import Location, listed_file
 from remap.errors import CheckpointError, Problem
@@ -117,18 +116,34 @@ def read_index(place: Location, blob: Blob) -> Shards:
 
 
 def _weight_map(blob: Blob) -> dict[str, str]:
+    weights = mapped(blob)
+    if not all(type(shard) is str for shard in weights.values()):
+        raise _unusable(blob)
+    return weights
+
+
+def mapped(blob: Blob) -> dict[str, Any]:
+    """The ``weight_map`` of an index.
+
+    Raises:
+        CheckpointError: The index is damaged or has none.
+    """
     try:
         if blob.size > MAX_INDEX:
             raise ValueError(f"more than {MAX_INDEX} bytes")
-        index: Any = msgspec.json.decode(blob.read(0, blob.size))
+        index: Any = json_unique.decode(blob.read(0, blob.size))
     except (ValueError, RecursionError) as error:
         raise CheckpointError("cannot read the index", where=blob.name, found=str(error)) from error
     weights = index.get("weight_map") if type(index) is dict else None
-    if type(weights) is not dict or not all(type(shard) is str for shard in weights.values()):
-        raise CheckpointError(
-            "index has no usable weight_map", where=blob.name, expected='{"weight_map": {tensor: file, ...}}'
-        )
+    if type(weights) is not dict:
+        raise _unusable(blob)
     return weights
+
+
+def _unusable(blob: Blob) -> CheckpointError:
+    return CheckpointError(
+        "index has no usable weight_map", where=blob.name, expected='{"weight_map": {tensor: file, ...}}'
+    )
 
 
 def compare(owner: str, shard: str, expected: list[str] | None, found: list[str]) -> list[Problem]:

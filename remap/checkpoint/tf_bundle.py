@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
-from remap.checkpoint.tensor import Checkpoint, FileStorage, MappedFile, Skipped, Tensor, dense_strides
+from remap.checkpoint.blob import Blob, check_range
+from remap.checkpoint.location import Location
+from remap.checkpoint.tensor import Checkpoint, Skipped, Tensor, dense_strides
 from remap.dtypes import dtype_of
 from remap.errors import CheckpointError
 
@@ -23,8 +25,11 @@ OBJECT_ENDING = "/.ATTRIBUTES/VARIABLE_VALUE"
 """What the key of every variable of an object-based checkpoint ends in."""
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 """The key that such a checkpoint keeps the graph of its objects under."""
-"""What every variable's key ends in when the checkpoint is object-based."""
 MAX_RANK = 254
+MAX_BLOCK = 64 << 20
+"""Bytes of one block of an index: TensorFlow begins a new one after 256 KB."""
+MAX_KEYS = 256 << 20
+"""Bytes of all keys: a few bytes can repeat a long one."""
 
 _DTYPES = {
     1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 8: "complex64", 9: "int64", 10: "bool",
@@ -36,46 +41,54 @@ _DTYPES = {
 Fields = dict[int, list[int | bytes]]
 
 
-def index_of(path: Path) -> Path | None:
+def is_part(name: str) -> bool:
+    """Whether a file is called like one of a checkpoint.
+
+    >>> is_part("model.ckpt.index"), is_part("model.ckpt")
+    (True, False)
+    """
+    return name.endswith(".index") or ".data-" in name
+
+
+def index_of(place: Location) -> Location | None:
     """The ``.index`` file of a checkpoint that is named by its prefix or by one of its files; None if there is none."""
-    name = path.name.partition(".data-")[0].removesuffix(".index")
-    index = path.with_name(f"{name}.index")
-    return index if index.is_file() else None
+    prefix = place.name.rpartition("/")[2].partition(".data-")[0].removesuffix(".index")
+    index = place.parent().child(f"{prefix}.index")
+    return index if index.exists() else None
 
 
-def open_tf_bundle(index: Path) -> Checkpoint:
+def open_tf_bundle(path: Path | str, index: Location) -> Checkpoint:
     """The tensors of a TensorFlow checkpoint by name, from its index alone.
 
     Names of object-based checkpoints are given without their fixed ending: ``layer_with_weights-0/kernel``.
+
+    Args:
+        path: What the user named.
+        index: The ``.index`` file.
 
     Raises:
         CheckpointError: The index is damaged, compressed, or names bytes that are not there.
     """
     try:
-        data = index.read_bytes()
-        entries = dict(_table(data, index))
-        shards = _number(_fields(entries.pop(b"", b"")), 1, 1)
-        return _checkpoint(index, entries, shards)
-    except (IndexError, ValueError, struct.error, UnicodeDecodeError, KeyError) as error:
+        return _checkpoint(path, index, dict(_table(index.blob())))
+    except (IndexError, ValueError, struct.error, UnicodeDecodeError) as error:
         raise CheckpointError(
-            "damaged TensorFlow checkpoint", where=str(index), found=str(error), fix="fetch or save it again"
+            "damaged TensorFlow checkpoint", where=index.name, found=str(error), fix="fetch or save it again"
         ) from error
-    except OSError as error:
-        raise CheckpointError("cannot read the TensorFlow checkpoint", where=str(index), found=str(error)) from error
 
 
-def is_object_based(index: Path) -> bool:
+def is_object_based(index: Location) -> bool:
     """Whether a checkpoint holds the graph of a model's objects beside their values.
 
     Raises:
         CheckpointError: As :func:`open_tf_bundle`.
     """
-    return any(skipped.name == OBJECT_GRAPH for skipped in open_tf_bundle(index).skipped)
+    return any(skipped.name == OBJECT_GRAPH for skipped in open_tf_bundle(index.name, index).skipped)
 
 
-def _checkpoint(index: Path, entries: dict[bytes, bytes], shards: int) -> Checkpoint:
-    files: dict[int, MappedFile] = {}
-    sizes: dict[int, int] = {}
+def _checkpoint(path: Path | str, index: Location, entries: dict[bytes, bytes]) -> Checkpoint:
+    shards = _number(_fields(entries.pop(b"", b"")), 1, 1)
+    files: dict[int, Blob] = {}
     tensors: dict[str, Tensor] = {}
     skipped: list[Skipped] = []
     for key, value in entries.items():
@@ -85,16 +98,28 @@ def _checkpoint(index: Path, entries: dict[bytes, bytes], shards: int) -> Checkp
             kind = "a partitioned variable" if 7 in fields else "strings" if code == 7 else f"TensorFlow type {code}"
             skipped.append(Skipped(name, kind))
             continue
+        if name in tensors:
+            raise ValueError(f"two entries are called {name!r:.200}")
         shard, offset, size = (_number(fields, field, 0) for field in (3, 4, 5))
         dtype = dtype_of(_DTYPES[code])
         if shard not in files:
-            path = index.with_name(f"{index.name.removesuffix('.index')}.data-{shard:05d}-of-{shards:05d}")
-            files[shard], sizes[shard] = MappedFile(path), path.stat().st_size
-        if size != prod(shape) * dtype.itemsize or offset + size > sizes[shard]:
-            raise ValueError(f"{name}: {size} bytes at {offset} for shape {shape} of {dtype.name}, "
-                             f"in a file of {sizes[shard]}")  # fmt: skip
-        tensors[name] = Tensor(name, shape, dtype, dense_strides(shape), FileStorage(files[shard], offset, size))
-    return Checkpoint(index.with_suffix(""), "TensorFlow checkpoint", tensors, skipped=tuple(skipped))
+            files[shard] = _data_file(index, shard, shards)
+        if size != prod(shape) * dtype.itemsize:
+            raise ValueError(f"{name!r:.200}: {size} bytes for shape {shape} of {dtype.name}")
+        check_range(files[shard], offset, size)
+        tensors[name] = Tensor(name, shape, dtype, dense_strides(shape), files[shard].storage(offset, size))
+    return Checkpoint(path, "TensorFlow checkpoint", tensors, skipped=tuple(skipped))
+
+
+def _data_file(index: Location, shard: int, shards: int) -> Blob:
+    name = f"{index.name.rpartition('/')[2].removesuffix('.index')}.data-{shard:05d}-of-{shards:05d}"
+    place = index.parent().child(name)
+    if not place.exists():
+        raise CheckpointError(
+            "a file of the TensorFlow checkpoint is missing", where=place.name,
+            fix="fetch it too: a checkpoint is its .index and all of its .data files",
+        )  # fmt: skip
+    return place.blob()
 
 
 def _shape(fields: Fields) -> tuple[int, ...]:
@@ -108,15 +133,24 @@ def _shape(fields: Fields) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _table(data: bytes, index: Path) -> Iterator[tuple[bytes, bytes]]:
-    """All entries of a LevelDB table."""
-    if len(data) < FOOTER or data[-8:] != MAGIC:
+def _table(blob: Blob) -> Iterator[tuple[bytes, bytes]]:
+    """All entries of a LevelDB table, whose keys ascend and whose blocks lie one behind the other."""
+    footer = blob.read(blob.size - FOOTER, FOOTER) if blob.size >= FOOTER else b""
+    if footer[-8:] != MAGIC:
         raise ValueError("it does not end as an index does: truncated, or no TensorFlow checkpoint")
-    footer = data[-FOOTER:]
-    position = _skip_handle(footer, 0)
-    blocks = _handle(footer, position)
-    for _, handle in _block(data, *blocks):
-        yield from _block(data, *_handle(handle, 0))
+    last, end, total = None, 0, 0
+    for _, handle in _block(blob, *_handle(footer, _skip_handle(footer, 0))):
+        offset, size = _handle(handle, 0)
+        if offset < end:
+            raise ValueError(f"a block at byte {offset} overlaps another")
+        end = offset + size
+        for key, value in _block(blob, offset, size):
+            if last is not None and key <= last:
+                raise ValueError(f"the key {key!r:.200} does not come after {last!r:.200}")
+            last, total = key, total + len(key)
+            if total > MAX_KEYS:
+                raise ValueError(f"more than {MAX_KEYS} bytes of names")
+            yield key, value
 
 
 def _handle(data: bytes, position: int) -> tuple[int, int]:
@@ -128,15 +162,19 @@ def _skip_handle(data: bytes, position: int) -> int:
     return _varint(data, _varint(data, position)[1])[1]
 
 
-def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
+def _block(blob: Blob, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
     """Entries of one block: keys share prefixes with the key before them."""
-    if offset + size + 5 > len(data):
-        raise ValueError(f"a block reaches to byte {offset + size + 5} of {len(data)}")
-    if data[offset + size] != UNCOMPRESSED:
+    if offset + size + 5 > blob.size or size > MAX_BLOCK:
+        raise ValueError(f"a block of {size} bytes at {offset}, in a file of {blob.size}")
+    block = blob.read(offset, size + 1)
+    if block[-1] != UNCOMPRESSED:
         raise ValueError("a block is compressed, which TensorFlow does not do")
-    block = data[offset : offset + size]
-    (restarts,) = struct.unpack_from("<I", block, size - 4)
-    end = size - 4 - 4 * restarts
+    yield from _entries(block[:-1])
+
+
+def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    (restarts,) = struct.unpack_from("<I", block, len(block) - 4)
+    end = len(block) - 4 - 4 * restarts
     position, key = 0, b""
     while position < end:
         shared, position = _varint(block, position)

@@ -17,6 +17,8 @@ STORED, DEFLATED = 0, 8
 MAGIC = b"PK\x03\x04"
 PACKED_PIECE, PIECE = 1 << 20, 4 << 20
 """Bytes that are inflated at a time, before and after."""
+MAX_RATIO = 1100
+"""How much smaller than itself an entry can be: deflate packs 1032 bytes into one at most."""
 
 _END = struct.Struct("<4s4H2IH")
 _END64_LOCATOR = struct.Struct("<4sIQI")

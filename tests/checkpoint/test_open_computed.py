@@ -147,5 +147,5 @@ def test_packed_dataset_damaged(tmp_path):
     raw[start + 10 : start + 200] = bytes(190)
     path.write_bytes(raw)
     found = open_weights(path)["a/vars/0"]
-    with pytest.raises(RemapError, match="cannot read a dataset"):
+    with pytest.raises(RemapError, match="cannot read the HDF5 file"):
         found.array()

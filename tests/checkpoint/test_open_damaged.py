@@ -12,19 +12,24 @@ import pickle
 import random
 import time
 import warnings
+import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 import torch.distributed.checkpoint as dcp
 from safetensors.torch import save_file
 
-from remap.checkpoint.open import open_checkpoint
+from remap.checkpoint.anything import open_weights
 from remap.errors import RemapError
 
 MUTATIONS = int(os.environ.get("REMAP_FUZZ", "2000"))
 SLOWEST = 5.0
+MEMORY = 250_000
+"""Kilobytes that reading any of these files of some kilobytes may take at the peak."""
 
 
 class Net(torch.nn.Module):
@@ -100,12 +105,75 @@ def _index(path):
 
 def _metadata(path):
     dcp.save({"model": STATE, "epoch": 3}, checkpoint_id=path.parent / "d")
+    return path.parent / "d" / ".metadata"
+
+
+def _distcp(path):
+    """One of the data files."""
+    _metadata(path)
+    return next((path.parent / "d").glob("*.distcp"))
+
+
+def _weights_h5(path, **packing):
+    with h5py.File(path, "w") as file:
+        file.create_group("vars")
+        for number, shape in enumerate([(3, 4), (4,), (20, 5)]):
+            data = np.arange(np.prod(shape), dtype="f4").reshape(shape)
+            file.create_dataset(f"layers/dense_{number}/vars/0", data=data, **packing)
+
+
+def _packed_h5(path):
+    _weights_h5(path, compression="gzip", shuffle=True, fletcher32=True, chunks=True)
+
+
+def _legacy_h5(path):
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = np.array([b"a", b"b"])
+        file.attrs["keras_version"] = "2.15.0"
+        for layer in "ab":
+            file.create_group(layer).attrs["weight_names"] = np.array([f"{layer}/kernel:0".encode()])
+            file.create_dataset(f"{layer}/{layer}/kernel:0", data=np.ones((3, 4), "f4"))
+
+
+def _keras(path, method=zipfile.ZIP_STORED):
+    _weights_h5(path.parent / "inner")
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("config.json", "{}")
+        archive.write(path.parent / "inner", "model.weights.h5")
+
+
+def _keras_deflated(path):
+    _keras(path, zipfile.ZIP_DEFLATED)
+
+
+def _weights_json(path):
+    _weights_h5(path.parent / "w_00000.weights.h5")
+    found = path.with_name("w.weights.json")
+    groups = {f"/layers/dense_{number}/vars": "w_00000.weights.h5" for number in range(3)}
+    found.write_text(json.dumps({"metadata": {"total_size": 464}, "weight_map": groups}))
+    return found
+
+
+def _tf_index(path):
+    arrays = {f"layer_{number}/kernel": np.full((number + 1, 2), number, "f4") for number in range(40)}
+    tf.raw_ops.SaveV2(
+        prefix=str(path), tensor_names=list(arrays), shape_and_slices=[""] * len(arrays),
+        tensors=[tf.constant(array) for array in arrays.values()],
+    )  # fmt: skip
+    return path.with_name("sample.index")
+
+
+def _tf_data(path):
+    _tf_index(path)
+    return path.with_name("sample.data-00000-of-00001")
 
 
 MAKERS = {
     "zip": _zip, "legacy": _legacy, "module": _module, "quantized": _quantized, "pickle": _pickle, "tar": _tar,
     "safetensors": _safetensors, "torchscript": _torchscript, "export": _export, "npz": _npz, "deflated": _deflated,
-    "index": _index, "metadata": _metadata,
+    "index": _index, "metadata": _metadata, "distcp": _distcp, "weights_h5": _weights_h5, "packed_h5": _packed_h5,
+    "legacy_h5": _legacy_h5, "keras": _keras, "keras_deflated": _keras_deflated, "weights_json": _weights_json,
+    "tf_index": _tf_index, "tf_data": _tf_data,
 }  # fmt: skip
 
 
@@ -115,17 +183,22 @@ def saved(request, tmp_path):
     path = tmp_path / "sample"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        MAKERS[request.param](path)
-    if request.param == "metadata":
-        return tmp_path / "d" / ".metadata", tmp_path / "d"
-    return path, path
+        found = MAKERS[request.param](path) or path
+    return found, tmp_path / "d" if found.parent.name == "d" else found
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Change a file in place: disks are told at once of one that is emptied first, which takes them a while."""
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate()
 
 
 def survive(target: Path) -> None:
     """Open it and read all: that may fail, but only as it should, and soon."""
     start = time.process_time()
     try:
-        found = open_checkpoint(target, dequantize=True)
+        found = open_weights(target, dequantize=True)
         for tensor in found.values():
             assert tensor.array().shape == tensor.shape
     except RemapError as error:
@@ -133,25 +206,39 @@ def survive(target: Path) -> None:
     assert time.process_time() - start < SLOWEST
 
 
+@pytest.fixture
+def memory():
+    """What reading took at the peak is held against the limit."""
+    status, peak = Path("/proc/self/status"), "VmHWM:"
+    Path("/proc/self/clear_refs").write_text("5")  # begin the peak anew
+    before = _kilobytes(status, "VmRSS:")
+    yield
+    assert _kilobytes(status, peak) - before < MEMORY
+
+
+def _kilobytes(status: Path, name: str) -> int:
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(name))
+
+
 def test_sample_itself_is_sound(saved):
-    assert len(open_checkpoint(saved[1], dequantize=True)) > 0
+    assert len(open_weights(saved[1], dequantize=True)) > 0
 
 
-def test_cut_off(saved):
+def test_cut_off(saved, memory):
     path, target = saved
     whole = path.read_bytes()
     step = max(1, len(whole) // 1500)
     for length in (*range(0, len(whole), step), *range(max(0, len(whole) - 100), len(whole))):
-        path.write_bytes(whole[:length])
+        rewrite(path, whole[:length])
         survive(target)
 
 
-def test_bytes_changed(saved):
+def test_bytes_changed(saved, memory):
     path, target = saved
     whole = path.read_bytes()
     chance = random.Random(0)
     for _ in range(MUTATIONS):
-        path.write_bytes(mutated(whole, chance))
+        rewrite(path, mutated(whole, chance))
         survive(target)
 
 
@@ -173,10 +260,8 @@ def mutated(whole: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
-def test_inner_pickle_of_a_zip_changed(tmp_path):
+def test_inner_pickle_of_a_zip_changed(tmp_path, memory):
     """Changes inside of the pickle alone: those that hit an archive at random mostly break the archive."""
-    import zipfile
-
     stream = io.BytesIO()
     torch.save(WRAPPED, stream)
     with zipfile.ZipFile(stream) as archive:
@@ -184,8 +269,11 @@ def test_inner_pickle_of_a_zip_changed(tmp_path):
     body = next(name for name in parts if name.endswith("data.pkl"))
     chance = random.Random(1)
     path = tmp_path / "a.pt"
+    path.touch()
     for _ in range(MUTATIONS):
-        with zipfile.ZipFile(path, "w") as made:
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as made:
             for name, data in parts.items():
                 made.writestr(name, mutated(data, chance) if name == body else data)
+        rewrite(path, stream.getvalue())
         survive(path)
