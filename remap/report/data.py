@@ -57,6 +57,7 @@ def result_data(result: Result) -> dict[str, Any]:
         "written": None if written is None else {
             "path": str(written.path), "format": written.format, "bytes": written.bytes,
             "seconds": round(written.seconds, 4), "load": written.load_line,
+            "not_finite": [asdict(found) for found in written.not_finite],
         },
         "checked": None if checked is None else {
             "variables": checked.variables, "equal": checked.equal, "seconds": round(checked.seconds, 3),

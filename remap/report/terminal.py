@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from remap.planning.plan import Plan
@@ -16,8 +17,10 @@ from remap.report.sizes import human_bytes
 
 if TYPE_CHECKING:
     from remap.api import Result
+    from remap.write.finite import NotFinite
 
 PLAIN_WIDTH = 160
+ODD_SHOWN = 6
 
 
 def console() -> Console:
@@ -101,6 +104,8 @@ def print_result(result: Result, out: Console) -> None:
         out.print(
             f"narrowed: largest error {written.loss.absolute:.3g}, relative {written.loss.relative:.3g}", markup=False
         )
+    if written.not_finite:
+        _print_not_finite(written.not_finite, out)
     if result.checked is not None:
         out.print(
             f"[bold green]proved[/] in {result.plan.target.model if result.plan.target else 'the model'}: "
@@ -110,6 +115,12 @@ def print_result(result: Result, out: Console) -> None:
         out.print("not checked in a model: give --model to have it proved")
     out.print("load it with:")
     out.print("\n".join(f"  {line}" for line in written.load_line.splitlines()), markup=False, style="bold")
+
+
+def _print_not_finite(found: Sequence[NotFinite], out: Console) -> None:
+    more = f", and {len(found) - ODD_SHOWN} more variables" if len(found) > ODD_SHOWN else ""
+    listed = "; ".join(map(str, found[:ODD_SHOWN]))
+    out.print(f"[yellow]not finite[/] in the checkpoint, written as they are: {escape(listed)}{more}")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from remap.layout.tiles import TILE_BYTES, Tile, tiles
 from remap.planning.plan import Assignment
 from remap.pwrite import write_all
 from remap.write.disk import Writeback, reserve
+from remap.write.finite import NotFinite, not_finite
 from remap.write.narrow import Loss, cast
 
 THREADS = min(2, os.cpu_count() or 1)
@@ -52,7 +53,7 @@ class Region:
 
 
 class Filler:
-    """Fills files with variables, and keeps account of what casting lost.
+    """Fills files with variables, and keeps account of what casting lost and of what is no finite number.
 
     Args:
         progress: Told of every tile, in bytes of the variables as planned.
@@ -62,6 +63,8 @@ class Filler:
         self.loss = Loss()
         self._progress = progress
         self._unfit: Counter[str] = Counter()
+        self._nan: Counter[str] = Counter()
+        self._infinite: Counter[str] = Counter()
         self._lock = Lock()
 
     def fill(self, path: Path, regions: Sequence[Region]) -> None:
@@ -95,7 +98,13 @@ class Filler:
                 for name, count in self._unfit.items()
             )
 
-    def account(self, region: Region, loss: Loss, unfit: int, done: int) -> None:
+    @property
+    def not_finite(self) -> tuple[NotFinite, ...]:
+        """Variables with NaN or infinities, by name."""
+        names = sorted(self._nan.keys() | self._infinite.keys())
+        return tuple(NotFinite(self._nan[name], self._infinite[name], name) for name in names)
+
+    def account(self, region: Region, loss: Loss, unfit: int, odd: NotFinite, done: int) -> None:
         """Take up one tile, ``done`` elements."""
         assignment = region.assignment
         with self._lock:
@@ -103,6 +112,9 @@ class Filler:
                 self.loss.add(Loss(loss.absolute, loss.relative, assignment.name))
             if unfit:
                 self._unfit[assignment.name] += unfit
+            if odd:
+                self._nan[assignment.name] += odd.nan
+                self._infinite[assignment.name] += odd.infinite
             if self._progress is not None:
                 self._progress(done * assignment.dtype.itemsize)
 
@@ -153,12 +165,13 @@ class _Run:
         value = region.assignment.value
         loss, unfit = Loss(), 0
         found = value.render(tile, rendered.take(tile.shape, value.recipe.dtype))
+        odd = not_finite(found)
         if found.dtype != region.dtype:
             into = casted.take(tile.shape, region.dtype)
             unfit = cast(found, into, loss)
             found = into
         self._write(region, tile, found)
-        self._filler.account(region, loss, unfit, found.size)
+        self._filler.account(region, loss, unfit, odd, found.size)
 
     def _write(self, region: Region, tile: Tile, found: np.ndarray) -> None:
         data = found.reshape(-1).view(np.uint8).data

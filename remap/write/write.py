@@ -14,6 +14,7 @@ from remap.planning.plan import EpsilonMismatch, Plan
 from remap.target.inventory import EXPORTED, Inventory
 from remap.target.saved_model import BUILD
 from remap.write.fill import Filler, Progress
+from remap.write.finite import NotFinite
 from remap.write.job import Job, Options
 from remap.write.narrow import Loss
 from remap.write.staging import Staging, check_free, write_error
@@ -66,6 +67,7 @@ class Written:
         bytes: Their size.
         seconds: Time from the plan to the file being safe on disk.
         loss: What casting to narrower element types lost at most.
+        not_finite: Variables with NaN or infinities, which are written as they are.
         folds: BatchNorm layers into which a difference of epsilon was folded.
         load_line: The Python that loads it.
     """
@@ -76,6 +78,7 @@ class Written:
     bytes: int
     seconds: float
     loss: Loss
+    not_finite: tuple[NotFinite, ...]
     folds: tuple[EpsilonMismatch, ...]
     load_line: str
 
@@ -159,6 +162,7 @@ def write(
         bytes=nbytes,
         seconds=time.perf_counter() - started,
         loss=filler.loss,
+        not_finite=filler.not_finite,
         folds=tuple(found for found in plan.epsilons if found.action == "fold"),
         load_line=form.function(form.load_line)(job),
     )
