@@ -25,6 +25,7 @@ CONCLUSIONS = {
     "model": "the weights are right: it is the Keras model that computes something else",
     "weights": "the numbers of this layer are not where they belong: mend its rule, or write the file again",
     "torch": "the weights are right: the PyTorch side does not compute what it does in production",
+    "rounding": "the weights are right, and so is what the model computes: what is left is rounding to float32",
     "unknown": "the weights are as the rules say; why the two part is not known",
 }
 

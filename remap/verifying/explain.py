@@ -17,7 +17,7 @@ from remap.verifying.rows import Row
 from remap.verifying.site import Site, Step, find_site
 from remap.verifying.trace import Trace
 
-Blame = Literal["model", "weights", "torch", "unknown"]
+Blame = Literal["model", "weights", "torch", "rounding", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,8 @@ def _try(site: Site, trial: Trial) -> Finding | None:
     if after is None or after > allowed:
         return None
     step = site.steps[trial.step] if site.steps else None
-    before = _before(site, step, event)
+    through = step is not None and event is not None and step is not site.steps[-1] and event is site.events[-1]
+    before = _of_row(site) if through and trial.expected is None else _before(site, step, event)
     if before is not None and before <= allowed:
         return None
     layer = step.name if step else site.row.layer
@@ -130,7 +131,7 @@ def _try(site: Site, trial: Trial) -> Finding | None:
         step.call.kind if step else site.row.kind,
         _title(site, event),
         trial.cause,
-        _sentence(trial, layer, before, after, step, event),
+        _sentence(trial, site, layer if not through else site.row.layer, before, after, step, event),
         True,
         trial.blame,
         trial.hint,
@@ -139,28 +140,33 @@ def _try(site: Site, trial: Trial) -> Finding | None:
     )
 
 
+def _of_row(site: Site) -> float | None:
+    return site.row.difference.largest if site.row.difference else None
+
+
 def _before(site: Site, step: Step | None, event: Step | None) -> float | None:
     """The difference as it is, where the trial was held against."""
     if event is None:
         return None
     have = step.output if step is not None else site.unseen
     if have is None:
-        return site.row.difference.largest if site.row.difference else None
+        return _of_row(site)
     near = closest(event.output, have, parts=site.row.pair is not None and site.row.pair.parts)
-    if near is None and site.row.difference is not None and event is site.events[-1]:
-        return site.row.difference.largest
+    if near is None and event is site.events[-1]:
+        return _of_row(site)
     return near[1].largest if near else None
 
 
 def _sentence(
-    trial: Trial, layer: str, before: float | None, after: float, step: Step | None, event: Step | None
+    trial: Trial, site: Site, layer: str, before: float | None, after: float, step: Step | None, event: Step | None
 ) -> str:
     if trial.expected is not None:
         return f"before {layer}, {trial.text} (reproduced to {after:.1g})"
+    others = f", and the other inputs of {', '.join(site.branches)} as PyTorch has them," if site.branches else ""
     if before is None:
         shapes = f"shapes {step.output.shape} and PyTorch's {event.output.shape}" if step and event else "other shapes"
-        return f"with {trial.text} the difference at {layer} falls from {shapes} to {after:.1g}"
-    return f"with {trial.text} the difference at {layer} falls from {before:.2g} to {after:.1g}"
+        return f"with {trial.text}{others} the difference at {layer} falls from {shapes} to {after:.1g}"
+    return f"with {trial.text}{others} the difference at {layer} falls from {before:.2g} to {after:.1g}"
 
 
 def _title(site: Site, event: Step | None) -> str:
@@ -175,12 +181,16 @@ def _unproved(site: Site, audit: Sequence[Disagreement]) -> Finding:
     module = (
         _title(site, site.events[-1] if step is None or layer == row.layer else None) if site.events else row.module
     )
-    before = row.difference.largest if row.difference else None
+    before = _of_row(site)
     if told:
         entry = told[0]
         values = f"PyTorch {entry.torch}, Keras {entry.keras}"
         text = f"{entry.setting} disagrees at {entry.layer}: {values}; not proved by a trial"
         return Finding(entry.layer, row.kind, module, entry.setting, text, False, "model", before=before)
+    lowered = site.lowered
+    if lowered:
+        text = f"{lowered}, while all else is in double precision; not proved by a trial"
+        return Finding(layer, kind, module, "precision", text, False, "rounding", before=before)
     where = f"between {row.layer} and what comes before it: " if site.unseen is not None and row.pair else ""
     done = ", ".join(dict.fromkeys(event.kind for event in site.events)) or "nothing"
     text = f"{where}no suspicion held; PyTorch computes there: {done}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from remap.arguments import Rules, Source, opened
+from remap.arguments import Rules, Source, opened, target_of
 from remap.checking.compare import as_numpy
 from remap.checkpoint.memory import from_state_dict
 from remap.checkpoint.open import open_checkpoint
@@ -93,9 +93,9 @@ def verify(
         RemapError: One of the two does not build or run, or the account does not close.
     """
     started = time.perf_counter()
-    file, source, _ = opened(rules, checkpoint)
-    network = None if is_recording(title_of(torch)) else open_network(torch, torch_args)
     keras_source = model if isinstance(model, ModelSource) else load_model_builder(str(model))
+    file, source, recognised = _opened(rules, checkpoint, keras_source)
+    network = None if is_recording(title_of(torch)) else open_network(torch, torch_args)
     if as_it_is and (float64 or weights is not None):
         asked = "double precision" if float64 else "a weights file"
         raise UsageError("a live model is taken as it is", found=asked, fix="give the function that builds it")
@@ -115,6 +115,7 @@ def verify(
             )  # fmt: skip
         if reference.calibrated:
             plan = _plan(file, _with(source, reference.calibrated), keras_source, fresh, settings)
+        plan = replace(plan, recognised=recognised)
         network = None  # its weights are not needed any more
         checked = put_weights(plan, side, Path(weights) if weights is not None else None, as_it_is)
         run_keras(side, reference.feeds, keras_source.spec)
@@ -160,9 +161,9 @@ def static_audit(
     if isinstance(rules, Plan):
         plan = rules
     else:
-        file, source, _ = opened(rules, checkpoint)
+        file, source, recognised = _opened(rules, checkpoint, keras_source)
         settings = {"params": params, "allow_code": allow_code}
-        plan = _plan(file, source, keras_source, None, settings)
+        plan = replace(_plan(file, source, keras_source, None, settings), recognised=recognised)
     if is_recording(title_of(torch)):
         modules = recording(Path(torch), plan).modules
     else:
@@ -204,6 +205,14 @@ def record(
     spelling = load_weights(network, source, lenient=True)
     feeds, other = draw(settled, None, seed), draw(settled, None, seed + 1, True)
     return as_spelled(reference_on(network, title_of(torch), feeds, other, float64, calibrate, seed), spelling, ())
+
+
+def _opened(
+    rules: Rules, checkpoint: Source, model: ModelSource
+) -> tuple[RuleFile, Checkpoint, tuple[str, ...]]:  # fmt: skip
+    """Rules and checkpoint; the Keras model has a say in which rules, where they are to be found out."""
+    target, initial = target_of(model, None) if rules == "auto" else (None, None)
+    return opened(rules, checkpoint, target, initial)
 
 
 def _plan(

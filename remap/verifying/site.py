@@ -17,6 +17,8 @@ from remap.verifying.rerun import rerun
 from remap.verifying.rows import Row, last_depth
 from remap.verifying.trace import Call, Trace
 
+NEAR = 0.1
+"""A value that is no further off than this, relative to the largest, is taken for the same one made less well."""
 LONGEST = 60
 """A chain of Keras calls longer than this is not walked back."""
 
@@ -31,6 +33,7 @@ class Step:
         inputs: What went in.
         output: What came out first.
         noise: Rounding error of the output, where it was measured.
+        place: Which of the inputs the step before made.
     """
 
     call: Call
@@ -38,6 +41,7 @@ class Step:
     inputs: tuple[np.ndarray, ...]
     output: np.ndarray
     noise: float | None = None
+    place: int = 0
 
     @property
     def kind(self) -> str:
@@ -64,6 +68,7 @@ class Site:
         steps: Keras's calls from the last values that agree to the row's own; empty where none was seen.
         events: PyTorch's calls between the same places.
         unseen: A Keras value that no call was seen to make, on the way to the row; None where all were.
+        branches: Layers that take several values which differ: all but one are taken as PyTorch has them.
         torch: PyTorch's trace.
         side: The Keras side.
         plan: The plan.
@@ -78,6 +83,7 @@ class Site:
     plan: Plan
     tolerance: Tolerance
     unseen: np.ndarray | None = None
+    branches: list[str] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
 
     @cached_property
@@ -126,6 +132,28 @@ class Site:
             found.insert(0, _step(keras, made_by, self.side.layer_of.get(made_by)))
 
     @property
+    def lowered(self) -> str:
+        """What computes here in single precision although all is asked to be in double; empty where nothing does."""
+        if not self.tolerance.float64:
+            return ""
+        torch = [(event.call, event.output) for event in self.events]
+        for side, calls in (("Keras", self._beside_row()), ("PyTorch", torch)):
+            for call, output in calls:
+                if output.dtype.kind == "f" and output.dtype.itemsize < 8:
+                    return f"{side} computes {call.title} in {output.dtype.name}"
+        return ""
+
+    def _beside_row(self) -> list[tuple[Call, np.ndarray]]:
+        """The calls of the site, and those inside of the layer that the row's is part of."""
+        keras = self.side.trace
+        found = [(step.call, step.output) for step in self.steps]
+        if self.unseen is not None and self.row.keras_call is not None:
+            parent = keras.calls[self.row.keras_call].parent
+            inside = [call for call in keras.calls if call.parent == parent and parent is not None and call.outputs]
+            found += [(call, keras.values[call.outputs[0]]) for call in inside]
+        return found
+
+    @property
     def blamed(self) -> int:
         """Position of the step that is suspected first: the first that is no padding."""
         for position, step in enumerate(self.steps):
@@ -135,10 +163,10 @@ class Site:
 
 
 def again(step: Step, value: np.ndarray) -> np.ndarray:
-    """A step once more, on another first input."""
+    """A step once more, on another value of what the step before made."""
     if step.call.name.endswith(ACTIVATION):
         return activated(step.layer, value)
-    return rerun(step.layer, (value, *step.inputs[1:]))
+    return rerun(step.layer, (*step.inputs[: step.place], value, *step.inputs[step.place + 1 :]))
 
 
 def activated(function: Any, value: np.ndarray) -> np.ndarray:
@@ -166,23 +194,26 @@ def find_site(
     site = Site(row, [], [], torch, side, plan, tolerance)
     ends = _torch_ends(row, torch)
     near = _Twins(site, keras, dict(known), _ancestors(torch, ends))
-    value, starts, steps = row.keras_value, set[int](), list[int]()
+    value, starts, steps = row.keras_value, set[int](), list[Step]()
     while len(steps) < LONGEST:
         made_by = keras.producers.get(value) if steps or row.keras_call is None else row.keras_call
+        made_by = _caster(keras, value) if made_by is None else made_by
         if made_by is None:
             site.unseen = keras.values[value]
             break
-        steps.insert(0, made_by)
         floats = [i for i in keras.calls[made_by].inputs if keras.values[i].dtype.kind in "fiu"]
         twins = {i: near.twin(i) for i in floats}
         starts |= {twin for twin in twins.values() if twin is not None}
         apart = [i for i, twin in twins.items() if twin is None]
+        theirs = {i: array for i in apart[1:] if (array := near.nearest(i)) is not None}
+        steps.insert(0, _step(keras, made_by, side.layer_of.get(made_by), theirs, apart[0] if apart else None))
+        site.branches += [steps[0].name] if theirs else []
         if not apart:
             break
         value = apart[0]
     if site.unseen is not None:
         starts |= set(known.values())
-    site.steps = [_step(keras, index, side.layer_of.get(index)) for index in steps]
+    site.steps = steps
     events = sorted({index for end in ends for index in torch.between(list(starts), end)})
     if row.torch_call is not None and row.torch_call not in events:
         events.append(row.torch_call)
@@ -192,10 +223,25 @@ def find_site(
     return site
 
 
-def _step(trace: Trace, index: int, layer: Any) -> Step:
-    call = trace.calls[index]
+def _caster(keras: Trace, value: int) -> int | None:
+    """The call that made a value in another precision: a layer casts its inputs to its own."""
+    cast = keras.values[value]
+    for other, made_by in keras.producers.items():
+        array = keras.values[other]
+        if array.dtype.kind == cast.dtype.kind == "f" and array.dtype != cast.dtype and np.array_equal(array, cast):
+            return made_by
+    return None
+
+
+def _step(
+    trace: Trace, index: int, layer: Any, instead: Mapping[int, np.ndarray] | None = None, chain: int | None = None
+) -> Step:
+    """A call with its arrays, some inputs as others have them; ``chain`` is the one that the step before made."""
+    call, instead = trace.calls[index], instead or {}
     value = call.outputs[0]
-    return Step(call, layer, tuple(trace.values[i] for i in call.inputs), trace.values[value], trace.noise.get(value))
+    inputs = tuple(instead.get(i, trace.values[i]) for i in call.inputs)
+    place = call.inputs.index(chain) if chain in call.inputs else 0
+    return Step(call, layer, inputs, trace.values[value], trace.noise.get(value), place)
 
 
 def _torch_ends(row: Row, torch: Trace) -> list[int]:
@@ -232,3 +278,11 @@ class _Twins:
                 self.known[value] = candidate
                 return candidate
         return None
+
+    def nearest(self, value: int) -> np.ndarray | None:
+        """PyTorch's value that is nearest to one of Keras's, in Keras's layout; None where none is near."""
+        found = self.keras.values[value]
+        values = (self.site.torch.values[candidate] for candidate in self.candidates)
+        near = [made for array in values if array.size == found.size and (made := closest(array, found)) is not None]
+        best = min(near, key=lambda made: made[1].relative, default=None)
+        return best[0].astype(found.dtype) if best is not None and best[1].relative < NEAR else None

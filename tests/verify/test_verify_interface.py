@@ -117,3 +117,15 @@ def test_the_names_of_the_interface_stay_functions(files):
 
     assert remap.verifying.run is not None
     assert callable(remap.verify) and callable(remap.record) and callable(remap.plan)
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_rules_that_are_to_be_found_out_are_those_of_the_model(static, fixtures):
+    """The checkpoint alone would rather be for keras_hub's ResNet, which has no such widths."""
+    folder = fixtures / "resnet"
+    found = remap.verify(
+        "auto", folder / "thin_resnet50.pt", f"{folder}/keras_model.py:build", f"{folder}/torch_model.py:build",
+        static=static,
+    )  # fmt: skip
+    assert found.plan.recognised[0].startswith("recognised as 'resnet': 320 of 320")
+    assert found.verdict == ("audited" if static else "equal")

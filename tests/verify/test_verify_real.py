@@ -109,6 +109,20 @@ def test_minilm_against_an_encoder_with_erf(hold):
     assert {row.outcome for row in found.rows} == {"equal"}
 
 
+def test_minilm_in_double_precision(hold):
+    """TensorFlow gets the attention's scale and a constant of gelu by way of float32: there is no other difference."""
+    network, path = minilm()
+    found = hold(network, partial(bert, True), "keras_hub/bert", path, inputs=TOKENS, float64=True)
+    assert found.verdict == "nearly"
+    told = [found.finding, *found.further]
+    assert [entry.layer.partition("/")[2] for entry in told] == [
+        "self_attention_layer/attention_output", "feedforward_intermediate_dense"
+    ] * 6  # fmt: skip
+    assert {(entry.cause, entry.proved, entry.blame) for entry in told} == {
+        ("constant rounded to float32", True, "rounding")
+    }
+
+
 def test_minilm_against_the_tanh_of_keras_hub(hold):
     network, path = minilm()
     found = hold(network, partial(bert, False), "keras_hub/bert", path, inputs=TOKENS)

@@ -1,4 +1,7 @@
-"""Another activation than PyTorch's: GELU by tanh for GELU by erf, a slope, a form of hard-swish, or none at all."""
+"""Another activation than PyTorch's: GELU by tanh for GELU by erf, a slope, a form of hard-swish, or none at all.
+
+Or the same, less exactly: in double precision a constant that one side rounds to float32 shows.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,14 @@ from functools import partial
 
 import numpy as np
 
-from remap.verifying.causes.functions import Array, apply, functions_with
+from remap.verifying.causes.functions import PRECISION, ROUNDED, ROUNDED_HINT, Array, apply, functions_with, single
+from remap.verifying.difference import largest_of
 from remap.verifying.explain import Trial
 from remap.verifying.forms import closest, forms
 from remap.verifying.site import Site, Step
+
+REPRODUCED = 1e-13
+"""A value in double precision is the same as another where they are no further apart, relative to the largest."""
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -20,15 +27,24 @@ def trials(site: Site) -> Iterator[Trial]:
             continue
         own = _name(step)
         for name, function in _candidates(site).items():
-            yield Trial(
-                _cause(name, own),
-                f"{name} instead of {own}",
-                partial(_then, site, position, step, function),
-                position,
-                hint=f"give the Keras layer the activation {name}",
-            )
+            compute = partial(_then, site, position, step, function)
+            if name == own:
+                yield _more_exact(step, own, compute, position)
+            else:
+                hint = f"give the Keras layer the activation {name}"
+                yield Trial(_cause(name, own), f"{name} instead of {own}", compute, position, hint=hint)
     if site.unseen is not None:
         yield from _unseen(site)
+
+
+def _more_exact(step: Step, own: str, compute: Callable[[], np.ndarray], position: int) -> Trial:
+    """What Keras has, in double precision; a constant is blamed where rounding it reproduces Keras's output."""
+    with np.errstate(all="ignore"):
+        rounded = apply(functions_with(step.settings, single)[own], step.inputs[0])
+    if np.allclose(rounded, step.output, rtol=0, atol=REPRODUCED * largest_of(step.output)):
+        told = f"the constant of {own} in double precision, which Keras rounds to float32,"
+        return Trial(ROUNDED, told, compute, position, "rounding", ROUNDED_HINT)
+    return Trial(PRECISION, f"{own} in double precision throughout", compute, position, "rounding")
 
 
 def _elementwise(step: Step) -> bool:
@@ -95,6 +111,15 @@ def _unseen(site: Site) -> Iterator[Trial]:
                     expected=have,
                     hint=f"compute {own} in the Keras model",
                 )
+        if site.tolerance.float64:
+            yield Trial(
+                ROUNDED,
+                f"Keras computes {own} with a constant rounded to float32",
+                partial(_form, event, functions_with(event.settings, single)[own], have),
+                expected=have,
+                blame="rounding",
+                hint=ROUNDED_HINT,
+            )
 
 
 def _form(event: Step, function: Callable[[Array], Array], have: np.ndarray) -> np.ndarray:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
 
-from remap.verifying.causes.softmax import PLAIN, SCALES, Variant, attention, masks_of, split, variants
+from remap.verifying.causes.functions import ROUNDED, ROUNDED_HINT
+from remap.verifying.causes.softmax import PLAIN, Variant, attention, masks_of, split, variants
 from remap.verifying.explain import Blame, Trial
 from remap.verifying.rerun import arrays_of
 from remap.verifying.site import Site, Step
@@ -18,6 +19,7 @@ KERNELS = ("query/kernel", "key/kernel", "value/kernel", "attention_output/kerne
 _HINTS = {
     "attention scale": "give the Keras layer that scale",
     "attention mask": "give the Keras layer that mask",
+    ROUNDED: ROUNDED_HINT,
     "query, key, value exchanged": "mend the layout of the rule: it takes query, key and value in another order",
     "heads": "split the heads as PyTorch does: (heads, size of a head), and as many of them",
 }
@@ -32,7 +34,7 @@ def trials(site: Site) -> Iterator[Trial]:
     have = site.unseen if site.unseen is not None else _before_row(site)
     if have is not None:
         for operands, mixed, masks in _operands(site):
-            yield from _reproducing(operands, mixed, masks, have)
+            yield from _reproducing(operands, mixed, masks, have, site.tolerance.float64)
 
 
 def _in_the_layer(site: Site, position: int, step: Step, weights: Mapping[str, np.ndarray]) -> Iterator[Trial]:
@@ -40,22 +42,21 @@ def _in_the_layer(site: Site, position: int, step: Step, weights: Mapping[str, n
     masks = masks_of([step, *site.events], len(queries), queries.shape[1], keys.shape[1])
     heads = [event.settings["num_heads"] for event in site.events if "num_heads" in event.settings]
     compute = partial(_layer, _projections(step, weights), weights, masks)
-    every = list(variants(masks, [*heads, weights["query/kernel"].shape[1]]))
-    own = next((variant for variant in every if _is(step.output, compute(variant))), PLAIN)
+    every = list(variants(masks, [*heads, weights["query/kernel"].shape[1]], site.tolerance.float64))
+    own = _own(step.output, every, compute, site.tolerance.float64) or PLAIN
     for variant in every:
         if variant != own:
             cause = variant.apart_from(own)
-            blame: Blame = "weights" if cause == "query, key, value exchanged" else "model"
             told = variant.told_beside(own)
-            yield Trial(cause, told, partial(compute, variant), position, blame, _HINTS.get(cause, ""))
+            yield Trial(cause, told, partial(compute, variant), position, _blame(cause), _HINTS.get(cause, ""))
 
 
 def _reproducing(
-    operands: Arrays, mixed: np.ndarray, masks: Mapping[str, np.ndarray], have: np.ndarray
+    operands: Arrays, mixed: np.ndarray, masks: Mapping[str, np.ndarray], have: np.ndarray, float64: bool
 ) -> Iterator[Trial]:
     """What Keras computes without a layer, told from PyTorch's own queries, keys and values."""
-    every = list(variants(masks, _divisors(operands[0].shape[1] * operands[0].shape[-1])))
-    own = next((variant for variant in every if _is(mixed, _mixed(operands, masks, variant))), None)
+    every = list(variants(masks, _divisors(operands[0].shape[1] * operands[0].shape[-1]), float64))
+    own = _own(mixed, every, partial(_mixed, operands, masks), float64)
     for variant in every:
         if own is None or variant == own:
             continue
@@ -65,7 +66,7 @@ def _reproducing(
             f"Keras computes attention with {variant.told_beside(own)}, PyTorch with {own.told_beside(variant)}",
             partial(_mixed, operands, masks, variant),
             expected=have,
-            blame="weights" if cause == "query, key, value exchanged" else "model",
+            blame=_blame(cause),
             hint=_HINTS.get(cause, "mend the attention of the Keras model"),
         )
 
@@ -74,15 +75,33 @@ def _divisors(size: int) -> list[int]:
     return [count for count in range(1, size + 1) if size % count == 0]
 
 
-def _is(expected: np.ndarray, found: np.ndarray) -> bool:
-    return expected.size == found.size and np.allclose(expected.reshape(found.shape), found, rtol=1e-3, atol=1e-5)
+def _own(
+    value: np.ndarray, every: list[Variant], compute: Callable[[Variant], np.ndarray], float64: bool
+) -> Variant | None:
+    """The variant that makes a value; in double precision one that makes it exactly, if there is any."""
+    for exact in (True, False)[not float64 :]:
+        found = next((variant for variant in every if _is(value, compute(variant), exact)), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _is(expected: np.ndarray, found: np.ndarray, exact: bool) -> bool:
+    relative, absolute = (1e-11, 1e-13) if exact else (1e-3, 1e-5)
+    return expected.size == found.size and np.allclose(
+        expected.reshape(found.shape), found, rtol=relative, atol=absolute
+    )
+
+
+def _blame(cause: str) -> Blame:
+    return "weights" if cause == "query, key, value exchanged" else "rounding" if cause == ROUNDED else "model"
 
 
 def _mixed(operands: Arrays, masks: Mapping[str, np.ndarray], variant: Variant) -> np.ndarray:
     q, k, v = (operands[source] for source in variant.order)
     if variant.heads:
         q, k, v = (split(array.swapaxes(1, 2), variant.heads, bool(variant.interleaved)) for array in (q, k, v))
-    mixed = attention(q, k, v, SCALES[variant.scale](q.shape[-1], q.shape[1]), masks.get(variant.mask))
+    mixed = attention(q, k, v, variant.factor(q.shape[-1], q.shape[1]), masks.get(variant.mask))
     if variant.interleaved == "everywhere":
         return mixed.transpose(0, 2, 3, 1).reshape(len(mixed), mixed.shape[2], -1)
     return mixed
@@ -111,7 +130,7 @@ def _layer(
     chosen = [projections[place][source] for place, source in enumerate(variant.order)]
     chosen = [y.swapaxes(2, 3) if variant.interleaved else y for y in chosen]
     q, k, v = (split(y, variant.heads or y.shape[2]) for y in chosen)
-    mixed = attention(q, k, v, SCALES[variant.scale](q.shape[-1], q.shape[1]), masks.get(variant.mask)).swapaxes(1, 2)
+    mixed = attention(q, k, v, variant.factor(q.shape[-1], q.shape[1]), masks.get(variant.mask)).swapaxes(1, 2)
     kernel = weights["attention_output/kernel"]
     if variant.interleaved == "everywhere":
         kernel = kernel.swapaxes(0, 1)

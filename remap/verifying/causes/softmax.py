@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from remap.verifying.causes.functions import softmax
+from remap.verifying.causes.functions import ROUNDED, single, softmax
 from remap.verifying.site import Step
 
 Scale = Callable[[int, int], float]
@@ -43,6 +43,12 @@ class Variant:
     order: tuple[int, int, int] = (0, 1, 2)
     heads: int = 0
     interleaved: Interleaved = ""
+    rounded: bool = False
+
+    def factor(self, size: int, heads: int) -> float:
+        """What the scores are multiplied by, for heads of a size and as many of them."""
+        scale = SCALES[self.scale](size, heads)
+        return single(scale) if self.rounded else scale
 
     def apart_from(self, own: Variant) -> str:
         """The cause that this one stands for, where the other is what is there."""
@@ -50,6 +56,8 @@ class Variant:
             return "query, key, value exchanged"
         if (self.heads, self.interleaved) != (own.heads, own.interleaved):
             return "heads"
+        if replace(self, rounded=own.rounded) == own:
+            return ROUNDED
         return " and ".join(
             name for name, differs in (
                 ("attention scale", self.scale != own.scale), ("attention mask", self.mask != own.mask),
@@ -65,8 +73,8 @@ class Variant:
         if (self.heads, self.interleaved) != (other.heads, other.interleaved):
             lie = "the channels of all heads side by side" if self.interleaved else "each head's channels together"
             told.append(f"{self.heads or 'the same number of'} heads, {lie}")
-        if self.scale != other.scale:
-            told.append(f"scale {self.scale}")
+        if (self.scale, self.rounded) != (other.scale, other.rounded):
+            told.append(f"scale {self.scale}{' rounded to float32' if self.rounded else ''}")
         if self.mask != other.mask:
             told.append(self.mask)
         return " and ".join(told)
@@ -75,11 +83,19 @@ class Variant:
 PLAIN = Variant()
 
 
-def variants(masks: Mapping[str, np.ndarray], heads: Sequence[int]) -> Iterator[Variant]:
-    """Every kind: scales and masks together, the rest one by one beside the masks."""
+def variants(masks: Mapping[str, np.ndarray], heads: Sequence[int], float64: bool) -> Iterator[Variant]:
+    """Every kind: scales and masks together, the rest one by one beside the masks.
+
+    Args:
+        masks: Masks by name.
+        heads: Numbers of heads.
+        float64: Whether it shows that a scale is rounded to float32.
+    """
     for mask in (NO_MASK, *masks):
         for scale in SCALES:
             yield Variant(scale, mask)
+        if float64:
+            yield Variant(mask=mask, rounded=True)
     for mask in (NO_MASK, *masks):
         plain = Variant(mask=mask)
         for order in list(permutations(range(3)))[1:]:
