@@ -20,6 +20,7 @@ from remap.planning.make import make_plan
 from remap.planning.params import Scalar
 from remap.planning.plan import Plan
 from remap.rules.rulefile import RuleFile
+from remap.target.inventory import Inventory
 from remap.target.keras_model import identify, inventory_of
 from remap.target.spec import ModelSource, load_model_builder
 from remap.verifying.alignment import align
@@ -114,7 +115,7 @@ def verify(
                 samples=samples, seed=seed, float64=float64, calibrate=calibrate, odd_size=odd_size,
             )  # fmt: skip
         if reference.calibrated:
-            plan = _plan(file, _with(source, reference.calibrated), keras_source, fresh, settings)
+            plan = _plan(file, _with(source, reference.calibrated), keras_source, fresh, settings, plan.target)
         plan = replace(plan, recognised=recognised)
         network = None  # its weights are not needed any more
         checked = put_weights(plan, side, Path(weights) if weights is not None else None, as_it_is)
@@ -216,16 +217,21 @@ def _opened(
 
 
 def _plan(
-    file: RuleFile, source: Checkpoint, model: ModelSource, fresh: KerasSide | None, settings: Mapping[str, Any]
+    file: RuleFile,
+    source: Checkpoint,
+    model: ModelSource,
+    fresh: KerasSide | None,
+    settings: Mapping[str, Any],
+    inventory: Inventory | None = None,
 ) -> Plan:
-    """The plan; a fresh model at hand is looked at, rather than built once more."""
+    """The plan; a fresh model at hand is looked at, rather than built once more, and an inventory at hand is used."""
     from remap.checking.model import initial_values
 
     if fresh is None:
-        inventory = inventory_of(model)
+        inventory = inventory or inventory_of(model)
         return make_plan(file, source, inventory, initial=initial_values(model, inventory), **settings)
-    inventory = inventory_of(fresh.model, model.spec)
-    live = identify(fresh.model, inventory)
+    inventory = inventory or inventory_of(fresh.model, model.spec)
+    live = identify(fresh.model)
     held: dict[str, np.ndarray] = {}
 
     def initial(variable: Any) -> np.ndarray:
