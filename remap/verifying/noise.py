@@ -21,17 +21,28 @@ class NoiseRecorder(Recorder):
     Attributes:
         noise: Largest absolute distance by position in ``single.values``.
         same: Whether the two runs did the same, as far as calls and shapes tell.
+        lowered: Whether a call gave less than double precision for an input in double precision.
     """
 
     def __init__(self, single: Trace, to_numpy: Any, is_tensor: Any, version: Any) -> None:
         super().__init__(to_numpy, is_tensor, version)
         self.noise: dict[int, float] = {}
         self.same = True
+        self.lowered = False
+        self._double: set[int] = set()
         self._single = single
+
+    def begin(self, name: str, kind: str, settings: dict[str, Any], inputs: Any, function: bool = False) -> int:
+        index = super().begin(name, kind, settings, inputs, function)
+        if any("float64" in str(tensor.dtype) for _, tensor in flatten(inputs, self._is_tensor)):
+            self._double.add(index)
+        return index
 
     def end(self, index: int, outputs: Any) -> None:
         super().end(index, outputs)
         found = [self._to_numpy(tensor) for _, tensor in flatten(outputs, self._is_tensor)]
+        if index in self._double:
+            self.lowered |= any(array.dtype == np.float32 for array in found)
         known = self._single.calls[index] if index < len(self._single.calls) else None
         if known is None or known.kind != self.trace.calls[index].kind:
             self.same = False

@@ -19,6 +19,7 @@ from remap.verifying.inputs import Feed
 from remap.verifying.noise import NoiseRecorder
 from remap.verifying.reference import Module, Reference
 from remap.verifying.torch_calls import function_name, function_settings, module_settings
+from remap.verifying.torch_double import WAYS, whole
 from remap.verifying.torch_export import exported_modules, interpret
 from remap.verifying.trace import Recorder, Trace, flatten
 
@@ -87,9 +88,11 @@ def run(network: Any, source: str, feeds: Sequence[Feed], look_inside: bool = Tr
     return recorder.trace
 
 
-def _run(network: Any, source: str, feeds: Sequence[Feed], recorder: Recorder, look_inside: bool = True) -> None:
+def _run(
+    network: Any, source: str, feeds: Sequence[Feed], recorder: Recorder, look_inside: bool = True, kind: Any = None
+) -> None:  # fmt: skip
     torch = import_module("torch")
-    inputs = _tensors(torch, network, feeds)
+    inputs = _tensors(torch, network, feeds, kind)
     recorder.note_all(inputs)
     call: Any = network
     with torch.no_grad(), ExitStack() as stack:
@@ -117,9 +120,11 @@ def _tensor_functions() -> tuple[Any, Any, Any]:
     )
 
 
-def _tensors(torch: Any, network: Any, feeds: Sequence[Feed]) -> tuple[list[Any], dict[str, Any]]:
-    """The inputs as positional and keyword arguments, in the network's own precision."""
-    kind = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
+def _tensors(
+    torch: Any, network: Any, feeds: Sequence[Feed], kind: Any = None
+) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
+    """The inputs as positional and keyword arguments, in a precision, or in the network's own."""
+    kind = kind or next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
     tensors = [torch.from_numpy(np.array(feed.torch)) for feed in feeds]
     tensors = [tensor.to(kind) if tensor.is_floating_point() else tensor for tensor in tensors]
     named = list(zip(feeds, tensors, strict=True))
@@ -209,14 +214,18 @@ def measured_noise(network: Any, source: str, feeds: Sequence[Feed], trace: Trac
 
     Empty where the network does not run in double precision, or does something else there.
     """
-    recorder = NoiseRecorder(trace, *_tensor_functions())
-    try:
-        _run(network.double(), source, feeds, recorder)
-    except (TargetError, RuntimeError):
-        return {}
-    finally:
-        network.float()  # every float32 survives the way there and back
-    return recorder.noise if recorder.same else {}
+    torch = import_module("torch")
+    hooked = not isinstance(network, torch.jit.ScriptModule) and not is_exported(network)
+    for way in WAYS if hooked else (whole,):
+        recorder = NoiseRecorder(trace, *_tensor_functions())
+        try:
+            with way(network):
+                _run(network, source, feeds, recorder, kind=torch.float64)
+        except (TargetError, RuntimeError):
+            continue
+        if recorder.same and (way is whole or not recorder.lowered):
+            return recorder.noise
+    return {}
 
 
 def calibrated(network: Any, source: str, feeds: Sequence[Feed], seed: int) -> tuple[Any, dict[str, np.ndarray]]:

@@ -64,6 +64,7 @@ def _missing(site: Site) -> Iterator[Trial]:
                 site.blamed,
                 hint="the Keras model leaves it out",
             )
+    yield from _summand(site)
     near = closest(end.inputs[0], last.inputs[0])
     if near is None or len(site.steps) == 1:
         return
@@ -78,6 +79,22 @@ def _missing(site: Site) -> Iterator[Trial]:
         site.blamed,
         hint="the layer itself is right: what comes before it is not",
     )
+
+
+def _summand(site: Site) -> Iterator[Trial]:
+    """Keras's value, however it was made, lacks something that PyTorch adds."""
+    if site.unseen is None or site.unseen.dtype.kind != "f":
+        return
+    for event in site.events[:-1]:
+        near = closest(event.output, site.unseen) if event.output.dtype.kind == "f" else None
+        if near is not None:
+            yield Trial(
+                f"missing {event.kind}",
+                f"what PyTorch's {event.call.title} gives added to the input of {site.steps[0].name}",
+                partial(site.through, 0, (site.unseen + near[0]).astype(site.unseen.dtype)),
+                site.blamed,
+                hint="the Keras model leaves it out",
+            )
 
 
 def _factor(site: Site) -> Iterator[Trial]:
