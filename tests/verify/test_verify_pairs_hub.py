@@ -57,14 +57,26 @@ def hold_transformers(case: Any, folder: Path, **options: Any) -> Any:
     return verify(f"keras_hub/{case.rules}", folder, source, network, inputs=inputs_of(source.build()), **options)
 
 
+SMALL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "resnet18": ({"layers": [1] * 4}, {"stackwise_num_blocks": [1] * 4}),
+    "resnetv2_50": ({"layers": [2] * 4}, {"stackwise_num_blocks": [2] * 4}),
+    "densenet121": ({"block_config": [2] * 4}, {"stackwise_num_repeats": [2] * 4}),
+    "vgg11": ({"mlp_ratio": 0.01}, {}),
+}
+"""Arguments that make an architecture small, for timm and for keras_hub's backbone."""
+
+
 def hold_timm(case: Any, size: int, folder: Path, **options: Any) -> Any:
     """A timm network without its head, its published folder, and keras_hub's backbone for it."""
-    network = checkpoints.timm_model(case.architecture)
+    theirs, ours = SMALL.get(case.architecture, ({}, {}))
+    network = checkpoints.timm_model(case.architecture, **theirs)
     checkpoints.fill_randomly(network)
     checkpoints.settle(network, size)
     checkpoints.save_timm(network, case.architecture, folder)
     network.forward = network.forward_features
-    source = ModelSource(case.rules, lambda: keras_hub.models.Backbone.from_preset(str(folder), load_weights=False))
+    source = ModelSource(
+        case.rules, lambda: keras_hub.models.Backbone.from_preset(str(folder), load_weights=False, **ours)
+    )
     return verify(
         f"keras_hub/{case.rules}", folder, source, network, inputs=[f"float32[1,3,{size},{size}]"], **options
     )  # fmt: skip
