@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from remap.checking.compare import Checked, as_numpy, compare, planned_array
 from remap.checking.readers import read_back
 from remap.checkpoint.location import LocalPath
@@ -111,10 +113,15 @@ def assign_all(plan: Plan, model: Any) -> Checked:
         raise TargetError("the model has changed since it was looked at", found=", ".join(missing[:SHOWN]))
     moved = [assignment for assignment in plan.assignments if assignment.kind != "kept"]
     for assignment in moved:
-        live[assignment.name].assign(planned_array(assignment))
+        live[assignment.name].assign(_assignable(planned_array(assignment)))
         assignment.value.release()
     settle(model)
     checked = compare(replace(plan, assignments=tuple(moved)), live)
     if not checked.equal:
         raise CheckError([Problem("a variable does not hold what was assigned", d.name) for d in checked.differences])
     return replace(checked, seconds=time.perf_counter() - started)
+
+
+def _assignable(array: np.ndarray) -> np.ndarray:
+    """What every backend takes: Keras's torch backend (3.15) takes no float8 of numpy, and float32 holds each."""
+    return array.astype(np.float32) if array.dtype.name.startswith("float8") else array

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from remap.checkpoint.open import open_checkpoint
 from remap.dtypes import from_numpy_file
 from remap.planning.plan import Plan
 from remap.target.framework import import_module, prepare_process
@@ -43,10 +44,7 @@ def read_back(plan: Plan, path: Path, format: str, source: ModelSource) -> Mappi
     """What a file holds, by Keras path: Keras's formats through ``load_weights`` of a fresh model, the others
     through their own readers."""
     if format == "safetensors":
-        from safetensors import safe_open
-
-        file: Any = safe_open(str(path), framework="np")
-        return Arrays({name: name for name in file.keys()}, file.get_tensor)  # noqa: SIM118 - it is no mapping
+        return _safetensors(plan, path)
     if format == "npz":
         archive = np.load(path)
         return Arrays({name: name for name in archive.files}, lambda name: from_numpy_file(archive[name]))
@@ -60,6 +58,16 @@ def read_back(plan: Plan, path: Path, format: str, source: ModelSource) -> Mappi
     else:
         model.load_weights(str(path))
     return identify(model, plan.target)
+
+
+def _safetensors(plan: Plan, path: Path) -> Arrays:
+    if any(found.dtype.name.startswith("float8") for found in plan.assignments):  # safetensors' numpy side has none
+        checkpoint = open_checkpoint(path)
+        return Arrays({name: name for name in checkpoint}, lambda name: checkpoint[name].array())
+    from safetensors import safe_open
+
+    file: Any = safe_open(str(path), framework="np")
+    return Arrays({name: name for name in file.keys()}, file.get_tensor)  # noqa: SIM118 - it is no mapping
 
 
 def _tensorflow(path: Path, keys: Mapping[str, str]) -> Arrays:

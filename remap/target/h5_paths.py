@@ -19,21 +19,23 @@ def datasets_of(model: Any, roots: tuple[type, ...]) -> dict[str, Any]:
 
     ``save_own_variables`` is Keras's public hook for what a layer stores. While ``model.save_weights`` runs, every
     such hook is given a store that keeps the object and passes on its number, so the file that Keras writes is
-    small and holds, at each place, the number of what belongs there. The optimizer's state is left out.
+    small and holds, at each place, the number of what belongs there. What optimizers and metrics store is left out.
 
     Args:
         model: A built model.
-        roots: The classes whose subclasses define the hook: ``Layer``, ``Optimizer``, ``Metric``.
+        roots: The classes whose subclasses define the hook: ``Layer``, and those of training, ``Optimizer`` and
+            ``Metric``.
     """
-    stored: list[Any] = []
+    stored: list[tuple[Any, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "numbers.weights.h5")
         with _numbers_for_values(roots, stored):
             model.save_weights(str(path))
         with h5py.File(path) as file:
-            return {
+            found = {
                 name: stored[int(dataset[()])] for name, dataset in _datasets(file) if not name.startswith("optimizer/")
             }
+    return {name: variable for name, (owner, variable) in found.items() if not isinstance(owner, roots[1:])}
 
 
 def _datasets(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -47,14 +49,14 @@ def _datasets(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 class _NumberingStore:
     """Stands in for the store that a hook writes to; iteration and look-ups find it empty."""
 
-    def __init__(self, real: Any, stored: list[Any], layer: Any) -> None:
+    def __init__(self, real: Any, stored: list[tuple[Any, Any]], owner: Any) -> None:
         self.real = real
         self.stored = stored
-        self.layer = layer
+        self.owner = owner
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.real[key] = np.int64(len(self.stored))
-        self.stored.append(_variable_behind(value, key, self.layer))
+        self.stored.append((self.owner, _variable_behind(value, key, self.owner)))
 
     def __contains__(self, key: str) -> bool:
         return False
@@ -70,7 +72,7 @@ def _variable_behind(value: Any, key: str, layer: Any) -> Any:
 
 
 @contextmanager
-def _numbers_for_values(roots: tuple[type, ...], stored: list[Any]) -> Iterator[None]:
+def _numbers_for_values(roots: tuple[type, ...], stored: list[tuple[Any, Any]]) -> Iterator[None]:
     hooks = [(cls, cls.__dict__["save_own_variables"]) for cls in _family(roots) if "save_own_variables" in vars(cls)]
     try:
         for cls, hook in hooks:
@@ -81,7 +83,7 @@ def _numbers_for_values(roots: tuple[type, ...], stored: list[Any]) -> Iterator[
             cls.save_own_variables = hook  # type: ignore[attr-defined]
 
 
-def _numbering(hook: Callable[[Any, Any], None], stored: list[Any]) -> Callable[[Any, Any], None]:
+def _numbering(hook: Callable[[Any, Any], None], stored: list[tuple[Any, Any]]) -> Callable[[Any, Any], None]:
     def save_own_variables(self: Any, store: Any) -> None:
         hook(self, store if isinstance(store, _NumberingStore) else _NumberingStore(store, stored, self))
 

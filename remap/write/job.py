@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remap.planning.plan import Plan
-from remap.target.inventory import EXPORTED, Inventory
+from remap.target.inventory import EXPORTED
 from remap.write.fill import Filler
 from remap.write.staging import Staging, check_free
 
 PATH = 'variable.path.removeprefix(f"{model.name}/")'
 PATH_KERAS_2 = 'variable.name.removesuffix(":0").removeprefix(f"{model.name}/")'
+
+FLOAT8 = "# on Keras's torch backend assign float8 as .astype('float32'), which holds every number of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +65,39 @@ class Job:
         return self.staging.temporary(path)
 
 
-def assign_line(lookup: str, target: Inventory | None = None) -> str:
+def assign_line(lookup: str, plan: Plan | None = None) -> str:
     """The Python that gives every variable of a model its value, looked up by its path without the model's name.
 
     Args:
         lookup: The expression that finds a value, ``{}`` where the name stands.
-        target: The model's inventory where it is known: variables of tf_keras have their path in their name, several
-            can share one, and a SavedModel has no list of its variables.
+        plan: What is written; where the model's inventory is known: variables of tf_keras have their path in their
+            name, several can share one, and a SavedModel has no list of its variables.
 
     >>> print(assign_line("weights[{}]"))
     for variable in model.weights:
         variable.assign(weights[variable.path.removeprefix(f"{model.name}/")])
     """
+    target = plan.target if plan is not None else None
     if target is None:
-        return _assign(lookup, PATH)
+        return _assign(lookup, PATH) + _float8(plan)
     if target.kind == EXPORTED:
         return f"{lookup.format('name')}  # of each variable of the SavedModel, by its name without the ':0'"
     path = PATH_KERAS_2 if target.is_keras2 else PATH
     if not any("#" in variable.path for variable in target.variables):
-        return _assign(lookup, path)
+        return _assign(lookup, path) + _float8(plan)
     return (
         "seen = {}\nfor variable in model.weights:\n"
         f"    name = {path}\n    seen[name] = seen.get(name, 0) + 1\n"
         '    name += f"#{seen[name]}" if seen[name] > 1 else ""\n'
-        f"    variable.assign({lookup.format('name')})"
+        f"    variable.assign({lookup.format('name')})" + _float8(plan)
     )
 
 
 def _assign(lookup: str, path: str) -> str:
     return f"for variable in model.weights:\n    variable.assign({lookup.format(path)})"
+
+
+def _float8(plan: Plan | None) -> str:
+    """What to know of float8: Keras's torch backend (3.15) takes no such arrays of numpy, and float32 holds each."""
+    there = plan is not None and any(found.dtype.name.startswith("float8") for found in plan.assignments)
+    return f"\n{FLOAT8}" if there else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -16,6 +17,8 @@ from remap.write.stored_zip import StoredZip
 from remap.write.weights_h5 import datasets_of, describe
 
 WEIGHTS = "model.weights.h5"
+CONFIG = "config.json"
+COMPILED = "the optimizer starts anew, of which Keras warns"
 CHUNK = 1 << 20
 
 
@@ -53,8 +56,17 @@ def write_keras_archive(job: Job) -> None:
 
 
 def load_line(job: Job) -> str:
-    """The line that loads what was written."""
-    return f"import keras\nmodel = keras.saving.load_model({job.quoted})"
+    """The line that loads what was written, and what Keras says of a model that is compiled.
+
+    Its optimizer's state in the user's archive belongs to the old weights, so it is left out: Keras begins a new one.
+    """
+    line = f"import keras\nmodel = keras.saving.load_model({job.quoted})"
+    return f"{line}  # {COMPILED}" if _is_compiled(job.out) else line
+
+
+def _is_compiled(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return bool(json.loads(archive.read(CONFIG)).get("compile_config"))
 
 
 def _others(source: Path) -> dict[str, bytes]:
@@ -64,7 +76,11 @@ def _others(source: Path) -> dict[str, bytes]:
             found = {name: archive.read(name) for name in archive.namelist() if name != WEIGHTS}
     except (OSError, zipfile.BadZipFile) as error:
         raise UsageError("cannot read the model's archive", where=str(source), found=str(error)) from error
-    if "config.json" not in found:
+    try:
+        model = json.loads(found.get(CONFIG, b""))
+    except ValueError:
+        model = None
+    if type(model) is not dict:
         raise UsageError("the archive holds no model", where=str(source), expected="a file that model.save made")
     return found
 

@@ -44,7 +44,7 @@ def load_line(job: Job) -> str:
     """The lines that load what was written; where it has bfloat16 or float8, they read its bits as such."""
     plain = all(found.dtype == numpy_file_dtype(found.dtype) for found in job.plan.assignments)
     imports, lookup = ("", "weights[{}]") if plain else (TYPED, "typed(weights[{}])")
-    return f"import numpy as np\n{imports}weights = np.load({job.quoted})\n" + assign_line(lookup, job.plan.target)
+    return f"import numpy as np\n{imports}weights = np.load({job.quoted})\n" + assign_line(lookup, job.plan)
 
 
 def _header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:

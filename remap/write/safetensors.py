@@ -54,7 +54,10 @@ def write_safetensors(job: Job) -> None:
 
 
 def load_line(job: Job) -> str:
-    """The lines that load what was written."""
+    """The lines that load what was written: by safetensors, whose numpy side (0.8) knows no float8, else by remap."""
+    if any(found.dtype.name.startswith("float8") for found in job.plan.assignments):
+        load = f"import remap\nfile = remap.open_checkpoint({job.quoted})\n"
+        return load + assign_line("file[{}].array()", job.plan)
     return f"from safetensors.numpy import load_file\nweights = load_file({job.quoted})\n" + assign_line(
-        "weights[{}]", job.plan.target
+        "weights[{}]", job.plan
     )

@@ -22,6 +22,7 @@ from remap.write.staging import check_space
 
 CHUNK = 1 << 20
 SHOWN = 12
+COMPILED = "# or, where the model is compiled already, as the file holds no optimizer: "
 
 
 def write_by_name(job: Job) -> None:
@@ -56,12 +57,15 @@ def write_by_object(job: Job) -> None:
 def load_line_by_name(job: Job) -> str:
     """The lines that load what was written."""
     return f"import tensorflow as tf\nreader = tf.train.load_checkpoint({job.quoted})\n" + assign_line(
-        "reader.get_tensor({})", job.plan.target
+        "reader.get_tensor({})", job.plan
     )
 
 
 def load_line_by_object(job: Job) -> str:
-    """The lines that load what was written, into a model that is not compiled yet: an optimizer is not in the file."""
+    """The lines that load what was written, those that demand that nothing is left over first.
+
+    They fail for a model that is compiled, though every weight is restored: its optimizer is not in the file.
+    """
     target = job.plan.target
     if target is not None and target.kind == EXPORTED:
         load = f"model = tf.saved_model.load({json.dumps(target.model, ensure_ascii=False)})"
@@ -69,10 +73,14 @@ def load_line_by_object(job: Job) -> str:
         save = "tf.saved_model.save(model, folder, signatures=model.signatures)"
         return f"import tensorflow as tf\n{load}\n{restore}\n# and into a new folder: {save}"
     root = "model" if holds(_object_keys(job), MODEL) else "model=model"
-    restore = f"tf.train.Checkpoint({root}).restore({job.quoted}).assert_consumed()"
+    restore = f"tf.train.Checkpoint({root}).restore({job.quoted})"
     if target is not None and target.is_keras2:
-        return f"model.load_weights({job.quoted}).assert_existing_objects_matched()\n# or: {restore}"
-    return f"import tensorflow as tf\n{restore}"
+        load = f"model.load_weights({job.quoted})"
+        return (
+            f"{load}.assert_existing_objects_matched()\n# or: {restore}.assert_consumed()\n"
+            f"{COMPILED}{load}.expect_partial()"
+        )
+    return f"import tensorflow as tf\n{restore}.assert_consumed()\n{COMPILED}{restore}.expect_partial()"
 
 
 def _object_keys(job: Job) -> dict[str, Assignment]:

@@ -9,6 +9,8 @@ from remap.planning.plan import Plan
 from remap.write.hdf5 import Dataset, write_hdf5
 from remap.write.job import Job
 
+KERAS_2 = "before the model is trained: tf_keras would look for its metrics in the file"
+
 
 def write_weights_h5(job: Job) -> None:
     """Write a plan as a ``.weights.h5`` file.
@@ -22,7 +24,8 @@ def write_weights_h5(job: Job) -> None:
 
 def load_line(job: Job) -> str:
     """The line that loads what was written."""
-    return f"model.load_weights({job.quoted})"
+    line, target = f"model.load_weights({job.quoted})", job.plan.target
+    return f"{line}  # {KERAS_2}" if target is not None and target.is_keras2 else line
 
 
 def datasets_of(plan: Plan) -> list[Dataset]:
