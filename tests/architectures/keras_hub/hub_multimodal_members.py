@@ -37,24 +37,42 @@ def _t5gemma2(name: str, text: str) -> Member:
     )
 
 
-_GEMMA4_LAYERS = [*["sliding_attention"] * 5, "full_attention"]
 _GEMMA4_IMAGES = {"hidden_size": 768, "num_hidden_layers": 16, "num_attention_heads": 12, "num_key_value_heads": 12,
                   "head_dim": 64, "intermediate_size": 3072, "patch_size": 16, "use_clipped_linears": True}  # fmt: skip
+_GEMMA4_IMAGES_OF_LARGE = {"hidden_size": 1152, "num_hidden_layers": 27, "num_attention_heads": 16, "head_dim": 72,
+                           "num_key_value_heads": 16, "intermediate_size": 4304, "patch_size": 16,
+                           "standardize": True}  # fmt: skip
 
 
-# of the kinds of Gemma 4; their exact sizes are in configurations that transformers does not have
-def _gemma4(name: str, text: str, heads: dict[str, int], sound: bool = False, **others: object) -> Member:
+def _gemma4(name: str, text: str, heads: dict[str, int], every: int, sound: bool = False, **others: object) -> Member:
+    """Every so many layers, one attends to everything, with heads of its own."""
     one = _text(text, vocab_size=262144, **heads, **others)
-    one["layer_types"] = (_GEMMA4_LAYERS * 10)[: one["num_hidden_layers"]]
-    settings = {"text_config": one, "vision_config": _GEMMA4_IMAGES, "audio_config": {} if sound else None}
+    layers = one["num_hidden_layers"]
+    one["layer_types"] = ["sliding_attention" if (n + 1) % every else "full_attention" for n in range(layers)]
+    settings = {"text_config": one, "vision_config": _GEMMA4_IMAGES if sound else _GEMMA4_IMAGES_OF_LARGE,
+                "audio_config": {} if sound else None}  # fmt: skip
     return Member("gemma4", name, "Gemma4ForConditionalGeneration", "Gemma4Config", tuple(settings.items()),
                   published={"text_config": heads})  # fmt: skip
+
+
+# published files have keys and values for the layers too that share those of an earlier one
+def _gemma3n(name: str, layers: int, intermediate: int, shared: int = 0) -> Member:
+    text = {"num_hidden_layers": layers, "intermediate_size": intermediate, "num_kv_shared_layers": shared,
+            "activation_sparsity_pattern": [0.0] * layers}  # fmt: skip
+    return Member("gemma3n", name, "Gemma3nForConditionalGeneration", "Gemma3nConfig", (("text_config", text),),
+                  published={"text_config": {"rope_theta": 1e6}})  # fmt: skip
 
 
 def _blip2(name: str, hidden: int) -> Member:
     text = {"model_type": "opt", "vocab_size": 50304, "hidden_size": hidden, "num_hidden_layers": 32,
             "num_attention_heads": 32, "ffn_dim": 4 * hidden, "word_embed_proj_dim": hidden}  # fmt: skip
     return Member("blip2", name, "Blip2ForConditionalGeneration", "Blip2Config", (("text_config", text),))
+
+
+def _blip2_flan_t5(name: str, hidden: int, heads: int, intermediate: int) -> Member:
+    text = {"model_type": "t5", "vocab_size": 32128, "d_model": hidden, "d_kv": 64, "d_ff": intermediate,
+            "num_layers": 24, "num_heads": heads, "feed_forward_proj": "gated-gelu"}  # fmt: skip
+    return Member("blip2_flan_t5", name, "Blip2ForConditionalGeneration", "Blip2Config", (("text_config", text),))
 
 
 _PALI_GEMMA_3B = _pali_gemma("paligemma-3b-224", "18 2048 8 1 256 16384", 224, model_type="gemma")
@@ -70,18 +88,26 @@ MULTIMODAL_MEMBERS = [
     _PALI_GEMMA_3B,
     _blip2("blip2-opt-2.7b", 2560),
     _blip2("blip2-opt-6.7b", 4096),
+    _blip2_flan_t5("blip2-flan-t5-xl", 2048, 32, 5120),
+    _blip2_flan_t5("blip2-flan-t5-xxl", 4096, 64, 10240),
     Member("gemma3", "gemma-3-1b", "Gemma3ForCausalLM", "Gemma3TextConfig",
            tuple(_text("26 1152 4 1 256 6912", vocab_size=262144).items())),
     _gemma3("gemma-3-4b", "34 2560 8 4 256 10240"),
     _gemma3("gemma-3-12b", "48 3840 16 8 256 15360"),
     _gemma3("gemma-3-27b", "62 5376 32 16 128 21504"),
-    _gemma4("gemma-4-small", "30 1536 8 1 256 6144", {"global_head_dim": 512}, sound=True, num_kv_shared_layers=12,
-            hidden_size_per_layer_input=256, vocab_size_per_layer_input=262144),
-    _gemma4("gemma-4-large", "60 5376 32 16 256 21504", {"global_head_dim": 512, "num_global_key_value_heads": 4},
+    _gemma4("gemma-4-E2B", "35 1536 8 1 256 6144", {"global_head_dim": 512}, 5, sound=True, num_kv_shared_layers=20,
+            use_double_wide_mlp=True),
+    _gemma4("gemma-4-E4B", "42 2560 8 2 256 10240", {"global_head_dim": 512}, 6, sound=True, num_kv_shared_layers=18),
+    _gemma4("gemma-4-31B", "60 5376 32 16 256 21504", {"global_head_dim": 512, "num_global_key_value_heads": 4}, 6,
             attention_k_eq_v=True, hidden_size_per_layer_input=0),
-    _gemma4("gemma-4-experts", "30 2816 16 8 256 2112", {"global_head_dim": 512, "num_global_key_value_heads": 2},
+    _gemma4("gemma-4-26B-A4B", "30 2816 16 8 256 2112", {"global_head_dim": 512, "num_global_key_value_heads": 2}, 6,
             attention_k_eq_v=True, hidden_size_per_layer_input=0, enable_moe_block=True, num_experts=128,
             top_k_experts=8, moe_intermediate_size=704),
-    # the larger ones cannot be built without their weights: their backbone calls its embedding while it is made
+    _gemma3n("gemma-3n-E2B", 30, 8192),
+    _gemma3n("gemma-3n-E4B", 35, 16384),
+    _gemma3n("gemma-3n-E4B-saved-by-transformers-5", 35, 16384, shared=15),
+    Member("sam3", "sam3", "Sam3VideoModel", "Sam3VideoConfig"),
     _t5gemma2("t5gemma-2-270m", "18 640 4 1 256 2048"),
+    _t5gemma2("t5gemma-2-1b", "26 1152 4 1 256 6912"),
+    _t5gemma2("t5gemma-2-4b", "34 2560 8 4 256 10240"),
 ]  # fmt: skip
