@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 from remap.target.framework import import_module
@@ -94,12 +95,28 @@ def _published(network: Any, state: dict[str, Any]) -> Iterator[tuple[dict[str, 
         loading = import_module("transformers.core_model_loading")
     except ModuleNotFoundError:  # before transformers 5 the names are those of the files
         return
-    found = loading.revert_weight_conversion(network, dict(state))
     storages = {_storage(tensor) for tensor in state.values()}
-    copied = [key for key, tensor in found.items() if _storage(tensor) not in storages]
-    places = _places(network, state, loading) if copied else {}
-    if all(key in places for key in copied):
-        yield found, {key: places[key] for key in copied}
+    for _ in _levels(network):
+        found = loading.revert_weight_conversion(network, dict(state))
+        copied = [key for key, tensor in found.items() if _storage(tensor) not in storages]
+        places = _places(network, state, loading) if copied else {}
+        if all(key in places for key in copied):
+            yield found, {key: places[key] for key in copied}
+
+
+def _levels(network: Any) -> Iterator[None]:
+    """The network as it is; then, for one that was not made from files, with the levels that its files may have more.
+
+    Without files transformers does not know whether they have those, and leaves them out.
+    """
+    yield
+    if getattr(network, "_weight_conversions", None) is None:
+        mapping = import_module("transformers.conversion_mapping")
+        network._weight_conversions = mapping.get_model_conversion_mapping(network, add_legacy=False)
+        try:
+            yield
+        finally:
+            del network._weight_conversions
 
 
 def _places(network: Any, state: Mapping[str, Any], loading: Any) -> dict[str, Place]:
@@ -137,10 +154,19 @@ def _keys(
     found = {}
     for name, tensor in state.items():
         keys = by_name.get(name) or by_storage.get(_storage(tensor), [])
-        tail = name.rpartition(".")[2]
-        own = [key for key in keys if key == name] or [key for key in keys if name.endswith(key)]
-        found[name] = tuple(own or [key for key in keys if key.endswith(tail)] or keys)
+        shared = {key: len(_common_tail(name, key)) for key in keys}
+        found[name] = tuple(key for key in keys if shared[key] == max(shared.values()))
     return found
+
+
+def _common_tail(name: str, other: str) -> list[str]:
+    """The parts that both dotted names end with.
+
+    >>> _common_tail("model.embed.weight", "language_model.embed.weight")
+    ['weight', 'embed']
+    """
+    pairs = zip(reversed(name.split(".")), reversed(other.split(".")), strict=False)
+    return [part for part, theirs in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 def paths_as_spelled(modules: Mapping[str, Module], spelling: Spelling, strip: Sequence[str]) -> dict[str, str]:

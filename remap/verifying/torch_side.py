@@ -177,7 +177,8 @@ def _watched(torch: Any, network: Any, recorder: Recorder) -> Iterator[None]:
             kwargs = kwargs or {}
             name = function_name(function)
             tensors = [list(args), kwargs]
-            if opaque or name in SILENT or not any(True for _ in flatten(tensors, torch.is_tensor)):
+            inside_vmap = torch._C._functorch.maybe_current_level() is not None  # where tensors have no values
+            if opaque or inside_vmap or name in SILENT or not any(True for _ in flatten(tensors, torch.is_tensor)):
                 return function(*args, **kwargs)
             index = recorder.begin("", name, function_settings(name, function, args, kwargs), tensors, True)
             output = function(*args, **kwargs)
