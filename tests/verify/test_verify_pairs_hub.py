@@ -7,56 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import keras_hub
 import pytest
-from repository import ROOT, import_file
+from verify_hub import OTHER_PLACES, SEVERAL, assert_equal, checkpoints, hold_transformers, preset
 
 from remap.rules.load import load_rules
-from remap.target.spec import ModelSource
 from remap.verifying.run import verify
+
+from hub_timm import CASES as TIMM_CASES  # isort: skip
+from hub_transformers import CASES  # isort: skip
 
 pytestmark = pytest.mark.architectures
 
-FOLDER = ROOT / "tests/architectures/keras_hub"
-checkpoints = import_file(FOLDER / "hub_checkpoints.py")
-transformers_side = import_file(FOLDER / "hub_transformers.py")
-timm_side = import_file(FOLDER / "hub_timm.py")
-TRANSFORMERS = {str(case): case for case in transformers_side.CASES}
-TIMM = {str(case): case for case in timm_side.CASES}
-
-TOKENS = {
-    "token_ids": "input_ids=int64[2,8]<31",
-    "encoder_token_ids": "input_ids=int64[2,8]<31",
-    "decoder_token_ids": "decoder_input_ids=int64[2,8]<31",
-    "segment_ids": "token_type_ids=int64[2,8]<2",
-    "padding_mask": "attention_mask=int64[2,8]",
-    "encoder_padding_mask": "attention_mask=int64[2,8]",
-    "decoder_padding_mask": "decoder_attention_mask=int64[2,8]",
-}
-"""What ``--input`` says of each input of a backbone, behind its name."""
-
-
-def inputs_of(backbone: Any) -> list[str]:
-    """``--input`` for a backbone: tokens and masks by their names, images by their shape."""
-    if not isinstance(backbone.input, dict):
-        height, width, channels = backbone.input.shape[1:]
-        return [f"pixel_values=float32[2,{channels},{height},{width}]"]
-    found = []
-    for name, symbol in backbone.input.items():
-        images = "pixel_values=float32[2,{3},{1},{2}]".format(*symbol.shape) if len(symbol.shape) == 4 else ""
-        found.append(f"{name}:{TOKENS.get(name) or images}")
-    return found
-
-
-def hold_transformers(case: Any, folder: Path, **options: Any) -> Any:
-    """A transformers model, its published folder, and keras_hub's backbone for it."""
-    network = checkpoints.transformers_model(case.model, case.config, case.settings)
-    checkpoints.fill_randomly(network, dtype=case.dtype, zeros=case.zeros)
-    checkpoints.save_transformers(network, folder, case.published, case.respelled)
-    source = ModelSource(case.rules, lambda: keras_hub.models.Backbone.from_preset(str(folder), load_weights=False))
-    return verify(f"keras_hub/{case.rules}", folder, source, network, inputs=inputs_of(source.build()), **options)
-
-
+TRANSFORMERS = {str(case): case for case in CASES}
+TIMM = {str(case): case for case in TIMM_CASES}
 SMALL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "resnet18": ({"layers": [1] * 4}, {"stackwise_num_blocks": [1] * 4}),
     "resnetv2_50": ({"layers": [2] * 4}, {"stackwise_num_blocks": [2] * 4}),
@@ -74,16 +37,10 @@ def hold_timm(case: Any, size: int, folder: Path, **options: Any) -> Any:
     checkpoints.settle(network, size)
     checkpoints.save_timm(network, case.architecture, folder)
     network.forward = network.forward_features
-    source = ModelSource(
-        case.rules, lambda: keras_hub.models.Backbone.from_preset(str(folder), load_weights=False, **ours)
-    )
-    return verify(
-        f"keras_hub/{case.rules}", folder, source, network, inputs=[f"float32[1,3,{size},{size}]"], **options
-    )  # fmt: skip
+    source, images = preset(case.rules, folder, **ours), f"float32[1,3,{size},{size}]"
+    return verify(f"keras_hub/{case.rules}", folder, source, network, inputs=[images], **options)
 
 
-OTHER_PLACES = "what is made from it is equal: the layer and PyTorch's module end at other places"
-SEVERAL = "one module became several layers, and none of its outputs has this shape"
 NOT_TRACED: dict[str, dict[str, str]] = {
     "bart": {"token_embedding": "PyTorch does not call shared: its weights are used by another module or function"},
     "xlm_roberta": {"embeddings/position_embedding": "embeddings holds other modules too: none of its values is this"},
@@ -100,14 +57,6 @@ EQUAL_TIMM = [
     *("resnet18", "resnetv2_50", "densenet121", "vgg11", "mobilenetv3_small_050", "efficientnet_b0", "efficientnet_es"),
     *("cspresnet50", "hgnetv2_b0"),
 ]
-
-
-def assert_equal(found: Any, not_traced: dict[str, str]) -> None:
-    assert found.verdict == "equal", found.finding
-    assert found.weights.equal
-    for name, reason in found.untraced.items():
-        assert [why for layer, why in not_traced.items() if re.fullmatch(layer, name)] == [reason], name
-    assert {row.outcome for row in found.rows if row.layer not in found.untraced} == {"equal"}
 
 
 @pytest.mark.parametrize("name", EQUAL)
