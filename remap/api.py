@@ -191,9 +191,12 @@ def check(
         CheckError: The file does not load, or a variable is not as planned.
     """
     from remap.checking.model import check_file
-    from remap.checkpoint.location import LocalPath
+    from remap.checkpoint.location import LocalPath, is_url
     from remap.checkpoint.tf_bundle import index_of
 
+    if is_url(str(file)):
+        raise UsageError("Keras and TensorFlow load local files only", where=str(file), fix="download it, or hold it "
+                         "against what the rules make by 'remap diff CHECKPOINT FILE --rules RULES'")  # fmt: skip
     path = Path(file)
     if not path.exists() and index_of(LocalPath(path)) is None:
         raise UsageError("no such file", where=str(path))

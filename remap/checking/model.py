@@ -23,6 +23,7 @@ from remap.target.spec import ModelSource
 from remap.write.write import output_format
 
 SHOWN = 20
+WRONG = {"shape": "another shape", "missing": "no such variable in the file"}
 
 
 def check_file(
@@ -67,7 +68,7 @@ def check_file(
                 Problem(
                     "a variable is not what the plan says", difference.name,
                     found=f"{difference.elements} elements differ, by at most {difference.largest:g}"
-                    if difference.what == "values" else f"wrong {difference.what}",
+                    if difference.what == "values" else WRONG[difference.what],
                     expected="every bit equal",
                 )
                 for difference in checked.differences

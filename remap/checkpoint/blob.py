@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import stat
 from pathlib import Path
 from typing import Protocol
 
@@ -66,9 +67,15 @@ class FileBlob:
         self.name = str(path)
         self._mapped = MappedFile(path)
         try:
-            self.size = path.stat().st_size
+            found = path.stat()
         except OSError as error:
             raise self._unreadable(error) from error
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
+            raise CheckpointError(
+                "not a file that can be read at any place", where=self.name,
+                found="a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device", fix="save it to a file",
+            )  # fmt: skip
+        self.size = found.st_size
 
     def read(self, start: int, length: int) -> bytes:
         check_range(self, start, length)

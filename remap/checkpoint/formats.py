@@ -43,6 +43,7 @@ _GUESSES = (
     (b"(\xb5/\xfd", "a zstd file: unpack it first"),
     (b"PK", "an empty or split zip archive"),
     (b"GGUF", "a GGUF file"),
+    (b"model_checkpoint_path", "TensorFlow's list of checkpoints: give what one's .index and .data files start with"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -50,10 +51,16 @@ class LocalPath:
         self.name = str(path)
 
     def exists(self) -> bool:
-        return self.path.exists()
+        return self._looked(self.path.exists)
 
     def is_folder(self) -> bool:
-        return self.path.is_dir()
+        return self._looked(self.path.is_dir)
+
+    def _looked(self, look: Callable[[], bool]) -> bool:
+        try:
+            return look()
+        except OSError as error:
+            raise CheckpointError("cannot read the checkpoint", where=self.name, found=str(error)) from error
 
     def names(self) -> list[str]:
         try:

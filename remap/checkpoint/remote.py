@@ -27,6 +27,7 @@ _REFUSALS = {
     "GatedRepoError",
 }  # fmt: skip
 """Errors of access, by name: the packages that they come from need not be installed."""
+_UNREACHED = {"ClientConnectionError", "ConnectionError", "TimeoutError", "InvalidURL"}
 _DENIED = (401, 403)
 _LOGGERS = ("s3fs", "gcsfs", "google", "asyncio")
 
@@ -65,6 +66,16 @@ def _is_refused(error: BaseException) -> bool:
     return False
 
 
+def _is_unreached(error: BaseException) -> bool:
+    """Whether an error comes from there being no connection, which fsspec calls a missing file over HTTP."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if not _UNREACHED.isdisjoint(kind.__name__ for kind in type(cause).__mro__):
+            return True
+        cause = cause.__cause__
+    return False
+
+
 def _status(error: BaseException) -> object:
     """The HTTP status that an error of aiohttp, of huggingface_hub or of gcsfs speaks of."""
     holder = getattr(error, "response", None) or error
@@ -98,7 +109,7 @@ class RemoteLocation:
             try:
                 return bool(self._system.info(self._path))
             except FileNotFoundError as error:
-                if _is_refused(error):
+                if _is_refused(error) or _is_unreached(error):
                     raise
                 return False
 

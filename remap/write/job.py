@@ -14,6 +14,7 @@ from remap.write.staging import Staging, check_free
 PATH = 'variable.path.removeprefix(f"{model.name}/")'
 PATH_KERAS_2 = 'variable.name.removesuffix(":0").removeprefix(f"{model.name}/")'
 
+SHARD_SIZE = 5.0
 FLOAT8 = "# on Keras's torch backend assign float8 as .astype('float32'), which holds every number of it"
 
 
@@ -26,7 +27,7 @@ class Options:
         model_archive: Of ``keras``: the archive whose model the weights are for.
     """
 
-    max_shard_size: float = 5.0
+    max_shard_size: float = SHARD_SIZE
     model_archive: Path | None = None
 
 

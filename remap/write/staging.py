@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +13,29 @@ from types import TracebackType
 
 from remap.errors import UsageError, WriteError
 
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+"""How the path starts that is made of a URL; a drive has one letter."""
+
 
 def check_free(path: Path, force: bool) -> None:
     """Raise unless a file can be made.
 
     Raises:
-        UsageError: Its folder is missing, or it exists and ``force`` is not given.
+        UsageError: It is a URL, its folder is missing, or it exists and ``force`` is not given.
+        WriteError: Its folder cannot be looked into.
     """
+    try:
+        _check_free(path, force)
+    except OSError as error:
+        raise write_error(error, path) from error
+
+
+def _check_free(path: Path, force: bool) -> None:
+    if path.parts and URL.fullmatch(path.parts[0]):
+        raise UsageError(
+            "the output is a URL", where=str(path), expected="a path on this machine",
+            fix="write a local file, then copy it there",
+        )  # fmt: skip
     if not path.parent.is_dir():
         raise UsageError("the output's folder does not exist", where=str(path.parent), fix=f"mkdir -p {path.parent}")
     if path.is_dir():
@@ -94,10 +111,31 @@ class Staging:
     def _commit(self) -> None:
         for path in self._finals:
             _sync(path)
-        for path, final in self._finals.items():
-            path.replace(final)
+        moved: dict[Path, Path | None] = {}
+        try:
+            for path, final in self._finals.items():
+                moved[final] = self._kept(final)
+                path.replace(final)
+        except BaseException:
+            for final, kept in moved.items():
+                if kept is not None:
+                    kept.replace(final)
+                elif not _beside(final).exists():
+                    final.unlink(missing_ok=True)
+            raise
         for folder in {final.parent for final in self._finals.values()}:
             _sync(folder)
+
+    def _kept(self, final: Path) -> Path | None:
+        """Another name of a file that is about to be replaced, as one of several, None where it needs or has none."""
+        if len(self._finals) == 1 or not final.exists():
+            return None
+        kept = self.scratch(final.with_name(f"{final.name}.old"))
+        try:
+            kept.hardlink_to(final)
+        except OSError:  # a disk without links
+            return None
+        return kept
 
 
 @contextmanager
@@ -117,11 +155,12 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_error(error: OSError, out: Path) -> WriteError:
     """What to tell of an output that the system did not let us write."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
     return WriteError(
         "the disk is full" if full else "the output cannot be written",
         where=str(out),
         found=str(error),
-        fix="make room, or write to another disk" if full else "",
+        fix="make room, or write to another disk" if full else "write where you may" if denied else "",
     )
 
 

@@ -21,8 +21,13 @@ def write_weights_json(job: Job) -> None:
     """Write a plan in shards of at most ``max_shard_size`` gigabytes.
 
     Raises:
-        UsageError: The model is not known, or one group of variables alone is larger.
+        UsageError: The model is not known, the size is none, or one group of variables alone is larger.
     """
+    if not job.options.max_shard_size > 0:
+        raise UsageError(
+            "shards of no size", found=f"--max-shard-size {job.options.max_shard_size:g}",
+            expected="gigabytes, more than 0",
+        )  # fmt: skip
     base = job.out.name.removesuffix(SUFFIX)
     shards = _shards(_groups(datasets_of(job.plan)), job.options.max_shard_size)
     paths = [job.out.with_name(f"{base}_{number:05}.weights.h5") for number in range(len(shards))]

@@ -15,7 +15,7 @@ from remap.target.inventory import EXPORTED, Inventory
 from remap.target.saved_model import BUILD
 from remap.write.fill import Filler, Progress
 from remap.write.finite import NotFinite
-from remap.write.job import Job, Options
+from remap.write.job import SHARD_SIZE, Job, Options
 from remap.write.narrow import Loss
 from remap.write.staging import Staging, check_free, write_error
 
@@ -121,7 +121,7 @@ def write(
     force: bool = False,
     format: str | None = None,
     progress: Progress | None = None,
-    max_shard_size: float = 5.0,
+    max_shard_size: float | None = None,
     model_archive: Path | None = None,
 ) -> Written:
     """Write a plan to a file or several, which appear whole or not at all.
@@ -132,7 +132,7 @@ def write(
         force: Whether existing files are replaced.
         format: One of :data:`FORMATS`, where the name does not tell.
         progress: Called with the bytes done since the last call, by one thread at a time.
-        max_shard_size: Of ``weights_json``: gigabytes (10**9 bytes) of one shard at most.
+        max_shard_size: Of ``weights_json``, and for it alone: gigabytes (10**9 bytes) of one shard at most; 5 if None.
         model_archive: Of ``keras``: the archive whose model the weights are for.
 
     Raises:
@@ -145,11 +145,17 @@ def write(
     form = FORMATS[name]
     if form.keras and plan.target is not None and plan.target.kind == EXPORTED:
         raise _no_layers(plan.target, name)
+    if max_shard_size is not None and name != "weights_json":
+        raise UsageError(
+            "--max-shard-size is for shards", where=str(out), found=f"format {name}", expected="a name that ends in "
+            ".weights.json",
+        )  # fmt: skip
     check_free(out, force)
+    options = Options(SHARD_SIZE if max_shard_size is None else max_shard_size, model_archive)
     filler = Filler(progress)
     try:
         with Staging() as staging:
-            job = Job(plan, out, staging, filler, Options(max_shard_size, model_archive), force)
+            job = Job(plan, out, staging, filler, options, force)
             form.function(form.write)(job)
             filler.close()
         nbytes = sum(path.stat().st_size for path in staging.finals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import Counter
+from pathlib import Path
 
 import h5py
 import keras
@@ -17,7 +18,7 @@ from safetensors.numpy import load_file
 from test_write_files import leftovers
 from test_write_keras import assert_holds, build, fresh, load, models
 
-from remap.errors import UsageError
+from remap.errors import UsageError, WriteError
 from remap.target.keras_model import inventory_of
 from remap.write.write import write
 
@@ -63,6 +64,16 @@ def test_a_group_larger_than_a_shard_is_told(tmp_path):
     plan = plan_of({"a/kernel": np.ones(100, "f4")}, tmp_path, h5_target({"a/kernel": (100,)}))
     with pytest.raises(UsageError, match="do not fit a shard"):
         write(plan, tmp_path / "w.weights.json", max_shard_size=1e-7)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [0, -1, float("nan")])
+def test_a_shard_has_a_size(size, tmp_path):
+    plan = plan_of({"a/kernel": np.ones(100, "f4")}, tmp_path, h5_target({"a/kernel": (100,)}))
+    with pytest.raises(UsageError, match="shards of no size"):
+        write(plan, tmp_path / "w.weights.json", max_shard_size=size)
+    with pytest.raises(UsageError, match="is for shards"):
+        write(plan, tmp_path / "w.weights.h5", max_shard_size=1.0)
     assert leftovers(tmp_path) == []
 
 
@@ -181,6 +192,33 @@ def test_files_of_one_output_appear_together_or_not_at_all(tmp_path):
         with pytest.raises(Exception, match="do not fit the element type"):
             write(plan, tmp_path / name)
         assert leftovers(tmp_path) == [], name
+
+
+@pytest.mark.parametrize("existing", [False, True])
+@pytest.mark.parametrize("name", ["w.weights.json", "w.ckpt"])
+def test_a_rename_that_fails_in_the_middle_leaves_what_was_there(name, existing, tmp_path, monkeypatch):
+    target = h5_target({"a/x": (3,), "b/x": (3,)})
+    arrays = {"a/x": np.ones(3, "f4"), "b/x": np.ones(3, "f4")}
+    options = {"max_shard_size": 1.5e-8} if name == "w.weights.json" else {}
+    if existing:
+        write(plan_of(arrays, tmp_path, target), tmp_path / name, **options)
+    before = {path: (tmp_path / path).read_bytes() for path in leftovers(tmp_path)}
+    assert len(before) == 3 * existing
+    for failing in (2, 3):
+        plan = plan_of({key: array * 7 for key, array in arrays.items()}, tmp_path, target)
+        real, calls = Path.replace, []
+
+        def replace(path, final, real=real, calls=calls, failing=failing):
+            calls.append(final)
+            if len(calls) == failing:
+                raise OSError("the disk says no")
+            return real(path, final)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", replace)
+            with pytest.raises(WriteError, match="the disk says no"):
+                write(plan, tmp_path / name, force=existing, **options)
+        assert {path: (tmp_path / path).read_bytes() for path in leftovers(tmp_path)} == before
 
 
 def test_no_file_of_an_output_is_replaced_unasked(tmp_path):
