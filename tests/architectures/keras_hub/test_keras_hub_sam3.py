@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import keras_hub
@@ -11,34 +10,14 @@ import pytest
 import torch
 from hub_checkpoints import fill_randomly, transformers_model
 from hub_compare import differing
-from safetensors.torch import save_file
-from transformers.masking_utils import create_bidirectional_mask
+from hub_sam3 import BOXES, GRID, LENGTH, SETTINGS, SIZE, TILES, bidirectional, save_detector
 from transformers.models.clip import modeling_clip
 
 import remap
 
 pytestmark = pytest.mark.architectures
-ROUNDING = 5e-5
-"""Of float32, in scores near zero."""
-SIZE, TILES, GRID, LENGTH, BOXES = 48, 2, 6, 8, 2
-"""Images of 12 by 12 patches, whose position embeddings are those of 6 by 6, twice in each direction."""
-_JOINING = {"hidden_size": 16, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
-SETTINGS = {
-    "vision_config": {
-        "fpn_hidden_size": 16, "backbone_feature_sizes": [[48, 48], [24, 24], [12, 12]],
-        "backbone_config": {"model_type": "sam3_vit_model", "hidden_size": 24, "intermediate_size": 20,
-                            "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": SIZE, "patch_size": 4,
-                            "pretrain_image_size": 24, "window_size": 6, "global_attn_indexes": [1]},
-    },
-    "text_config": {"vocab_size": 31, "hidden_size": 12, "intermediate_size": 20, "num_hidden_layers": 2,
-                    "num_attention_heads": 3, "max_position_embeddings": LENGTH, "projection_dim": 12,
-                    "hidden_act": "gelu", "bos_token_id": 1, "eos_token_id": 2},
-    "geometry_encoder_config": {**_JOINING, "roi_size": 3},
-    "detr_encoder_config": _JOINING,
-    "detr_decoder_config": {**_JOINING, "num_queries": 5},
-    "mask_decoder_config": {"hidden_size": 16, "num_attention_heads": 2},
-}  # fmt: skip
-TRACKER = {"tracker_model.mask_decoder.iou_token.weight": (1, 16), "tracker_neck.fpn_layers.0.proj1.bias": (16,)}
+ROUNDING = 1e-5
+"""Of float32, through the few layers of these models."""
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +29,9 @@ def model() -> torch.nn.Module:
 
 @pytest.fixture(scope="module")
 def models(model, tmp_path_factory) -> tuple[Any, Any]:
-    """As keras_hub loads it, and as remap does, from a folder as it is published: the detector beside a tracker."""
+    """As keras_hub loads it, and as remap does."""
     folder = tmp_path_factory.mktemp("sam3")
-    tensors = {f"detector_model.{name}": tensor for name, tensor in model.state_dict().items()}
-    save_file({**tensors, **{name: torch.ones(shape) for name, shape in TRACKER.items()}}, folder / "model.safetensors")
-    config = {"model_type": "sam3_video", "detector_config": model.config.to_dict()}
-    (folder / "config.json").write_text(json.dumps(config))
+    save_detector(model, folder)
     with pytest.warns(UserWarning, match="Skipping mask_decoder.pixel_decoder.conv_layers.2"):
         reference = keras_hub.models.Backbone.from_preset(str(folder))
     ours = keras_hub.models.Backbone.from_preset(str(folder), load_weights=False)
@@ -120,10 +96,3 @@ def test_keras_hub_takes_labels_of_boxes_for_masks(models, model, monkeypatch):
     keras_inputs, torch_inputs = inputs({"image": 0, "text": 0, "boxes": 0}, label=0)
     monkeypatch.setattr(modeling_clip, "create_causal_mask", bidirectional)
     assert difference(backbone(keras_inputs, training=False), torch_outputs(model, torch_inputs)) > 0.01
-
-
-def bidirectional(**settings: Any) -> torch.Tensor:
-    """The mask of keras_hub's text encoder: every token sees all that are not padding."""
-    return create_bidirectional_mask(
-        config=settings["config"], inputs_embeds=settings["inputs_embeds"], attention_mask=settings["attention_mask"]
-    )
