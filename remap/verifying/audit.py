@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from remap.planning.plan import Plan
 from remap.target.inventory import Inventory, Layer
 from remap.verifying.alignment import align
-from remap.verifying.audit_weightless import KINDS
+from remap.verifying.audit_attention import attentions
+from remap.verifying.audit_weightless import KINDS, dropouts
 from remap.verifying.reference import Module
 from remap.verifying.settings import (
     keras_crops,
@@ -64,6 +65,8 @@ def audit(plan: Plan, modules: Mapping[str, Module]) -> list[Disagreement]:
             module = modules.get(path)
             if module is not None:
                 found += disagreements(path, module.settings, layer, plan.target, pair.layer in folded)
+    told = attentions([(pair.layer, pair.modules) for pair in pairs], modules, plan.target)
+    found += [Disagreement(*astuple(entry)) for entry in told]
     return [*found, *_weightless(modules, plan.target)]
 
 
@@ -210,6 +213,8 @@ def _weightless(modules: Mapping[str, Module], target: Inventory) -> Iterator[Di
             continue
         for layer, (path, module) in zip(ours, theirs, strict=True):
             yield from disagreements(path, module.settings, layer, target)
+    for name, path, torch, keras, note, harmless in dropouts(modules, target):
+        yield Disagreement(name, path, "dropout", torch, keras, note, harmless)
     for setting, told in KINDS:
         for name, path, torch, keras in told(modules, target):
             yield Disagreement(name, path, setting, torch, keras, "paired by their order")

@@ -52,6 +52,20 @@ def interpolations(modules: Mapping[str, Module], target: Inventory) -> Iterator
     yield from _in_order(theirs, ours)
 
 
+def dropouts(modules: Mapping[str, Module], target: Inventory) -> Iterator[tuple[str, str, str, str, str, bool]]:
+    """Dropout that PyTorch has left on; rates in which the two sides disagree, with a note and that they do no harm."""
+    theirs = [(path, module.settings) for path, module in modules.items() if module.settings.get("kind") == "dropout"]
+    ours = [layer for layer in target.layers if layer.class_name.endswith("Dropout")]
+    paired = len(ours) == len(theirs)
+    for place, (path, settings) in enumerate(theirs):
+        name, rate = (ours[place].path, ours[place].settings.get("rate")) if paired else ("", None)
+        p = settings.get("p", 0.0)
+        if p and settings.get("training"):
+            yield name, path, f"{p:g}, in training mode", "off", "PyTorch's is random", False
+        elif isinstance(rate, int | float) and rate != p:
+            yield name, path, f"{p:g}", f"{rate:g}", "paired by their order; in training only", True
+
+
 def _in_order(theirs: Named, ours: Named) -> Iterator[Told]:
     same = Counter(name for _, name in theirs) == Counter(name for _, name in ours)
     if len(theirs) != len(ours) or same or any("?" in name for _, name in (*theirs, *ours)):

@@ -14,7 +14,7 @@ SETTINGS = (
     *("mode", "align_corners", "scale_factor", "size"),
     *("start_dim", "end_dim", "p", "training", "inplace", "upscale_factor"),
     *("num_heads", "embed_dim", "batch_first", "bidirectional", "num_layers", "hidden_size", "nonlinearity"),
-    *("is_causal", "scale", "dropout_p", "pad", "value"),
+    *("is_causal", "scale", "scaling", "dropout_p", "dropout", "attention_dropout", "attn_dropout", "pad", "value"),
 )
 """Attributes of modules, and arguments of functions, that a port must meet."""
 

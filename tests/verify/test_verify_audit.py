@@ -30,6 +30,8 @@ TOLD = {
     "layer norm epsilon": {("norm", "epsilon", "1e-05", "0.001")},
     "mean over padding": {("avg", "count_include_pad", "True", "False")},
     "aligned corners": {("up", "interpolation", "bilinear with align_corners=True", "bilinear")},
+    "bicubic against bilinear": {("up", "interpolation", "bicubic", "bilinear")},
+    "dilation of a transposed convolution": {("up", "dilation", "2", "1")},
     "nearest neighbours": {("up", "interpolation", "bilinear", "nearest")},
     "ceil_mode": {("pool", "ceil_mode", "True", "False")},
     "stride of a pooling": {("pool", "strides", "2", "1")},
@@ -130,3 +132,71 @@ def test_a_hard_sigmoid_that_is_spelled_out_is_no_disagreement(saved):
     build = load_model_builder("keras.applications:MobileNetV3Small", options)
     told = remap.verify("mobilenet_v3", saved(network), build, network, static=True).audit
     assert {entry.setting for entry in told} == {"padding"}
+
+
+class LeftOn(nn.Dropout):
+    """Drops in inference mode too."""
+
+    def train(self, mode=True):
+        return super().train(True)
+
+
+def small_bert(**settings):
+    from transformers import BertConfig, BertModel
+
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    return BertModel(BertConfig(vocab_size=31, max_position_embeddings=16, **sizes, **settings))
+
+
+def rescaled():
+    network = small_bert()
+    network.encoder.layer[1].attention.self.scaling = 0.25
+    return network
+
+
+def dropping():
+    network = small_bert()
+    network.encoder.layer[1].attention.self.dropout = LeftOn(0.1)
+    return network
+
+
+ATTENTION = "transformer_layer_{}/self_attention_layer"
+BERT = {
+    "nothing": (small_bert, 0.1, []),
+    "attention scale": (rescaled, 0.1, [(ATTENTION.format(1), "attention scale", "0.25", "0.288675", False)]),
+    "attention mask": (
+        partial(small_bert, is_decoder=True), 0.1,
+        [(ATTENTION.format(n), "attention mask", "causal", "none", False) for n in (0, 1)],
+    ),
+    "rate of a dropout": (small_bert, 0.2, [(ATTENTION.format(n), "dropout", "0.1", "0.2", True) for n in (0, 1)]),
+    "dropout left on": (dropping, 0.1, [(ATTENTION.format(1), "dropout", "0.1, in training mode", "off", False)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BERT)
+def test_settings_of_attention_whose_parts_are_mapped_one_by_one(name, saved):
+    import keras_hub
+
+    network, rate, expected = BERT[name]
+    build = partial(keras_hub.models.BertBackbone, 31, 2, 2, 24, 32, dropout=rate, max_sequence_length=16)
+    network = randomise(network())
+    told = remap.verify("keras_hub/bert", saved(network), build, network, static=True).audit
+    assert all(entry.harmless for entry in told if "order" in entry.note)
+    told = [entry for entry in told if "order" not in entry.note]
+    assert [(entry.setting, entry.torch, entry.keras, entry.harmless) for entry in told] == [e[1:] for e in expected]
+    assert all(entry.layer.startswith(layer) for entry, (layer, *_) in zip(told, expected, strict=True))
+
+
+@pytest.mark.parametrize(("p", "harmless"), [(0.2, [True]), (0.3, [])])
+def test_rates_of_dropout_that_differ_do_no_harm(p, harmless, saved, tmp_path):
+    network = nn.Sequential(nn.Linear(5, 4), nn.Dropout(p), nn.Linear(4, 3))
+
+    def build():
+        x = keras.Input((5,))
+        y = layers.Dropout(0.3, name="drop")(layers.Dense(4, name="a")(x))
+        return keras.Model(x, layers.Dense(3, name="b")(y))
+
+    (tmp_path / "rules.toml").write_text(rules_text({"0": ("a", "dense"), "2": ("b", "dense")}, ignore=False))
+    told = remap.verify(tmp_path / "rules.toml", saved(network), build, network, static=True).audit
+    assert [(entry.layer, entry.module, entry.setting) for entry in told] == [("drop", "1", "dropout")] * len(harmless)
+    assert [entry.harmless for entry in told] == harmless

@@ -129,6 +129,14 @@ FAULTS = {
     "softmax at the end": cnn("fc3", "extra activation", last="softmax"),
     "mean over padding": cnn("avg", "count_include_pad", avg="same"),
     "aligned corners": cnn("up", "align_corners", torch={"align_corners": True}),
+    "bicubic interpolation with another coefficient": cnn(
+        "up", "bicubic coefficient", torch={"upsample": "bicubic"}, interpolation="bicubic"
+    ),
+    "bicubic interpolation with aligned corners": cnn(
+        "up", "align_corners and bicubic coefficient", torch={"upsample": "bicubic", "align_corners": True},
+        interpolation="bicubic",
+    ),
+    "bicubic against bilinear": cnn("up", "interpolation", torch={"upsample": "bicubic"}),
     "nearest neighbours": cnn("up", "interpolation", interpolation="nearest"),
     "preprocessing inside of Keras": Fault(
         TorchCNN, preprocessed, rules_text(CNN_RULES), "rescale", "input normalised inside"

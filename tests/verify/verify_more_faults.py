@@ -110,6 +110,13 @@ MORE_FAULTS = {
     "stride of a transposed convolution": transposed(
         "stride", {"kernel_size": 3, "stride": 2}, kernel_size=3, strides=3
     ),
+    "dilation of a transposed convolution": transposed("dilation", {"kernel_size": 3, "dilation": 2}, kernel_size=3),
+    "dilation and padding of a transposed convolution": transposed(
+        "dilation and padding", {"kernel_size": 3, "dilation": 2, "padding": 2}, kernel_size=3, padding="same"
+    ),
+    "dilation of a transposed convolution of a sequence": transposed(
+        "dilation", {"kernel_size": 3}, rank=1, kernel_size=3, dilation_rate=2
+    ),
     # normalisations
     "groups of a group norm": norm(
         "groups", (nn.GroupNorm, 3, 6), layers.GroupNormalization, "group_normalization", groups=2, epsilon=1e-5
@@ -220,6 +227,7 @@ MORE_RIGHT = {
     "transposed, same": transposed(
         "", {"kernel_size": 4, "stride": 2, "padding": 1}, kernel_size=4, strides=2, padding="same"
     ),
+    "transposed, dilated": transposed("", {"kernel_size": 3, "dilation": 2}, kernel_size=3, dilation_rate=2),
     "group norm": norm(
         "", (nn.GroupNorm, 3, 6), layers.GroupNormalization, "group_normalization", groups=3, epsilon=1e-5
     ),

@@ -26,7 +26,10 @@ def randomise(module, seed=0):
 class TorchCNN(nn.Module):
     """Most kinds of layers in one network on images of 32x32."""
 
-    def __init__(self, align_corners=False, padding_mode="zeros", normalise=False, functional_dropout=False, act=None):
+    def __init__(
+        self, align_corners=False, upsample="bilinear", padding_mode="zeros", normalise=False,
+        functional_dropout=False, act=None,
+    ):  # fmt: skip
         super().__init__()
         self.normalise, self.functional_dropout = normalise, functional_dropout
         self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
@@ -38,7 +41,7 @@ class TorchCNN(nn.Module):
         self.avg = nn.AvgPool2d(3, 1, 1)
         self.conv3 = nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=2)
         self.act3 = act or nn.GELU()
-        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=align_corners)
+        self.up = nn.Upsample(scale_factor=2, mode=upsample, align_corners=align_corners)
         self.conv4 = nn.Conv2d(8, 8, 1)
         self.fc1 = nn.Linear(8 * 16 * 16, 16)
         self.norm = nn.LayerNorm(16)
