@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,26 +12,41 @@ def without_weights(keras: Any) -> Iterator[Any]:
     """Inside, models are built with all names and shapes but no weight is allocated; gives the ``StatelessScope``.
 
     Their variables stay without a value afterwards; call ``keras.backend.clear_session()`` when done with the model, or
-    Keras allocates them all at the next opportunity. An optimizer, should the model be compiled, keeps its two
-    scalars: it cannot be made otherwise.
+    Keras allocates them all at the next opportunity. What cannot be made otherwise keeps its values: the two scalars of
+    an optimizer, should the model be compiled, and a ``keras.Variable`` made of an array.
     """
     scope = keras.StatelessScope(initialize_variables=False)
-    optimizer = keras.optimizers.Optimizer
-    original = optimizer.__init__
+    outside = False
 
-    def init_outside(self: Any, *args: Any, **kwargs: Any) -> None:
-        scope.__exit__(None, None, None)
-        try:
-            original(self, *args, **kwargs)
-        finally:
-            scope.__enter__()
+    def made_outside(original: Callable[..., None], concerned: Callable[..., bool]) -> Callable[..., None]:
+        def init(self: Any, *args: Any, **kwargs: Any) -> None:
+            nonlocal outside
+            if outside or not concerned(*args, **kwargs):
+                original(self, *args, **kwargs)
+                return
+            scope.__exit__(None, None, None)
+            outside = True
+            try:
+                original(self, *args, **kwargs)
+            finally:
+                outside = False
+                scope.__enter__()
 
-    optimizer.__init__ = init_outside
+        return init
+
+    optimizer, variable = keras.optimizers.Optimizer, keras.Variable
+    originals = optimizer.__init__, variable.__init__
+    optimizer.__init__ = made_outside(optimizer.__init__, lambda *_, **__: True)
+    variable.__init__ = made_outside(variable.__init__, _is_of_array)
     try:
         with scope:
             yield scope
     finally:
-        optimizer.__init__ = original
+        optimizer.__init__, variable.__init__ = originals
+
+
+def _is_of_array(initializer: Any, *_: Any, **__: Any) -> bool:
+    return not callable(initializer) and not isinstance(initializer, str)
 
 
 def is_lazy(variable: Any) -> bool:

@@ -161,7 +161,7 @@ def assigns():
 
 
 class Constant(layers.Layer):
-    """A layer that cannot be built without its values."""
+    """A layer with a variable made of an array."""
 
     def __init__(self):
         super().__init__()
@@ -172,7 +172,10 @@ class Constant(layers.Layer):
 
 
 def needs_weights():
-    return keras.Sequential([keras.Input((6,)), Constant(), layers.Dense(2)])
+    """A model that cannot be built without its values: what builds it looks for them."""
+    model = keras.Sequential([keras.Input((6,)), Constant(), layers.Dense(2)])
+    assert model.layers[-1].kernel._value is not None
+    return model
 
 
 def enormous():

@@ -209,6 +209,20 @@ def test_a_live_model_and_its_factory_give_one_inventory():
     assert lazy == live
 
 
+def test_a_variable_made_of_an_array_does_not_make_the_rest_take_memory():
+    def build():
+        inputs = keras.Input((3,))
+        shift = keras.Variable(np.ones(4, "float32"), name="shift")
+        model = keras.Model(inputs, keras.layers.Dense(4)(inputs) + shift)
+        model.shift = shift
+        return model
+
+    lazy = inventory_of(build)
+    assert lazy.notes == ()
+    assert {variable.path: variable.shape for variable in lazy.variables}["shift"] == (4,)
+    assert lazy == inventory_of(build_model(ModelSource("", build)), lazy.model)
+
+
 def test_settings_and_graph():
     layers = {layer.name: layer for layer in inventory_of(models.residual).layers}
     assert layers["conv2d"].settings["padding"] == "same"
