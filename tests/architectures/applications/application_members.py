@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,7 @@ def member(source: str) -> Member:
     return next(each for each in MEMBERS if each.source == source)
 
 
+@cache
 def meta_checkpoint(member: Member, **options) -> tuple[Checkpoint, set[float]]:
     """The member's state_dict as headers alone, and the epsilons of its BatchNorms."""
     import_module("torchvision")

@@ -122,6 +122,8 @@ def calibrate(model: Any, images: Any) -> None:
     import torch
 
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    if not norms:
+        return
     for norm in norms:
         norm.train()
         norm.momentum = 1.0

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 import keras_hub
 import numpy as np
 import pytest
 from hub_members import MEMBERS, Member, lay_down
 from hub_multimodal_members import MULTIMODAL_MEMBERS
+from keras_hub.src.models.t5.t5_transformer_layer import T5TransformerLayer
+from keras_hub.src.models.vit.vit_layers import ViTEncoder
 
 import remap
 from remap.planning.make import make_plan
 from remap.target.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
+
+
+@pytest.fixture(autouse=True)
+def shapes_without_tracing(monkeypatch):
+    """Tell Keras what shapes these layers give on, which takes it longer to find out than to build them."""
+    monkeypatch.setattr(ViTEncoder, "compute_output_spec", lambda self, inputs: keras.KerasTensor(inputs.shape))
+    traced: dict[str, Any] = {}
+    trace = T5TransformerLayer.compute_output_spec
+
+    def traced_once(self: Any, *inputs: Any, **others: Any) -> Any:
+        alike = repr(keras.tree.map_structure(lambda each: getattr(each, "shape", each), [inputs, others]))
+        if alike not in traced:
+            traced[alike] = trace(self, *inputs, **others)
+        return keras.tree.map_structure(lambda each: keras.KerasTensor(each.shape), traced[alike])
+
+    monkeypatch.setattr(T5TransformerLayer, "compute_output_spec", traced_once)
 
 
 @pytest.mark.parametrize("member", [*MEMBERS, *MULTIMODAL_MEMBERS], ids=str)
