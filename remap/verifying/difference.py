@@ -94,6 +94,7 @@ class Tolerance:
         atol: Absolute, where the user set it.
         rtol: Relative to the largest value, where the user set it.
         float64: Whether both sides are in double precision.
+        share: What part of the tolerance is allowed, to look more closely.
 
     In single precision: sixteen times the rounding error that PyTorch itself shows at that place against double
     precision, and 2e-6 of the largest value at least. Where PyTorch does not run in double precision: 1e-5 of the
@@ -108,6 +109,7 @@ class Tolerance:
     atol: float | None = None
     rtol: float | None = None
     float64: bool = False
+    share: float = 1.0
 
     def of(self, scale: float, layers: int, noise: float | None = None) -> float:
         """The largest absolute difference that is no finding.
@@ -117,6 +119,9 @@ class Tolerance:
             layers: Layers before.
             noise: PyTorch's own rounding error there, where it was measured.
         """
+        return self.share * self._whole(scale, layers, noise)
+
+    def _whole(self, scale: float, layers: int, noise: float | None) -> float:
         if self.atol is not None or self.rtol is not None:
             return (self.atol or 0.0) + (self.rtol or 0.0) * scale
         if self.float64:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from remap.errors import TargetError
@@ -18,6 +18,8 @@ from remap.verifying.trace import Trace
 
 NEIGHBOURS = 4
 """How many rows before an unexplained divergence are looked at."""
+CLOSELY = 0.01
+"""Share of the tolerance in double precision that tells values apart which differ by a rounded constant only."""
 JUST = 4
 """A row is equal only just where it is within the tolerance but not within a fourth of it."""
 
@@ -67,7 +69,7 @@ def find(
     for row in (*rows, *outputs):
         if row.outcome != "differs":
             continue
-        first = explain(row, known, reference.trace, side, plan, tolerance, audit)
+        first = _explained(row, known, reference.trace, side, plan, tolerance, audit)
         if first.proved or (wrong and id(row) not in passed_over):
             break
     else:
@@ -75,7 +77,7 @@ def find(
     if not first.proved:
         for suspect in _nearly(rows, row):
             others = {keras: torch for keras, torch in known.items() if keras != suspect.keras_value}
-            earlier = explain(suspect, others, reference.trace, side, plan, tolerance, audit)
+            earlier = _explained(suspect, others, reference.trace, side, plan, tolerance, audit)
             if earlier.proved:
                 row, first = replace(suspect, outcome="differs"), earlier
                 rows = [row if entry is suspect else entry for entry in rows]
@@ -92,10 +94,27 @@ def find(
     left += [] if row in outputs else alone.outputs
     for entry in sorted(left, key=lambda entry: (entry.torch_call is None, entry.torch_call)):
         if entry.outcome == "differs":
-            more = explain(entry, alone.known, reference.trace, alone.side, plan, tolerance, audit)
+            more = _explained(entry, alone.known, reference.trace, alone.side, plan, tolerance, audit)
             found.setdefault((more.layer, more.cause), more)
     judged = {id(held[key]): entry.outcome for key, entry in alone.rows.items()}
     return Findings(first, tuple(found.values())[1:], [replace(r, alone=judged.get(id(r))) for r in rows])
+
+
+def _explained(
+    row: Row,
+    known: Mapping[int, int],
+    torch: Trace,
+    side: KerasSide,
+    plan: Plan,
+    tolerance: Tolerance,
+    audit: Sequence[Disagreement],
+) -> Finding:
+    """Why a row differs; in double precision a value before it that is equal may still be told from an exact one."""
+    found = explain(row, known, torch, side, plan, tolerance, audit)
+    if found.proved or not tolerance.float64:
+        return found
+    closely = explain(row, known, torch, side, plan, replace(tolerance, share=CLOSELY), audit)
+    return closely if closely.proved else found
 
 
 def _nearly(rows: Sequence[Row], stop: Row) -> list[Row]:

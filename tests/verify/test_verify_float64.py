@@ -117,6 +117,16 @@ def test_the_fall_of_a_difference_is_told_where_it_is_measured(hold):
         assert found.finding.before < 1
 
 
+def test_a_constant_that_large_numbers_hide_is_found_where_it_shows(hold):
+    """One channel is so large that the slope's rounding is within the tolerance; the next layer does not take it."""
+    case = activation("", "", lambda: nn.LeakyReLU(0.01), lambda: layers.LeakyReLU(0.01, name="act"))
+    network = randomise(case.torch())
+    with torch.no_grad():
+        network.up.bias[0], network.head.weight[:, 0] = 1e3, 0.0
+    found = hold(network, case.keras, case.rules, float64=True)
+    assert (found.finding.layer, found.finding.cause, found.finding.proved) == ("act", ROUNDED, True)
+
+
 def test_a_layer_in_single_precision_is_told_from_its_dtype(hold):
     case = activation("", "", lambda: nn.Softmax(-1), lambda: layers.Softmax(dtype="float32", name="act"))
     found = hold(randomise(case.torch()), case.keras, case.rules, float64=True)
