@@ -1,0 +1,246 @@
+"""Rule files for keras_hub whose inputs are more than tokens, or whose backbones are built by hand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import keras_hub
+import numpy as np
+import pytest
+import torch
+from keras_hub.src.utils.timm import convert_mobilenetv5
+from keras_hub.src.utils.transformers import convert_qwen3_5, convert_qwen3_5_moe
+from repository import ROOT
+from test_verify_pairs_hub import EQUAL as EQUAL_TRANSFORMERS
+from test_verify_pairs_hub import EQUAL_TIMM, NOTED, TIMM, TRANSFORMERS
+from verify_hub import (
+    OTHER_PLACES,
+    arrays,
+    assert_equal,
+    built,
+    checkpoints,
+    hold_transformers,
+    inputs_of,
+    preset,
+)  # fmt: skip
+
+from remap.rules.load import load_rules
+from remap.target.spec import ModelSource
+from remap.verifying.run import verify
+
+import hub_multimodal as multimodal  # isort: skip
+import test_keras_hub_blip2 as blip2  # isort: skip
+import test_keras_hub_gpt_oss as gpt_oss  # isort: skip
+import test_keras_hub_mobilenetv5 as mobilenetv5  # isort: skip
+import test_keras_hub_qwen3_5 as qwen3_5  # isort: skip
+import test_keras_hub_resnet_vd as resnet_vd  # isort: skip
+from hub_transformers import Case  # isort: skip
+
+pytestmark = pytest.mark.architectures
+
+
+IMAGE_TOKENS = 16
+"""Of an image, in the small PaliGemma."""
+
+
+def last(images: torch.Tensor) -> torch.Tensor:
+    """Channels first, as arrays of four axes are handed over, moved last again."""
+    return images.movedim(1, -1)
+
+
+def interleaved(self, token_ids, padding_mask, images, vision_indices, vision_mask):
+    pixels = images[:, 0].permute(0, 3, 1, 2)
+    return type(self).forward(self, input_ids=token_ids, attention_mask=padding_mask, token_type_ids=vision_mask,
+                              pixel_values=pixels)  # fmt: skip
+
+
+def encoded(self, encoder_token_ids, encoder_padding_mask, decoder_token_ids, decoder_padding_mask, images,
+            vision_indices):  # fmt: skip
+    pixels = images[:, 0].permute(0, 3, 1, 2)
+    return type(self).forward(self, input_ids=encoder_token_ids, attention_mask=encoder_padding_mask,
+                              decoder_input_ids=decoder_token_ids, pixel_values=pixels)  # fmt: skip
+
+
+def image_first(self, token_ids, padding_mask, images, response_mask):
+    before = torch.full((len(images), IMAGE_TOKENS), multimodal.PADDED)
+    ids = torch.hstack([before, token_ids])
+    kinds = torch.hstack([before * 0, response_mask])
+    return type(self).forward(self, input_ids=ids, attention_mask=torch.ones_like(ids), token_type_ids=kinds,
+                              pixel_values=images)  # fmt: skip
+
+
+def seen_and_heard(self, token_ids, padding_mask, pixel_values, pixel_position_ids, audio_mel, audio_mel_mask, **_):
+    return type(self).forward(
+        self, input_ids=token_ids, attention_mask=padding_mask, pixel_values=last(pixel_values)[:, 0],
+        image_position_ids=last(pixel_position_ids)[:, 0], input_features=last(audio_mel)[:, 0],
+        input_features_mask=audio_mel_mask[:, 0].bool(),
+    )  # fmt: skip
+
+
+def read(self, token_ids, **_):
+    return type(self).forward(self, input_ids=token_ids)
+
+
+def asked(self, token_ids, padding_mask, images):
+    before = torch.full((len(images), blip2.QUERIES), blip2.IMAGE_TOKEN)
+    ids = torch.hstack([before, token_ids])
+    return type(self).forward(self, input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=images)
+
+
+ADAPTERS = {adapter.__name__: adapter for adapter in (interleaved, encoded, image_first, seen_and_heard, read)}
+"""By the function of ``hub_multimodal`` that makes the same inputs."""
+
+
+def hold_multimodal(case: Any, folder: Path) -> Any:
+    network = built(case, folder, ADAPTERS[case.inputs.__name__])
+    source = preset(case.rules, folder)
+    if case is multimodal.PALI_GEMMA_2:
+        source = ModelSource(case.rules, lambda: multimodal.pali_gemma_backbone(network.config))
+    inputs, _ = case.inputs(source.build(), np.random.default_rng(0))
+    return verify(f"keras_hub/{case.rules}", folder, source, network, inputs=arrays(inputs))
+
+
+def hold_qwen(family: Any) -> Any:
+    network = checkpoints.transformers_model(f"{family.stem}ForCausalLM", f"{family.stem}TextConfig", family.text)
+    checkpoints.fill_randomly(network)
+    config = {**network.config.to_dict(), "tie_word_embeddings": network.config.tie_word_embeddings}
+    module = {"qwen3_5": convert_qwen3_5, "qwen3_5_moe": convert_qwen3_5_moe}[family.rules]
+    backbone = getattr(keras_hub.models, f"{family.stem}Backbone")
+    source = ModelSource(family.rules, lambda: backbone(**module.convert_backbone_config(config)))
+    state = network.state_dict()
+    return verify(f"keras_hub/{family.rules}", state, source, network, inputs=inputs_of(source.build()))
+
+
+def hold_resnet_vd(architecture: str, patch: pytest.MonkeyPatch) -> Any:
+    patch.setitem(resnet_vd.BLOCKS, architecture, (2, 1, 1, 1))
+    network = checkpoints.timm_model(architecture, layers=[2, 1, 1, 1])
+    checkpoints.fill_randomly(network)
+    checkpoints.settle(network, 33)
+    network.forward = network.forward_features
+    source = ModelSource(architecture, lambda: resnet_vd.backbone(architecture))
+    return verify(resnet_vd.RULES, network.state_dict(), source, network, inputs=["float32[1,3,32,32]"])
+
+
+def hold_mobilenetv5(folder: Path, patch: pytest.MonkeyPatch, like_keras_hub: bool) -> Any:
+    """An eighth of its width, with keras_hub's padding and GELU or with timm's."""
+    whole = convert_mobilenetv5.MODEL_CONFIGS[mobilenetv5.ARCHITECTURE]
+    filters = [[n // mobilenetv5.NARROWER for n in stage] for stage in whole["backbone"]["stackwise_num_filters"]]
+    narrow = {**whole, "backbone": {**whole["backbone"], "stackwise_num_filters": filters}}
+    patch.setitem(convert_mobilenetv5.MODEL_CONFIGS, mobilenetv5.ARCHITECTURE, narrow)
+    padding = {"pad_type": "same"} if like_keras_hub else {}
+    network = checkpoints.timm_model(mobilenetv5.ARCHITECTURE, channel_multiplier=1 / mobilenetv5.NARROWER, **padding)
+    if like_keras_hub:
+        mobilenetv5.use_exact_gelu(network)
+    checkpoints.fill_randomly(network)
+    checkpoints.save_timm(network, mobilenetv5.ARCHITECTURE, folder)
+    network.forward = network.forward_features
+    source = preset("mobilenetv5", folder)
+    return verify("keras_hub/mobilenetv5", folder, source, network, inputs=["float32[1,3,32,32]"])
+
+
+def hold_blip2(folder: Path) -> Any:
+    settings = {**blip2.IMAGES, "text_config": blip2.LANGUAGE["blip2"]}
+    network = built(Case("blip2", "Blip2ForConditionalGeneration", "Blip2Config", settings), folder, asked)
+    rng = np.random.default_rng(0)
+    ids = rng.integers(4, blip2.IMAGE_TOKEN, (blip2.BATCH, blip2.LENGTH))
+    inputs = {
+        "token_ids": ids, "padding_mask": np.ones_like(ids),
+        "images": rng.normal(size=(blip2.BATCH, 16, 16, 3)).astype("float32"),
+    }  # fmt: skip
+    return verify("keras_hub/blip2", folder, preset("blip2", folder), network, inputs=arrays(inputs))
+
+
+def hold_gpt_oss(folder: Path, **published: Any) -> Any:
+    return hold_transformers(
+        Case("gpt_oss", "GptOssForCausalLM", "GptOssConfig", gpt_oss.SETTINGS, published=published), folder
+    )
+
+
+YARN = {"rope_scaling": {"factor": 32.0}}
+"""As published configurations have it."""
+NOT_CALLED = {r"decoder_block_\d/ffw_(?:gating|gating_2|linear)": "the Keras model does not call it"}
+NOT_TRACED: dict[str, dict[str, str]] = {
+    "pali_gemma": {"token_embedding": OTHER_PLACES},
+    "t5gemma2": {
+        r"(?:en|de)coder_token_embedding": "no PyTorch module holds encoder.embed_tokens.weight",
+        r"(?:en|de)coder_eoi_embedding": "no PyTorch module holds encoder.embed_tokens.eoi_embedding",
+    },
+    "gemma4": {
+        **NOT_CALLED, "token_embedding": OTHER_PLACES, r"rpe(?:#2)?": OTHER_PLACES,
+        r"image_encoder/encoder_block_\d/.*/dense": "the Keras model does not call it",
+        "vision_output_encoder": "vision_tower holds other modules too: none of its values is this",
+        "per_layer_projection_norm": "PyTorch calls per_layer_projection_norm 1 times, Keras 4 times",
+    },
+    "gemma4-experts": {**NOT_CALLED, r"decoder_block_\d/moe_router": OTHER_PLACES},
+    "gpt_oss": {r"transformer_layer_\d/sparse_moe_block/experts": OTHER_PLACES},
+    "qwen3_5": {r"transformer_layer_\d/linear_attn/norm": OTHER_PLACES},
+    "qwen3_5_moe": {r"transformer_layer_\d/(?:linear_attn/norm|sparse_moe_block/experts)": OTHER_PLACES},
+    "blip2": {
+        "encoder/ln": "PyTorch calls vision_model.post_layernorm 2 times, Keras 1 times",
+        "embeddings_layer/position_embedding":
+            "PyTorch calls language_model.model.decoder.embed_positions 1 times, Keras 2 times",
+        "embeddings_layer/token_embedding": OTHER_PLACES,
+    },
+}  # fmt: skip
+"""Layers of equal pairs that are listed as not traced, as regular expressions, each with the reason that is given."""
+MULTIMODAL = {str(case): case for case in (*multimodal.MULTIMODAL, multimodal.PALI_GEMMA_2)}
+EQUAL = {
+    **{name: lambda folder, patch, case=case: hold_multimodal(case, folder) for name, case in MULTIMODAL.items()},
+    **{str(family): lambda folder, patch, family=family: hold_qwen(family) for family in qwen3_5.FAMILIES},
+    "gpt_oss": lambda folder, patch: hold_gpt_oss(folder, **YARN),
+    "blip2": lambda folder, patch: hold_blip2(folder),
+    "resnet_vd": lambda folder, patch: hold_resnet_vd("resnet18d", patch),
+    "resnet_vd-bottleneck": lambda folder, patch: hold_resnet_vd("resnet26d", patch),
+    "mobilenetv5": lambda folder, patch: hold_mobilenetv5(folder, patch, like_keras_hub=True),
+}
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_no_alarm_where_outputs_are_equal(name, tmp_path, monkeypatch):
+    found = EQUAL[name](tmp_path, monkeypatch)
+    assert_equal(found, NOT_TRACED.get(name) or NOT_TRACED.get(name.partition("-")[0], {}))
+
+
+def test_verify_reaches_what_the_notes_of_mobilenetv5_say(tmp_path, monkeypatch):
+    found = hold_mobilenetv5(tmp_path, monkeypatch, like_keras_hub=False)
+    assert found.verdict == "differ"
+    assert found.weights.equal
+    told = (found.finding, *found.further)
+    assert [(entry.layer, entry.cause) for entry in told[:2]] == [
+        ("conv_stem/conv2d", "padding"), ("conv_stem/activation", "gelu tanh against erf"),
+    ]  # fmt: skip
+    assert {entry.cause for entry in told} == {"padding", "gelu tanh against erf"}
+    assert all(entry.proved and entry.blame == "model" for entry in told)
+    assert re.search(r"GELU by tanh and pads \(1, 1\) at stride 2", load_rules("keras_hub/mobilenetv5").about.notes)
+
+
+def test_verify_names_the_place_that_the_notes_of_gpt_oss_say(tmp_path):
+    """The cause, the frequencies of positions inside of the layer, it does not see."""
+    found = hold_gpt_oss(tmp_path)
+    assert found.verdict == "differ"
+    assert found.weights.equal
+    assert found.finding.layer == "transformer_layer_0/self_attention"
+    assert (found.finding.blame, found.finding.proved) == ("unknown", False)
+    assert "under rope_scaling" in load_rules("keras_hub/gpt_oss").about.notes
+
+
+OWN = "its outputs are held beside PyTorch's by the tests of its conversion alone"
+NOT_HELD = {
+    "gemma4_assistant": "transformers cannot build its PyTorch side",
+    "gemma3n": OWN,
+    "sam3": OWN,
+    "blip2_flan_t5": OWN,
+    "embedding_gemma": OWN,
+}
+"""Rule files without a pair here, and why."""
+
+
+def test_every_rule_file_has_a_pair():
+    transformers = {TRANSFORMERS[name].rules for name in EQUAL_TRANSFORMERS}
+    timm = {TIMM[name].rules for name in EQUAL_TIMM}
+    noted = {(TIMM.get(pair.case) or TRANSFORMERS[pair.case]).rules for pair in NOTED}
+    held = transformers | timm | noted | {name.partition("-")[0] for name in EQUAL}
+    files = {path.stem for path in (ROOT / "rules/keras_hub").glob("*.toml")}
+    assert files - held == set(NOT_HELD)
