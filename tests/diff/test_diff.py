@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -93,3 +95,36 @@ def test_two_formats_of_one_model_agree_by_its_inventory(fixtures, tmp_path, rem
     strangers = remap_command("diff", *paths)
     assert strangers.code == 2
     assert "no name in common" in strangers.err
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+from remap.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit as stop:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    print("PEAK", next(line for line in lines if line.startswith("VmHWM:")).split()[1], stop.code)
+"""
+
+
+def test_memory_does_not_grow_with_the_files(tmp_path):
+    """Two files of half a gigabyte, which are holes but for one number."""
+    nbytes = 1 << 29
+    header = b'{"w":{"dtype":"F32","shape":[8192,16384],"data_offsets":[0,%d]}}' % nbytes
+    for name in "ab":
+        with (tmp_path / name).open("wb") as file:
+            file.write(len(header).to_bytes(8, "little") + header)
+            file.truncate(8 + len(header) + nbytes)
+    with (tmp_path / "b").open("r+b") as file:
+        file.seek(-4, 2)
+        file.write(np.float32(3).tobytes())
+    command = [sys.executable, "-c", MEASURED, "diff", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    result, _, measured = ran.stdout.partition("PEAK")
+    assert json.loads(result)["entries"][0]["compared"] == {
+        "elements": nbytes // 4, "equal": nbytes // 4 - 1, "absolute": 3.0, "relative": 1.0}  # fmt: skip
+    peak, code = measured.split()
+    assert code == "1"
+    assert int(peak) < 300_000

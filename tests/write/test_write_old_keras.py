@@ -41,13 +41,16 @@ KINDS = ["residual", "nested", "sequential"]
 @pytest.fixture(params=["3.0.5", "3.5.0", "3.10.0"])
 def old_keras(request):
     """A version of Keras and the folder that it is installed in."""
-    version = request.param
-    folder = request.config.cache.mkdir(f"keras-{version}")
+    return request.param, installed(request.config, request.param)
+
+
+def installed(config, version):
+    folder = config.cache.mkdir(f"keras-{version}")
     if not (folder / "keras").is_dir():
         command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, f"keras=={version}"]
         command += ["dm-tree"] if version == "3.0.5" else []  # what later ones take from optree
         subprocess.run(command, check=True)
-    return version, folder
+    return folder
 
 
 def test_files_load_in_old_versions(old_keras, tmp_path):
@@ -68,3 +71,41 @@ def test_files_load_in_old_versions(old_keras, tmp_path):
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path
     )  # fmt: skip
     assert ran.stdout.endswith("equal\n"), ran.stderr
+
+
+MISSING = """
+import sys
+sys.path[:0] = [{root!r}, {tests!r}, {here!r}]
+import keras
+assert keras.__version__ == "3.10.0"
+from pathlib import Path
+from plans import filling
+from repository import import_file
+from remap.checking.model import check_file
+from remap.errors import CheckError
+from remap.target.keras_model import inventory_of
+from remap.target.spec import ModelSource
+from remap.write.write import write
+build = import_file(Path({root!r}) / "tests/target/target_models.py").residual
+plan, arrays = filling(inventory_of(build), Path("."))
+write(plan, Path("w.weights.json"), max_shard_size=1.5 * max(array.nbytes for array in arrays.values()) / 1e9)
+source = ModelSource("", build)
+assert check_file(plan, Path("w.weights.json"), source).equal
+Path("w_00001.weights.h5").unlink()
+build().load_weights("w.weights.json")
+print("Keras says nothing")
+try:
+    check_file(plan, Path("w.weights.json"), source)
+except CheckError as error:
+    print(len(error.problems) > 1)
+"""
+
+
+def test_a_missing_shard_is_noticed_where_keras_says_nothing(tmp_path, request):
+    """Keras 3.10 keeps what the model started with; the check reads each variable."""
+    script = MISSING.format(root=str(ROOT), tests=str(ROOT / "tests"), here=str(ROOT / "tests/write"))
+    environment = os.environ | {"PYTHONPATH": str(installed(request.config, "3.10.0")), "KERAS_BACKEND": "tensorflow"}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )  # fmt: skip
+    assert ran.stdout.endswith("Keras says nothing\nTrue\n"), ran.stderr

@@ -68,3 +68,13 @@ def test_legacy_h5_loads_in_tf_keras(build, by_name, tmp_path):
     model = fresh(build)
     model.load_weights(str(tmp_path / "w.h5"), by_name=by_name)
     assert_holds(model, target, arrays)
+
+
+@pytest.mark.parametrize("build", MODELS)
+def test_weights_h5_loads_in_tf_keras(build, tmp_path):
+    target = inventory_of(fresh(build))
+    plan, arrays = filling(target, tmp_path)
+    written = write(plan, tmp_path / "w.weights.h5")
+    model = fresh(build)
+    exec(written.load_line, {"model": model})
+    assert_holds(model, target, arrays)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 
 import h5py
 import numpy as np
 import pytest
 from plans import numbers, plan_of, reversing, tensors_in
-from repository import ROOT
 
 from remap import pwrite
 from remap.layout import copy as blocks
@@ -85,34 +82,3 @@ def test_copies_are_exact_for_every_order_of_axes(dtype, small):
                 found = np.zeros(view.shape, dtype)
                 copy(found, view)
                 assert np.array_equal(found, view)
-
-
-SCRIPT = """
-import sys
-sys.path[:0] = [{root!r}, {here!r}]
-from pathlib import Path
-import numpy as np
-from plans import plan_of
-from remap.checkpoint.tensor import FileStorage, MappedFile, Tensor
-from remap.write.write import write
-from dataclasses import replace
-from plans import reversing
-folder = Path({folder!r})
-plan = plan_of({{"a/x": np.ones((2, 2), "f4")}}, folder)
-side = 12_288
-with (folder / "huge.bin").open("wb") as file:
-    file.truncate(side * side * 4)
-storage = FileStorage(MappedFile(folder / "huge.bin"), 0, side * side * 4)
-huge = Tensor("huge", (side, side), np.dtype("f4"), (side, 1), storage)
-write(replace(plan, assignments=(replace(plan.assignments[0], value=reversing(huge)),)), folder / "w.h5")
-peak = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
-print(peak[0].split()[1])
-"""
-
-
-def test_memory_does_not_grow_with_a_tensor(tmp_path):
-    """A matrix of 600 MB is transposed in less than 300 MB, file-mapped pages included."""
-    script = SCRIPT.format(root=str(ROOT), here=str(ROOT / "tests/write"), folder=str(tmp_path))
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert (tmp_path / "w.h5").stat().st_size > 600_000_000
-    assert int(ran.stdout) < 300_000
