@@ -75,7 +75,7 @@ def resized(x: np.ndarray, sizes: tuple[int, ...], mode: str) -> np.ndarray:
         mode: ``bilinear`` and ``bicubic`` (centres of pixels), ``aligned`` and ``bicubic aligned`` (corners),
             or ``nearest``; all as PyTorch computes them.
 
-    >>> resized(np.array([[[[0.0], [3.0]]]]), (1, 4), "aligned")[0, 0, :, 0].tolist()
+    >>> resized(np.array([[[[0.0], [3.0]]]]), (1, 4), "aligned")[0, 0, :, 0].round(9).tolist()
     [0.0, 1.0, 2.0, 3.0]
     """
     for axis, size in zip((1, 2), sizes, strict=True):
