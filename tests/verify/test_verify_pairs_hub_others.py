@@ -89,6 +89,13 @@ def asked(self, token_ids, padding_mask, images):
     return type(self).forward(self, input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=images)
 
 
+def asked_and_answered(self, encoder_token_ids, encoder_padding_mask, decoder_token_ids, decoder_padding_mask, images):
+    before = torch.full((len(images), blip2.QUERIES), blip2.IMAGE_TOKEN)
+    ids = torch.hstack([before, encoder_token_ids])
+    return type(self).forward(self, input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=images,
+                              decoder_input_ids=decoder_token_ids)  # fmt: skip
+
+
 ADAPTERS = {adapter.__name__: adapter for adapter in (interleaved, encoded, image_first, seen_and_heard, read)}
 """By the function of ``hub_multimodal`` that makes the same inputs."""
 
@@ -140,16 +147,21 @@ def hold_mobilenetv5(folder: Path, patch: pytest.MonkeyPatch, like_keras_hub: bo
     return verify("keras_hub/mobilenetv5", folder, source, network, inputs=["float32[1,3,32,32]"])
 
 
-def hold_blip2(folder: Path) -> Any:
-    settings = {**blip2.IMAGES, "text_config": blip2.LANGUAGE["blip2"]}
-    network = built(Case("blip2", "Blip2ForConditionalGeneration", "Blip2Config", settings), folder, asked)
+def hold_blip2(rules: str, folder: Path) -> Any:
+    """Either language model; with Flan-T5 keras_hub's GELU in the place of its own."""
+    opt = rules == "blip2"
+    case = Case(rules, "Blip2ForConditionalGeneration", "Blip2Config",
+                {**blip2.IMAGES, "text_config": blip2.LANGUAGE[rules]})  # fmt: skip
+    network = built(case, folder, asked if opt else asked_and_answered)
+    if not opt:
+        blip2.use_exact_gelu(network)
     rng = np.random.default_rng(0)
-    ids = rng.integers(4, blip2.IMAGE_TOKEN, (blip2.BATCH, blip2.LENGTH))
-    inputs = {
-        "token_ids": ids, "padding_mask": np.ones_like(ids),
-        "images": rng.normal(size=(blip2.BATCH, 16, 16, 3)).astype("float32"),
-    }  # fmt: skip
-    return verify("keras_hub/blip2", folder, preset("blip2", folder), network, inputs=arrays(inputs))
+    inputs = {}
+    for kind in ("",) if opt else ("encoder_", "decoder_"):
+        ids = rng.integers(4, blip2.IMAGE_TOKEN, (blip2.BATCH, blip2.LENGTH))
+        inputs |= {f"{kind}token_ids": ids, f"{kind}padding_mask": np.ones_like(ids)}
+    inputs["images"] = rng.normal(size=(blip2.BATCH, 16, 16, 3)).astype("float32")
+    return verify(f"keras_hub/{rules}", folder, preset(rules, folder), network, inputs=arrays(inputs))
 
 
 def hold_gpt_oss(folder: Path, **published: Any) -> Any:
@@ -177,6 +189,11 @@ NOT_TRACED: dict[str, dict[str, str]] = {
     "gpt_oss": {r"transformer_layer_\d/sparse_moe_block/experts": OTHER_PLACES},
     "qwen3_5": {r"transformer_layer_\d/linear_attn/norm": OTHER_PLACES},
     "qwen3_5_moe": {r"transformer_layer_\d/(?:linear_attn/norm|sparse_moe_block/experts)": OTHER_PLACES},
+    "blip2_flan_t5": {
+        "encoder/ln": "PyTorch calls vision_model.post_layernorm 2 times, Keras 1 times",
+        "token_embedding": "PyTorch calls language_model.shared 1 times, Keras 2 times",
+        r"transformer_(?:en|de)coder_layer_0/self_attention": OTHER_PLACES,
+    },
     "blip2": {
         "encoder/ln": "PyTorch calls vision_model.post_layernorm 2 times, Keras 1 times",
         "embeddings_layer/position_embedding":
@@ -190,7 +207,8 @@ EQUAL = {
     **{name: lambda folder, patch, case=case: hold_multimodal(case, folder) for name, case in MULTIMODAL.items()},
     **{str(family): lambda folder, patch, family=family: hold_qwen(family) for family in qwen3_5.FAMILIES},
     "gpt_oss": lambda folder, patch: hold_gpt_oss(folder, **YARN),
-    "blip2": lambda folder, patch: hold_blip2(folder),
+    "blip2": lambda folder, patch: hold_blip2("blip2", folder),
+    "blip2_flan_t5": lambda folder, patch: hold_blip2("blip2_flan_t5", folder),
     "resnet_vd": lambda folder, patch: hold_resnet_vd("resnet18d", patch),
     "resnet_vd-bottleneck": lambda folder, patch: hold_resnet_vd("resnet26d", patch),
     "mobilenetv5": lambda folder, patch: hold_mobilenetv5(folder, patch, like_keras_hub=True),
@@ -231,7 +249,6 @@ NOT_HELD = {
     "gemma4_assistant": "transformers cannot build its PyTorch side",
     "gemma3n": OWN,
     "sam3": OWN,
-    "blip2_flan_t5": OWN,
     "embedding_gemma": OWN,
 }
 """Rule files without a pair here, and why."""
