@@ -13,6 +13,7 @@ from remap.planning.plan import Plan
 from remap.verifying.difference import Difference, Tolerance, largest_of
 from remap.verifying.forms import closest
 from remap.verifying.keras_side import ACTIVATION, KerasSide
+from remap.verifying.products import product
 from remap.verifying.rerun import rerun
 from remap.verifying.rows import Row, last_depth
 from remap.verifying.trace import Call, Trace
@@ -129,7 +130,7 @@ class Site:
             made_by = keras.producers.get((found[0] if found else step).call.inputs[0])
             if made_by is None or not keras.calls[made_by].kind.startswith("ZeroPadding"):
                 return found
-            found.insert(0, _step(keras, made_by, self.side.layer_of.get(made_by)))
+            found.insert(0, _step(keras, keras.calls[made_by], self.side.layer_of.get(made_by)))
 
     @property
     def lowered(self) -> str:
@@ -198,15 +199,16 @@ def find_site(
     while len(steps) < LONGEST:
         made_by = keras.producers.get(value) if steps or row.keras_call is None else row.keras_call
         made_by = _caster(keras, value) if made_by is None else made_by
-        if made_by is None:
+        call, layer = _made_by(side, made_by, value)
+        if call is None:
             site.unseen = keras.values[value]
             break
-        floats = [i for i in keras.calls[made_by].inputs if keras.values[i].dtype.kind in "fiu"]
+        floats = [i for i in call.inputs if keras.values[i].dtype.kind in "fiu"]
         twins = {i: near.twin(i) for i in floats}
         starts |= {twin for twin in twins.values() if twin is not None}
         apart = [i for i, twin in twins.items() if twin is None]
         theirs = {i: array for i in apart[1:] if (array := near.nearest(i)) is not None}
-        steps.insert(0, _step(keras, made_by, side.layer_of.get(made_by), theirs, apart[0] if apart else None))
+        steps.insert(0, _step(keras, call, layer, theirs, apart[0] if apart else None))
         site.branches += [steps[0].name] if theirs else []
         if not apart:
             break
@@ -219,8 +221,18 @@ def find_site(
         events.append(row.torch_call)
     if not events and row.torch_value in torch.producers:
         events = [torch.producers[row.torch_value]]
-    site.events = [_step(torch, index, None) for index in events if torch.calls[index].outputs]
+    site.events = [_step(torch, torch.calls[index], None) for index in events if torch.calls[index].outputs]
     return site
+
+
+def _made_by(side: KerasSide, index: int | None, value: int) -> tuple[Call | None, Any]:
+    """A call and its layer; where there is none, the multiplication that made a value, and what multiplies."""
+    from remap.target.framework import import_keras
+
+    if index is not None:
+        return side.trace.calls[index], side.layer_of.get(index)
+    call = product(side.trace, value)
+    return call, import_keras().ops.multiply if call is not None else None
 
 
 def _caster(keras: Trace, value: int) -> int | None:
@@ -234,10 +246,10 @@ def _caster(keras: Trace, value: int) -> int | None:
 
 
 def _step(
-    trace: Trace, index: int, layer: Any, instead: Mapping[int, np.ndarray] | None = None, chain: int | None = None
+    trace: Trace, call: Call, layer: Any, instead: Mapping[int, np.ndarray] | None = None, chain: int | None = None
 ) -> Step:
     """A call with its arrays, some inputs as others have them; ``chain`` is the one that the step before made."""
-    call, instead = trace.calls[index], instead or {}
+    instead = instead or {}
     value = call.outputs[0]
     inputs = tuple(instead.get(i, trace.values[i]) for i in call.inputs)
     place = call.inputs.index(chain) if chain in call.inputs else 0

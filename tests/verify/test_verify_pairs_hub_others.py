@@ -147,13 +147,13 @@ def hold_mobilenetv5(folder: Path, patch: pytest.MonkeyPatch, like_keras_hub: bo
     return verify("keras_hub/mobilenetv5", folder, source, network, inputs=["float32[1,3,32,32]"])
 
 
-def hold_blip2(rules: str, folder: Path) -> Any:
-    """Either language model; with Flan-T5 keras_hub's GELU in the place of its own."""
+def hold_blip2(rules: str, folder: Path, like_keras_hub: bool = True) -> Any:
+    """Either language model; with Flan-T5, keras_hub's GELU in the place of its own or not."""
     opt = rules == "blip2"
     case = Case(rules, "Blip2ForConditionalGeneration", "Blip2Config",
                 {**blip2.IMAGES, "text_config": blip2.LANGUAGE[rules]})  # fmt: skip
     network = built(case, folder, asked if opt else asked_and_answered)
-    if not opt:
+    if not opt and like_keras_hub:
         blip2.use_exact_gelu(network)
     rng = np.random.default_rng(0)
     inputs = {}
@@ -234,6 +234,19 @@ def test_verify_reaches_what_the_notes_of_mobilenetv5_say(tmp_path, monkeypatch)
     assert re.search(r"GELU by tanh and pads \(1, 1\) at stride 2", load_rules("keras_hub/mobilenetv5").about.notes)
 
 
+def test_verify_reaches_what_the_notes_of_blip2_with_flan_t5_say(tmp_path):
+    found = hold_blip2("blip2_flan_t5", tmp_path, like_keras_hub=False)
+    assert found.verdict == "differ"
+    assert found.weights.equal
+    told = (found.finding, *found.further)
+    assert [(entry.layer, entry.cause) for entry in told] == [
+        (f"transformer_{part}coder_layer_{number}/input_projector", "gelu tanh against erf")
+        for part in ("en", "de") for number in range(2)
+    ]  # fmt: skip
+    assert all(entry.proved and entry.blame == "model" for entry in told)
+    assert "Flan-T5 approximates GELU by tanh" in load_rules("keras_hub/blip2_flan_t5").about.notes
+
+
 def test_verify_names_the_place_that_the_notes_of_gpt_oss_say(tmp_path):
     """The cause, the frequencies of positions inside of the layer, it does not see."""
     found = hold_gpt_oss(tmp_path)
@@ -248,7 +261,7 @@ OWN = "its outputs are held beside PyTorch's by the tests of its conversion alon
 NOT_HELD = {
     "gemma4_assistant": "transformers cannot build its PyTorch side",
     "gemma3n": OWN,
-    "sam3": OWN,
+    "sam3": "test_verify_pairs_multimodal.py holds it",
     "embedding_gemma": OWN,
 }
 """Rule files without a pair here, and why."""
