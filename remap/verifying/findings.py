@@ -70,7 +70,8 @@ def find(
         if row.outcome != "differs":
             continue
         first = _explained(row, known, reference.trace, side, plan, tolerance, audit)
-        if first.proved or (wrong and id(row) not in passed_over):
+        outlived = id(row) in passed_over
+        if (wrong or not outlived) and (first.proved or (wrong and not outlived)):
             break
     else:
         return Findings(None, (), [_without_counterpart(row) if row.outcome == "differs" else row for row in rows])
@@ -146,6 +147,7 @@ def _without_counterpart(row: Row) -> Row:
 
 def _outlived(row: Row, rows: Sequence[Row], reference: Reference) -> bool:
     """Whether a row that depends on this one is equal: what it is held beside is then not its counterpart."""
-    return row.torch_call is not None and any(
-        row.torch_call in reference.trace.between((), other.torch_value) for other in rows if other.outcome == "equal"
-    )  # fmt: skip
+    made_by = reference.trace.producers.get(row.torch_value)
+    return made_by is not None and any(
+        made_by in reference.trace.between((), other.torch_value) for other in rows if other.outcome == "equal"
+    )
