@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from keras_hub.src.utils.transformers import convert_qwen3_5, convert_qwen3_5_mo
 from repository import ROOT
 from test_verify_pairs_hub import EQUAL as EQUAL_TRANSFORMERS
 from test_verify_pairs_hub import EQUAL_TIMM, NOTED, TIMM, TRANSFORMERS
+from transformers.models.llama import modeling_llama
 from verify_hub import (
     OTHER_PLACES,
     arrays,
@@ -247,14 +249,53 @@ def test_verify_reaches_what_the_notes_of_blip2_with_flan_t5_say(tmp_path):
     assert "Flan-T5 approximates GELU by tanh" in load_rules("keras_hub/blip2_flan_t5").about.notes
 
 
-def test_verify_names_the_place_that_the_notes_of_gpt_oss_say(tmp_path):
-    """The cause, the frequencies of positions inside of the layer, it does not see."""
+def test_verify_reaches_what_the_notes_of_gpt_oss_say(tmp_path):
     found = hold_gpt_oss(tmp_path)
     assert found.verdict == "differ"
     assert found.weights.equal
-    assert found.finding.layer == "transformer_layer_0/self_attention"
-    assert (found.finding.blame, found.finding.proved) == ("unknown", False)
+    told = (found.finding, *found.further)
+    assert (told[0].layer, told[0].cause) == ("transformer_layer_0/self_attention", "rotary positions")
+    assert {entry.layer for entry in told if entry.cause == "rotary positions"} == {
+        "transformer_layer_0/self_attention",
+        *(f"transformer_layer_{number}/self_attention/attention_output" for number in range(2)),
+    }
+    assert told[0].proved and told[0].blame == "model"
     assert "under rope_scaling" in load_rules("keras_hub/gpt_oss").about.notes
+
+
+ROPE = {"rope_type": "default", "rope_theta": 500.0}
+LLAMA_3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+           "original_max_position_embeddings": 16}  # fmt: skip
+
+
+def neighbours_turned(q, k, cos, sin, unsqueeze_dim=1):
+    """Rotary positions of each channel with the next, where Llama turns the first half with the second."""
+    cos, sin = (x.chunk(2, -1)[0].repeat_interleave(2, -1).unsqueeze(unsqueeze_dim) for x in (cos, sin))
+    return tuple(x * cos + torch.stack((-x[..., 1::2], x[..., ::2]), -1).flatten(-2) * sin for x in (q, k))
+
+
+@pytest.mark.parametrize(
+    ("published", "turn", "told"),
+    [
+        ({"rope_parameters": ROPE}, None, "with frequencies of base 10000 in "),
+        ({"rope_scaling": LLAMA_3}, None, "with frequencies of base 10000 in "),
+        (None, neighbours_turned, "with neighbours turned in "),
+        ({"rope_parameters": ROPE}, neighbours_turned, "with frequencies of base 10000 and neighbours turned in "),
+    ],
+    ids=["base", "scaling", "neighbours", "both"],
+)
+def test_other_rotary_positions_are_told_inside_of_an_attention_layer(published, turn, told, tmp_path, monkeypatch):
+    if turn is not None:
+        monkeypatch.setattr(modeling_llama, "apply_rotary_pos_emb", turn)
+    found = hold_transformers(replace(TRANSFORMERS["llama3"], published=published), tmp_path)
+    assert found.verdict == "differ"
+    assert found.weights.equal
+    entries = (found.finding, *found.further)
+    assert [(entry.layer, entry.cause) for entry in entries] == [
+        (f"transformer_layer_{number}/self_attention/attention_output", "rotary positions") for number in range(2)
+    ]
+    assert all(entry.proved and entry.text.startswith(told) for entry in entries)
+    assert all("/self_attention/llama_rotary_embedding" in entry.text for entry in entries)
 
 
 OWN = "its outputs are held beside PyTorch's by the tests of its conversion alone"
