@@ -8,12 +8,15 @@ import pytest
 import torch
 from hub_checkpoints import fill_randomly, save_transformers, transformers_model
 from hub_compare import differing, random_inputs
+from hub_members import Member, lay_down
 from hub_multimodal import SLIDING, TEXT
 from safetensors.torch import save_file
 
 import remap
 from remap.checkpoint.memory import from_state_dict
+from remap.planning.make import make_plan
 from remap.planning.recognise import choose
+from remap.target.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
 RULES = "keras_hub/embedding_gemma"
@@ -21,6 +24,14 @@ MIDDLE = 3072
 """Width between the two layers, which keras_hub takes for given."""
 WINDOW = 64
 """More than twice the length of a text: keras_hub's window ends a token earlier on the left."""
+
+PUBLISHED = {
+    "num_hidden_layers": 24, "hidden_size": 768, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 256,
+    "intermediate_size": 1152, "vocab_size": 262144, "use_bidirectional_attention": True,
+}  # fmt: skip
+"""Of the 300M model."""
+PARAMETERS = 307_581_696
+"""As keras_hub's list of presets has them."""
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +76,17 @@ def test_embeddings_are_those_of_the_modules_in_a_row(models):
 def test_it_is_recognised(models):
     best, lines = choose(lambda rules: from_state_dict(models[-1], strip=rules.source.strip), None)
     assert best.name == RULES, lines
+
+
+def test_plan_of_the_published_size_closes(tmp_path):
+    member = Member("embedding_gemma", "300m", "Gemma3TextModel", "Gemma3TextConfig", tuple(PUBLISHED.items()))
+    lay_down(member, tmp_path)
+    target = inventory_of(lambda: keras_hub.models.Backbone.from_preset(str(tmp_path), load_weights=False), "300m")
+    shapes = {f"0.auto_model.{name}": record.shape for name, record in remap.open_checkpoint(tmp_path).items()}
+    width = PUBLISHED["hidden_size"]
+    shapes |= {"2.linear.weight": (MIDDLE, width), "3.linear.weight": (width, MIDDLE)}
+    rules = remap.load_rules(RULES)
+    state = {name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}
+    plan = make_plan(rules, from_state_dict(state, strip=rules.source.strip), target)
+    assert {assignment.name for assignment in plan.assignments} == {variable.path for variable in target.variables}
+    assert sum(np.prod(variable.shape) for variable in target.variables) == PARAMETERS
