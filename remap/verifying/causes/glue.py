@@ -11,6 +11,9 @@ from remap.verifying.explain import Trial
 from remap.verifying.forms import closest
 from remap.verifying.site import Site
 
+CONTRACTIONS = ("matmul", "bmm", "baddbmm", "einsum", "linear", "conv", "scaled_dot_product_attention")
+"""How PyTorch's functions that take products of whole tensors begin: no Keras model leaves such a one out."""
+
 
 def trials(site: Site) -> Iterator[Trial]:
     """PyTorch's dropout is on; each Keras step left out; each of PyTorch's left out; a factor."""
@@ -56,6 +59,8 @@ def _missing(site: Site) -> Iterator[Trial]:
     for count, event in enumerate(left_out, 1):
         made = closest(event.output, site.steps[0].inputs[0])
         before = [step for step in site.events[:count] if step.output.dtype.kind == "f"]
+        if any(step.kind.startswith(CONTRACTIONS) for step in before):
+            break
         if made is not None and before:
             yield Trial(
                 f"missing {', '.join(dict.fromkeys(step.kind for step in before))}",
