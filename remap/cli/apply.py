@@ -16,7 +16,7 @@ from remap.report.data import result_data
 from remap.report.terminal import console, print_result, progress_bars
 
 if TYPE_CHECKING:
-    from remap.verifying.audit import Disagreement
+    from remap.verifying.disagreement import Disagreement
 
 
 @click.command("apply")

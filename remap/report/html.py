@@ -21,7 +21,7 @@ from remap.report.plot import error_plot
 from remap.report.sizes import human_bytes
 from remap.report.verify_data import row_data
 from remap.report.verify_words import Line, headline, proof_lines
-from remap.verifying.audit import Disagreement
+from remap.verifying.disagreement import Disagreement
 from remap.verifying.rows import Row
 from remap.verifying.verified import Verified
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from remap.report.terminal import table
 from remap.report.verify_words import headline, proof_lines
-from remap.verifying.audit import Disagreement
+from remap.verifying.disagreement import Disagreement
 from remap.verifying.rows import Row
 from remap.verifying.verified import Verified
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
 from typing import Any
 
 from remap.planning.plan import Plan
@@ -11,6 +10,7 @@ from remap.target.inventory import Inventory, Layer
 from remap.verifying.alignment import align
 from remap.verifying.audit_attention import attentions
 from remap.verifying.audit_weightless import KINDS, dropouts
+from remap.verifying.disagreement import Disagreement
 from remap.verifying.reference import Module
 from remap.verifying.settings import (
     keras_crops,
@@ -22,29 +22,6 @@ from remap.verifying.settings import (
     torch_window,
     zero_padding,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """One setting that differs between a module and a layer.
-
-    Args:
-        layer: Path of the Keras layer.
-        module: Path of the PyTorch module.
-        setting: ``padding``, ``strides``, ``epsilon`` ...
-        torch: PyTorch's value.
-        keras: Keras's value.
-        note: What it does, or why it does nothing.
-        harmless: Whether outputs are equal all the same.
-    """
-
-    layer: str
-    module: str
-    setting: str
-    torch: str
-    keras: str
-    note: str = ""
-    harmless: bool = False
 
 
 def audit(plan: Plan, modules: Mapping[str, Module]) -> list[Disagreement]:
@@ -65,8 +42,7 @@ def audit(plan: Plan, modules: Mapping[str, Module]) -> list[Disagreement]:
             module = modules.get(path)
             if module is not None:
                 found += disagreements(path, module.settings, layer, plan.target, pair.layer in folded)
-    told = attentions([(pair.layer, pair.modules) for pair in pairs], modules, plan.target)
-    found += [Disagreement(*astuple(entry)) for entry in told]
+    found += attentions([(pair.layer, pair.modules) for pair in pairs], modules, plan.target)
     return [*found, *_weightless(modules, plan.target)]
 
 

@@ -6,12 +6,12 @@ A mask or a dropout that is given to a call is none: :func:`remap.verify` tells 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isclose
 from pathlib import PurePosixPath
 from typing import Any
 
 from remap.target.inventory import Inventory, Layer
+from remap.verifying.disagreement import Disagreement
 from remap.verifying.reference import Module
 
 CAUSAL = ("use_causal_mask", "is_causal", "causal")
@@ -21,22 +21,9 @@ DROPOUTS = ("attention_dropout", "dropout", "dropout_p", "attn_dropout")
 TRAINING = "in training only: neither drops anything in inference mode"
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One setting that disagrees, see :class:`remap.verifying.audit.Disagreement`."""
-
-    layer: str
-    module: str
-    setting: str
-    torch: str
-    keras: str
-    note: str = ""
-    harmless: bool = False
-
-
 def attentions(
     pairs: Iterable[tuple[str, Sequence[str]]], modules: Mapping[str, Module], target: Inventory
-) -> Iterator[Told]:  # fmt: skip
+) -> Iterator[Disagreement]:  # fmt: skip
     """What disagrees between each Keras attention layer and the PyTorch module that its weights come from.
 
     Args:
@@ -68,14 +55,14 @@ def _is_set(settings: Mapping[str, Any]) -> bool:
     return _torch_scale(settings) is not None or "is_causal" in settings
 
 
-def _disagreements(layer: Layer, path: str, modules: Mapping[str, Module], target: Inventory) -> Iterator[Told]:
+def _disagreements(layer: Layer, path: str, modules: Mapping[str, Module], target: Inventory) -> Iterator[Disagreement]:
     settings = modules[path].settings
     theirs, ours = _torch_scale(settings), _keras_scale(layer.settings)
     if theirs is not None and ours is not None and not isclose(theirs, ours, rel_tol=1e-6):
-        yield Told(layer.path, path, "attention scale", f"{theirs:.6g}", f"{ours:.6g}")
+        yield Disagreement(layer.path, path, "attention scale", f"{theirs:.6g}", f"{ours:.6g}")
     causal = _keras_causal(layer, target)
     if settings.get("is_causal") is True and causal is False:  # False says nothing: a mask may be given all the same
-        yield Told(
+        yield Disagreement(
             layer.path, path, "attention mask", "causal", "none", "each position sees those before it in PyTorch"
         )
     yield from _dropout(layer, path, modules)
@@ -110,7 +97,7 @@ def _keras_causal(layer: Layer, target: Inventory) -> bool | None:
     return None
 
 
-def _dropout(layer: Layer, path: str, modules: Mapping[str, Module]) -> Iterator[Told]:
+def _dropout(layer: Layer, path: str, modules: Mapping[str, Module]) -> Iterator[Disagreement]:
     settings = modules[path].settings
     inside = modules.get(f"{path}.dropout")
     theirs = next((settings[name] for name in DROPOUTS if isinstance(settings.get(name), int | float)), None)
@@ -118,6 +105,8 @@ def _dropout(layer: Layer, path: str, modules: Mapping[str, Module]) -> Iterator
         theirs = inside.settings.get("p")
     ours = layer.settings.get("dropout")
     if theirs and settings.get("training"):
-        yield Told(layer.path, path, "dropout left on", f"{theirs:g}, in training mode", "off", "PyTorch's is random")
+        yield Disagreement(
+            layer.path, path, "dropout left on", f"{theirs:g}, in training mode", "off", "PyTorch's is random"
+        )
     elif theirs is not None and isinstance(ours, int | float) and not isclose(theirs, ours):
-        yield Told(layer.path, path, "dropout", f"{theirs:g}", f"{ours:g}", TRAINING, True)
+        yield Disagreement(layer.path, path, "dropout", f"{theirs:g}", f"{ours:g}", TRAINING, True)

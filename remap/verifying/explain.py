@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from remap.planning.plan import Plan
-from remap.verifying.audit import Disagreement
 from remap.verifying.difference import Tolerance
+from remap.verifying.disagreement import Disagreement
 from remap.verifying.forms import closest
 from remap.verifying.keras_side import KerasSide
 from remap.verifying.rows import Row

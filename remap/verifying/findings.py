@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from remap.errors import TargetError
 from remap.planning.plan import Plan
 from remap.verifying.alone import Key, run_alone
-from remap.verifying.audit import Disagreement
 from remap.verifying.difference import Tolerance
+from remap.verifying.disagreement import Disagreement
 from remap.verifying.explain import Finding, explain
 from remap.verifying.keras_side import KerasSide
 from remap.verifying.reference import Reference
@@ -65,13 +65,13 @@ def find(
     """
     known = {row.keras_value: row.torch_value for row in rows if row.outcome == "equal"}
     wrong = not outputs or any(row.outcome == "differs" for row in outputs)
-    passed_over = {id(row) for row in rows if row.outcome == "differs" and _outlived(row, rows, reference)}
+    outlived = _outlived(rows, reference.trace)
+    passed_over = {id(row) for row in rows if row.outcome == "differs" and row.torch_value in outlived}
     for row in (*rows, *outputs):
         if row.outcome != "differs":
             continue
         first = _explained(row, known, reference.trace, side, plan, tolerance, audit)
-        outlived = id(row) in passed_over
-        if (wrong or not outlived) and (first.proved or (wrong and not outlived)):
+        if sum((wrong, first.proved, id(row) not in passed_over)) >= 2:  # one alone does not make it a divergence
             break
     else:
         return Findings(None, (), [_without_counterpart(row) if row.outcome == "differs" else row for row in rows])
@@ -145,9 +145,8 @@ def _without_counterpart(row: Row) -> Row:
     return replace(row, outcome="not compared", reason=reason)
 
 
-def _outlived(row: Row, rows: Sequence[Row], reference: Reference) -> bool:
-    """Whether a row that depends on this one is equal: what it is held beside is then not its counterpart."""
-    made_by = reference.trace.producers.get(row.torch_value)
-    return made_by is not None and any(
-        made_by in reference.trace.between((), other.torch_value) for other in rows if other.outcome == "equal"
-    )
+def _outlived(rows: Sequence[Row], torch: Trace) -> set[int]:
+    """PyTorch's values from which that of an equal row is made: what differs there is not their counterpart."""
+    equal = [row.torch_value for row in rows if row.outcome == "equal"]
+    calls = {call for value in equal for call in torch.between((), value)}
+    return {value for value, made_by in torch.producers.items() if made_by in calls}

@@ -24,8 +24,9 @@ from remap.target.inventory import Inventory
 from remap.target.keras_model import identify, inventory_of
 from remap.target.spec import ModelSource, load_model_builder
 from remap.verifying.alignment import align
-from remap.verifying.audit import Disagreement, audit
+from remap.verifying.audit import audit
 from remap.verifying.difference import Tolerance
+from remap.verifying.disagreement import Disagreement
 from remap.verifying.findings import find
 from remap.verifying.inputs import Feed, InputSpec, draw, settle_inputs
 from remap.verifying.keras_side import KerasSide, build_side, precision, run_keras

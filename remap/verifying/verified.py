@@ -7,7 +7,7 @@ from typing import Literal
 
 from remap.checking.compare import Checked
 from remap.planning.plan import Plan
-from remap.verifying.audit import Disagreement
+from remap.verifying.disagreement import Disagreement
 from remap.verifying.explain import Finding
 from remap.verifying.rows import Row
 
