@@ -63,6 +63,18 @@ def _gemma3n(name: str, layers: int, intermediate: int, shared: int = 0) -> Memb
                   published={"text_config": {"rope_theta": 1e6}})  # fmt: skip
 
 
+def _gemma4_assistant(name: str, text: str, width: int, ordered: bool = False, **others: object) -> Member:
+    """Four layers without keys and values of their own; the width is that of the model that it drafts for."""
+    layers = ["sliding_attention"] * 3 + ["full_attention"]
+    heads = {"global_head_dim": 512, **others}
+    one = _text(text, vocab_size=262144, layer_types=layers, hidden_size_per_layer_input=0,
+                vocab_size_per_layer_input=0, model_type="gemma4_text", **heads)  # fmt: skip
+    settings = {"text_config": one, "backbone_hidden_size": width, "use_ordered_embeddings": ordered}
+    model = "Gemma4AssistantForCausalLM"
+    return Member("gemma4_assistant", f"gemma-4-{name}-assistant", model, "Gemma4AssistantConfig",
+                  tuple(settings.items()), published={"text_config": heads, "architectures": [model]})  # fmt: skip
+
+
 def _blip2(name: str, hidden: int) -> Member:
     text = {"model_type": "opt", "vocab_size": 50304, "hidden_size": hidden, "num_hidden_layers": 32,
             "num_attention_heads": 32, "ffn_dim": 4 * hidden, "word_embed_proj_dim": hidden}  # fmt: skip
@@ -84,6 +96,13 @@ PALI_GEMMA_MEMBERS = [
 ]
 """Those whose configuration keras_hub's converter does not read."""
 
+GEMMA4_ASSISTANTS = [
+    _gemma4_assistant("E2B", "4 256 4 1 256 2048", 1536, ordered=True),
+    _gemma4_assistant("E4B", "4 256 4 2 256 2048", 2560, ordered=True),
+    _gemma4_assistant("26B-A4B", "4 1024 16 8 256 8192", 2816, attention_k_eq_v=True, num_global_key_value_heads=2),
+    _gemma4_assistant("31B", "4 1024 32 16 256 8192", 5376, attention_k_eq_v=True, num_global_key_value_heads=4),
+]
+
 MULTIMODAL_MEMBERS = [
     _PALI_GEMMA_3B,
     _blip2("blip2-opt-2.7b", 2560),
@@ -103,6 +122,7 @@ MULTIMODAL_MEMBERS = [
     _gemma4("gemma-4-26B-A4B", "30 2816 16 8 256 2112", {"global_head_dim": 512, "num_global_key_value_heads": 2}, 6,
             attention_k_eq_v=True, hidden_size_per_layer_input=0, enable_moe_block=True, num_experts=128,
             top_k_experts=8, moe_intermediate_size=704),
+    *GEMMA4_ASSISTANTS,
     _gemma3n("gemma-3n-E2B", 30, 8192),
     _gemma3n("gemma-3n-E4B", 35, 16384),
     _gemma3n("gemma-3n-E4B-saved-by-transformers-5", 35, 16384, shared=15),
