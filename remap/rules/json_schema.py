@@ -47,4 +47,6 @@ def _without_null(entry: Any) -> Any:
         found["properties"] = {word: _without_null(value) for word, value in words.items()}
     if len(found.get("anyOf", [])) == 1:
         found |= found.pop("anyOf")[0]
+    if "description" in found:  # a docstring, whose indentation msgspec takes away from version 0.23 on
+        found["description"] = " ".join(found["description"].split())
     return found
