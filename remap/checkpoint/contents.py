@@ -23,11 +23,13 @@ class Contents:
         format: What it is, for people.
         tree: Nested dicts; leaves as in :mod:`remap.checkpoint.tree`.
         skipped: What the reader itself passed over.
+        peeled: Wrappers that the reader itself took off.
     """
 
     format: str
     tree: Tree
     skipped: tuple[Skipped, ...] = ()
+    peeled: tuple[str, ...] = ()
 
 
 def stored(storage: Storage, dtype: np.dtype, shape: tuple[int, ...], key: str = "") -> View:

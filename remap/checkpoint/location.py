@@ -114,10 +114,19 @@ def _in_hub_cache(folder: Path, target: Path) -> bool:
     return folder.parent.name == "snapshots" and target.parent == folder.parent.parent / "blobs"
 
 
+def is_outside(name: str) -> bool:
+    """Whether the name of a file below a folder leads out of it, whatever the folder holds.
+
+    >>> is_outside("2_Dense/a.bin"), is_outside("../a.bin"), is_outside("/a.bin")
+    (False, True, True)
+    """
+    return any(sign in name for sign in "\0\\:") or name.startswith("/") or ".." in name.split("/")
+
+
 def listed_file(folder: Location, name: str, owner: str) -> Problem | None:
     """What is wrong with a file that an index (``owner``) says is in ``folder``, None if nothing."""
     where = f"{name!r:.200} in {owner}"
-    if not name or any(sign in name for sign in "\0\\:") or name.startswith("/") or ".." in name.split("/"):
+    if not name or is_outside(name):
         return Problem("index names a file outside of its folder", where=where, fix="do not use this index")
     if reason := folder.escape(name):
         return Problem("index names a file outside of its folder", where=where, found=reason)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remap.checkpoint import contents as records
-from remap.checkpoint import shards
+from remap.checkpoint import sentence_transformers, shards
 from remap.checkpoint.contents import Contents
 from remap.checkpoint.formats import HEAD, read_blob
 from remap.checkpoint.location import Location, is_url, locate
@@ -78,19 +78,47 @@ def open_checkpoint(
 
 
 def _read(place: Location) -> Contents:
-    if place.is_folder():
-        if DISTRIBUTED in place.names():
-            from remap.checkpoint import distributed
+    if not place.is_folder():
+        return _read_found(place)
+    names = place.names()
+    if DISTRIBUTED in names:
+        from remap.checkpoint import distributed
 
-            return distributed.read(place)
-        found = shards.in_folder(place)
-        if isinstance(found, shards.Shards):
-            return _join(found)
-        place = found
-    blob = place.blob()
+        return distributed.read(place)
+    if sentence_transformers.LIST in names:
+        modules = sentence_transformers.read(place)
+        if sentence_transformers.are_joined(modules):
+            sentence_transformers.demand_weights(place, modules)
+            return _gather(modules)
+    return _read_found(shards.in_folder(place))
+
+
+def _read_found(found: Location | shards.Shards) -> Contents:
+    if isinstance(found, shards.Shards):
+        return _join(found)
+    blob = found.blob()
     if shards.looks_like_index(blob.read(0, min(blob.size, HEAD))):
-        return _join(shards.read_index(place, blob))
+        return _join(shards.read_index(found, blob))
     return read_blob(blob)
+
+
+def _gather(modules: list[sentence_transformers.Module]) -> Contents:
+    """The contents of all modules in one, each below its name."""
+    tree: dict[str, Tree] = {}
+    skipped: list[Skipped] = []
+    peeled = [f"modules of sentence-transformers: {', '.join(map(str, modules))}"]
+    kinds: dict[str, None] = {}
+    for module in modules:
+        if module.weights is None:
+            continue
+        contents = _read_found(module.weights)
+        kinds[contents.format] = None
+        found = Found(contents.tree, str(module))
+        found.descend()
+        tree |= {f"{module.prefix}{name}": node for name, node in found.flatten().items()}
+        peeled += [f"{wrapper} of module {module.name}" for wrapper in found.peeled]
+        skipped += [Skipped(f"{module.prefix}{each.name}", each.reason) for each in (*contents.skipped, *found.skipped)]
+    return Contents(f"sentence-transformers {', '.join(kinds)}", tree, tuple(skipped), tuple(peeled))
 
 
 def _join(parts: shards.Shards) -> Contents:
@@ -141,7 +169,7 @@ def _close_up(
         )
     _demand_weights(where, contents.tree, tensors)
     skipped = (*contents.skipped, *found.skipped, *state.skipped, *refusals)
-    return Checkpoint(path, contents.format, tensors, (*found.peeled, *state.peeled), skipped)
+    return Checkpoint(path, contents.format, tensors, (*contents.peeled, *found.peeled, *state.peeled), skipped)
 
 
 def _demand_weights(where: str, tree: Tree, tensors: dict[str, Tensor]) -> None:

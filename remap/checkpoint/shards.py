@@ -12,6 +12,7 @@ from remap.errors import CheckpointError, Problem
 
 INDEX = ".index.json"
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".npz", ".pt2", ".jit", ".tar")
+ENDINGS = (*WEIGHTS, INDEX)
 NUMBERED = re.compile(r"(.*?)[-_.]?0*(\d+)-of-0*(\d+)(\..+)")
 DEEPSPEED = re.compile(r"mp_rank_\d+_model_states\.pt")
 DEEPSPEED_LATEST = "latest"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import keras_hub
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ from hub_checkpoints import fill_randomly, save_transformers, transformers_model
 from hub_compare import differing, random_inputs
 from hub_members import Member, lay_down
 from hub_multimodal import SLIDING, TEXT
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import remap
 from remap.checkpoint.memory import from_state_dict
@@ -35,46 +39,94 @@ PARAMETERS = 307_581_696
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """As keras_hub loads it, as remap loads it, the language model, and the state_dict of all modules."""
-    folder, width = tmp_path_factory.mktemp("embedding_gemma"), TEXT["hidden_size"]
+def language_model() -> torch.nn.Module:
     settings = {**TEXT, **SLIDING, "sliding_window": WINDOW, "use_bidirectional_attention": True}
     model = transformers_model("Gemma3TextModel", "Gemma3TextConfig", settings)
     fill_randomly(model)
-    save_transformers(model, folder)
+    return model
+
+
+@pytest.fixture(scope="module")
+def folder(language_model, tmp_path_factory) -> Path:
+    """As it is published: the list of modules, and each module's weights in a folder of its own."""
+    folder, width = tmp_path_factory.mktemp("embedding_gemma"), TEXT["hidden_size"]
+    save_transformers(language_model, folder)
     generator = torch.Generator().manual_seed(2)
-    state = {f"0.auto_model.{name}": tensor for name, tensor in model.state_dict().items()}
     for number, shape in ((2, (MIDDLE, width)), (3, (width, MIDDLE))):
         weight = torch.randn(shape, generator=generator) / shape[1] ** 0.5
         (folder / f"{number}_Dense").mkdir()
         save_file({"linear.weight": weight}, folder / f"{number}_Dense" / "model.safetensors")
-        state[f"{number}.linear.weight"] = weight
-    ours = keras_hub.models.Backbone.from_preset(str(folder), load_weights=False)
-    remap.load_into(ours, RULES, state)
-    return keras_hub.models.Backbone.from_preset(str(folder)), ours, model, state
+    kinds = ("Transformer", "Pooling", "Dense", "Dense", "Normalize")
+    modules = [
+        {"idx": number, "name": str(number), "path": f"{number}_{kind}" if number else "",
+         "type": f"sentence_transformers.models.{kind}"}
+        for number, kind in enumerate(kinds)
+    ]  # fmt: skip
+    (folder / "modules.json").write_text(json.dumps(modules))
+    return folder
 
 
-def test_every_variable_is_as_keras_hub_loads_it(models):
-    reference, ours, _, _ = models
-    assert {"pooling_dense_1/kernel", "embedding_projection/kernel"} <= {variable.path for variable in ours.weights}
-    assert differing(reference, ours) == []
+@pytest.fixture(scope="module")
+def state(language_model, folder) -> dict[str, torch.Tensor]:
+    """The state_dict of all modules."""
+    named = {f"0.auto_model.{name}": tensor for name, tensor in language_model.state_dict().items()}
+    dense = {number: load_file(folder / f"{number}_Dense" / "model.safetensors") for number in (2, 3)}
+    return {**named, **{f"{number}.linear.weight": found["linear.weight"] for number, found in dense.items()}}
 
 
-def test_embeddings_are_those_of_the_modules_in_a_row(models):
-    _, ours, model, state = models
-    keras_inputs, torch_inputs = random_inputs(ours, 0)
+def empty(folder: Path) -> Any:
+    return keras_hub.models.Backbone.from_preset(str(folder), load_weights=False)
+
+
+@pytest.fixture(scope="module")
+def backbone(folder) -> Any:
+    """As remap loads the folder."""
+    backbone = empty(folder)
+    remap.load_into(backbone, RULES, folder)
+    return backbone
+
+
+def test_every_variable_is_as_keras_hub_loads_it(folder, backbone):
+    assert {"pooling_dense_1/kernel", "embedding_projection/kernel"} <= {each.path for each in backbone.weights}
+    assert differing(keras_hub.models.Backbone.from_preset(str(folder)), backbone) == []
+
+
+def test_the_state_dict_of_all_modules_is_the_same_checkpoint(folder, backbone, state):
+    other = empty(folder)
+    remap.load_into(other, RULES, state)
+    assert differing(backbone, other) == []
+
+
+def test_the_folder_is_recognised_and_converted_by_one_command(folder, backbone, tmp_path, remap_command):
+    (tmp_path / "model.py").write_text(
+        "import keras_hub\n\n\ndef build():\n"
+        f"    return keras_hub.models.Backbone.from_preset({str(folder)!r}, load_weights=False)\n"
+    )
+    out = tmp_path / "out.weights.h5"
+    ran = remap_command("apply", "auto", folder, "--model", f"{tmp_path / 'model.py'}:build", "-o", out)
+    assert ran.code == 0, ran.err
+    printed = " ".join((ran.out + ran.err).split())
+    assert RULES in printed
+    assert "modules of sentence-transformers: 0.auto_model. from model.safetensors, none of 1 (Pooling)" in printed
+    loaded = empty(folder)
+    loaded.load_weights(out)
+    assert differing(backbone, loaded) == []
+
+
+def test_embeddings_are_those_of_the_modules_in_a_row(backbone, language_model, state):
+    keras_inputs, torch_inputs = random_inputs(backbone, 0)
     with torch.no_grad():
-        mean = model(**torch_inputs).last_hidden_state.mean(dim=1)
+        mean = language_model(**torch_inputs).last_hidden_state.mean(dim=1)
         embedded = mean @ state["2.linear.weight"].T @ state["3.linear.weight"].T
     theirs = torch.nn.functional.normalize(embedded).numpy()
     assert np.abs(theirs[0] - theirs[1]).max() > 0.05, "the outputs hardly depend on the inputs"
-    found = np.asarray(ours(keras_inputs, training=False)["pooled_output"])
+    found = np.asarray(backbone(keras_inputs, training=False)["pooled_output"])
     print(f"{np.abs(found - theirs).max() / np.abs(theirs).max():.1e}")
     assert np.abs(found - theirs).max() / np.abs(theirs).max() < 1e-5
 
 
-def test_it_is_recognised(models):
-    best, lines = choose(lambda rules: from_state_dict(models[-1], strip=rules.source.strip), None)
+def test_its_state_dict_is_recognised(state):
+    best, lines = choose(lambda rules: from_state_dict(state, strip=rules.source.strip), None)
     assert best.name == RULES, lines
 
 
