@@ -23,7 +23,7 @@ class Contents:
         format: What it is, for people.
         tree: Nested dicts; leaves as in :mod:`remap.checkpoint.tree`.
         skipped: What the reader itself passed over.
-        peeled: Wrappers that the reader itself took off.
+        peeled: Wrappers that the reader itself took off, and modules that it joined.
     """
 
     format: str

@@ -189,7 +189,8 @@ class Checkpoint(Mapping[str, Tensor]):
         path: The file or folder that was opened; text as it was given where that was a URL.
         format: What it is, for people: ``"torch zip"``, ``"safetensors"``, ``"sharded safetensors"`` ...
         tensors: The records.
-        peeled: Wrappers that were taken off, outermost first: ``"['state_dict']"``, ``"prefix 'module.'"``.
+        peeled: Wrappers that were taken off, outermost first: ``"['state_dict']"``, ``"prefix 'module.'"``; and modules
+            that were joined.
         skipped: What else the file holds: optimizer state, numbers, objects.
 
     >>> from remap.checkpoint.tensor import ArrayStorage, Tensor
