@@ -8,6 +8,9 @@ import numpy as np
 
 from remap.verifying.trace import Recorder, Trace, flatten
 
+BEYOND_SINGLE = float(np.finfo(np.float32).max)
+"""Values that are further apart were not rounded: a mask's lowest number is another one in double precision."""
+
 
 class NoiseRecorder(Recorder):
     """Holds what each call gives in double precision against what it gave in an earlier run; keeps the distance alone.
@@ -58,7 +61,7 @@ class NoiseRecorder(Recorder):
         elif array.dtype.kind == "f" and array.size:
             with np.errstate(all="ignore"):
                 apart = float(np.max(np.abs(single.astype(np.float64) - array)))
-            if np.isfinite(apart):
+            if apart < BEYOND_SINGLE:
                 self.noise[position] = max(apart, self.noise.get(position, 0.0))
 
     def note(self, tensor: Any) -> int | None:

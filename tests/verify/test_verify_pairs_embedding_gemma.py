@@ -1,4 +1,4 @@
-"""EmbeddingGemma beside its modules in a row: equal but for keras_hub's sliding window, which verify finds."""
+"""EmbeddingGemma beside its modules in a row: equal but for keras_hub's sliding window, which verify tells."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ pytestmark = pytest.mark.architectures
 RULES = "keras_hub/embedding_gemma"
 LENGTH = 8
 """Of a text."""
-SHORT = (LENGTH, 2 * LENGTH - 2)
+LESS = "window of 3 tokens to the left and 4 to the right", "window of 4 tokens to the left and 4 to the right"
+WINDOWS = [
+    (LENGTH, *LESS),
+    (2 * LENGTH - 2, "window of 6 tokens to the left and all to the right", "no mask"),
+]
 """Even windows over less than the text on both sides; of the larger one the last token misses the first alone."""
 
 
@@ -84,15 +88,19 @@ def test_no_alarm_where_windows_are_equal(window, tmp_path):
     assert found.finding is None
 
 
-@pytest.mark.parametrize("window", SHORT)
-def test_verify_names_the_attention_that_the_note_says(window, tmp_path):
-    """The cause, a mask made inside of the layer, it does not see: it names the place, and no cause."""
+@pytest.mark.parametrize(("window", "ours", "theirs"), WINDOWS)
+def test_verify_names_the_attention_that_the_note_says(window, ours, theirs, tmp_path):
+    """The mask is made inside of the layer: what tells it are the layer's outputs alone."""
     found = hold(tmp_path, window)
     assert found.verdict == "differ"
     assert found.weights.equal
-    assert found.finding.layer == "decoder_block_0/attention/attention_output"
-    assert {entry.layer for entry in found.further} == {"decoder_block_1/attention/attention_output"}
-    assert (found.finding.cause, found.finding.blame, found.finding.proved) == ("", "unknown", False)
+    told = [found.finding, *found.further]
+    assert [entry.layer for entry in told] == [f"decoder_block_{n}/attention/attention_output" for n in range(2)]
+    assert {(entry.cause, entry.blame, entry.proved) for entry in told} == {("attention mask", "model", True)}
+    for entry in told:
+        keras, _, torch = entry.text.partition(", PyTorch with ")
+        assert ours in keras
+        assert theirs in torch
     assert "an even sliding window" in load_rules(RULES).about.notes
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
+from remap.verifying.causes.bands import Attend, fitted
 from remap.verifying.causes.functions import ROUNDED, ROUNDED_HINT
-from remap.verifying.causes.softmax import PLAIN, Variant, attention, masks_of, split, variants
+from remap.verifying.causes.softmax import NO_MASK, PLAIN, SOFTMAX, Variant, attention, masks_of, split, variants
 from remap.verifying.explain import Blame, Trial
 from remap.verifying.rerun import arrays_of
 from remap.verifying.site import Site, Step
 
 Arrays = tuple[np.ndarray, ...]
 PROJECTIONS = ("query", "key", "value")
+WINDOW = "a window"
 KERNELS = ("query/kernel", "key/kernel", "value/kernel", "attention_output/kernel")
 _HINTS = {
     "attention scale": "give the Keras layer that scale",
@@ -41,34 +45,76 @@ def _in_the_layer(site: Site, position: int, step: Step, weights: Mapping[str, n
     queries, keys = step.inputs[0], step.inputs[min(1, len(step.inputs) - 1)]
     masks = masks_of([step, *site.events], len(queries), queries.shape[1], keys.shape[1])
     heads = [event.settings["num_heads"] for event in site.events if "num_heads" in event.settings]
-    compute = partial(_layer, _projections(step, weights), weights, masks)
+    projections = _projections(step, weights)
+    compute = partial(_layer, projections, weights, masks)
     every = list(variants(masks, [*heads, weights["query/kernel"].shape[1]], site.tolerance.float64))
-    own = _own(step.output, every, compute, site.tolerance.float64) or PLAIN
+
+    def attend(positions: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        query = [projections[0][0][:, positions]]
+        return _layer([query, *projections[1:]], weights, {WINDOW: mask}, Variant(mask=WINDOW))
+
+    own = _own(step.output, every, compute, site.tolerance.float64)
+    if own is None:
+        own = _own(step.output, _windowed(attend, step.output, masks, PLAIN), compute, site.tolerance.float64) or PLAIN
     for variant in every:
         if variant != own:
             cause = variant.apart_from(own)
-            told = variant.told_beside(own)
+            instead = f" instead of {own.mask}" if own.mask not in (NO_MASK, variant.mask) else ""
+            told = variant.told_beside(own) + instead
             yield Trial(cause, told, partial(compute, variant), position, _blame(cause), _HINTS.get(cause, ""))
 
 
 def _reproducing(
-    operands: Arrays, mixed: np.ndarray, masks: Mapping[str, np.ndarray], have: np.ndarray, float64: bool
+    operands: Arrays, mixed: np.ndarray, masks: dict[str, np.ndarray], have: np.ndarray, float64: bool
 ) -> Iterator[Trial]:
     """What Keras computes without a layer, told from PyTorch's own queries, keys and values."""
     every = list(variants(masks, _divisors(operands[0].shape[1] * operands[0].shape[-1]), float64))
-    own = _own(mixed, every, partial(_mixed, operands, masks), float64)
-    for variant in every:
-        if own is None or variant == own:
+    compute = partial(_mixed, operands, masks)
+
+    def windowed(value: np.ndarray, like: Variant) -> Iterator[Variant]:
+        def attend(positions: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            query = operands[0][:, :, positions]
+            return _mixed((query, *operands[1:]), {WINDOW: mask}, replace(like, mask=WINDOW)).swapaxes(1, 2)
+
+        for made in _by_positions(value, mixed.shape):
+            yield from _windowed(attend, made, masks, like)
+
+    own = _own(mixed, every, compute, float64) or _own(mixed, windowed(mixed, PLAIN), compute, float64)
+    if own is None:
+        return
+    for variant in chain(every, windowed(have, own)):
+        if variant == own:
             continue
         cause = variant.apart_from(own)
         yield Trial(
             cause,
             f"Keras computes attention with {variant.told_beside(own)}, PyTorch with {own.told_beside(variant)}",
-            partial(_mixed, operands, masks, variant),
+            partial(compute, variant),
             expected=have,
             blame=_blame(cause),
             hint=_HINTS.get(cause, "mend the attention of the Keras model"),
         )
+
+
+def _windowed(attend: Attend, made: np.ndarray, masks: dict[str, np.ndarray], like: Variant) -> Iterator[Variant]:
+    """A variant with the sliding window that makes most nearly a value; the window joins the masks."""
+    if like != replace(PLAIN, scale=like.scale, mask=like.mask, rounded=like.rounded):
+        return
+    try:
+        name, mask = fitted(attend, made, masks.get(like.mask))
+    except (IndexError, ValueError):  # a layer's inputs may be others than attention's three
+        return
+    masks[name] = mask
+    yield replace(like, mask=name)
+
+
+def _by_positions(value: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """A value as (batch, positions, ...), where it can be attention's, of shape (batch, heads, positions, size)."""
+    batch, _, positions = shape[:3]
+    if value.size == np.prod(shape) and value.shape[:2] == (batch, positions):
+        yield value
+    if value.ndim == len(shape) and sorted(value.shape) == sorted(shape) and value.shape[2] == positions:
+        yield value.swapaxes(1, 2)
 
 
 def _divisors(size: int) -> list[int]:
@@ -76,9 +122,10 @@ def _divisors(size: int) -> list[int]:
 
 
 def _own(
-    value: np.ndarray, every: list[Variant], compute: Callable[[Variant], np.ndarray], float64: bool
+    value: np.ndarray, every: Iterable[Variant], compute: Callable[[Variant], np.ndarray], float64: bool
 ) -> Variant | None:
     """The variant that makes a value; in double precision one that makes it exactly, if there is any."""
+    every = list(every)
     for exact in (True, False)[not float64 :]:
         found = next((variant for variant in every if _is(value, _made(compute, variant), exact)), None)
         if found is not None:
@@ -118,9 +165,8 @@ def _mixed(operands: Arrays, masks: Mapping[str, np.ndarray], variant: Variant) 
 def _projections(step: Step, weights: Mapping[str, np.ndarray]) -> list[list[np.ndarray]]:
     """Each of the layer's three inputs by each of its three projections, of shape (batch, positions, heads, size)."""
     query, value = step.inputs[0], step.inputs[1] if len(step.inputs) > 1 else step.inputs[0]
-    key = (
-        step.inputs[2] if len(step.inputs) > 2 and step.inputs[2].shape[-1] == weights["key/kernel"].shape[0] else value
-    )
+    width = len(weights["key/kernel"])
+    key = next((x for x in step.inputs[2:3] if x.dtype.kind == "f" and x.shape[-1] == width), value)
     made: dict[tuple[int, str], np.ndarray] = {}
     for x in (query, key, value):
         for name in PROJECTIONS:
@@ -146,7 +192,7 @@ def _layer(
     return np.asarray(out + weights.get("attention_output/bias", 0.0))
 
 
-def _operands(site: Site) -> Iterator[tuple[Arrays, np.ndarray, Mapping[str, np.ndarray]]]:
+def _operands(site: Site) -> Iterator[tuple[Arrays, np.ndarray, dict[str, np.ndarray]]]:
     """Queries, keys and values of PyTorch's attention, and what it makes of them: one function, or two products."""
     for event in site.events:
         if event.kind == "scaled_dot_product_attention" and len(event.inputs) >= 3 and event.inputs[0].ndim == 4:
@@ -160,8 +206,10 @@ def _operands(site: Site) -> Iterator[tuple[Arrays, np.ndarray, Mapping[str, np.
     if len(products) >= 2:
         q, k = products[0].inputs
         v = products[-1].inputs[1]
-        k = k if k.shape == v.shape and k.shape[-1] == q.shape[-1] else k.swapaxes(-1, -2)
-        yield (q, k, v), products[-1].output, masks_of([], len(q), q.shape[2], k.shape[2])
+        written = products[0].kind == "einsum" and k.shape == v.shape and k.shape[-1] == q.shape[-1]
+        k = k if written else k.swapaxes(-1, -2)
+        between = [event for event in site.events if event.kind == SOFTMAX]
+        yield (q, k, v), products[-1].output, masks_of(between, len(q), q.shape[2], k.shape[2])
 
 
 def _before_row(site: Site) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from remap.verifying.causes.bands import LOWEST, Band, band_of
 from remap.verifying.causes.functions import ROUNDED, single, softmax
 from remap.verifying.site import Step
 
@@ -21,7 +22,10 @@ SCALES: dict[str, Scale] = {
     "sqrt(head size)": lambda size, heads: size**0.5,
 }
 NO_MASK, CAUSAL = "no mask", "a causal mask"
-LOWEST = -1e30
+SOFTMAX = "softmax"
+"""PyTorch's function of that name."""
+HIDDEN = -5e3
+"""A score below it is a masked one, whatever number the mask adds."""
 Interleaved = Literal["", "inputs", "everywhere"]
 
 
@@ -129,25 +133,37 @@ def masks_of(steps: Sequence[Step], batch: int, queries: int, keys: int) -> dict
     """Masks by name, as what is added to the scores: the causal one, and those that went into the steps.
 
     Args:
-        steps: Calls of Keras's or of PyTorch's attention.
+        steps: Calls of Keras's or of PyTorch's attention, or of the softmax in PyTorch's.
         batch: Number of samples.
         queries: Number of queries.
         keys: Number of keys.
     """
-    found = {CAUSAL: np.where(np.tri(queries, keys) > 0, 0.0, LOWEST)} if queries == keys else {}
+    found = {CAUSAL: Band(keys, 0, keys).mask()} if queries == keys else {}
     for step in steps:
         keras = step.layer is not None
-        for mask in step.inputs[1:]:
+        for mask in _given(step):
             kept = mask.dtype.kind != "f"
-            if (keras and not kept) or mask.ndim < 2 or mask.shape[-1] != keys or mask.shape == step.inputs[0].shape:
+            shaped = _shaped(mask, batch, queries) if mask.ndim >= 2 and mask.shape[-1] == keys else None
+            if shaped is None or (keras and not kept):
                 continue
-            shaped = _shaped(mask, batch, queries)
-            if shaped is None:
-                continue
-            keeps = keras or step.kind == "scaled_dot_product_attention"
+            keeps = keras or step.kind in ("scaled_dot_product_attention", SOFTMAX)
             added = np.where((shaped != 0) == keeps, 0.0, LOWEST) if kept else np.maximum(shaped, LOWEST)
-            found[f"{'Keras' if keras else 'PyTorch'}'s mask"] = added
-    return found
+            found["Keras's mask" if keras else "PyTorch's mask"] = added
+    return {_told(name, mask): mask for name, mask in found.items()}
+
+
+def _given(step: Step) -> list[np.ndarray]:
+    """What may be a mask: that of attention is an input; that of a softmax shows in the scores."""
+    if step.kind == SOFTMAX:
+        seen = step.inputs[0] > HIDDEN
+        return [] if seen.all() else [seen]
+    first = step.inputs[0]
+    return [mask for mask in step.inputs[1:] if (mask.shape, mask.dtype) != (first.shape, first.dtype)]
+
+
+def _told(name: str, mask: np.ndarray) -> str:
+    band = band_of(mask) if name != CAUSAL else None
+    return f"{name} ({band.told()})" if band is not None else name
 
 
 def _shaped(mask: np.ndarray, batch: int, queries: int) -> np.ndarray | None:
