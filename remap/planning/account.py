@@ -44,7 +44,7 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         near = (modules if getattr(rule.spec, "layout", None) else names).to(_plain(rule.spec.match), 2)
         yield Problem(
             "a rule matches nothing", str(rule.place), fix="check the pattern, or say optional = true",
-            found=f"closest: {', '.join(near)}" if near else "", excerpt=rule.place.excerpt(rule.spec.match),
+            found=f"closest: {', '.join(near)}" if near else "", excerpt=rule.place.of("match").excerpt(),
         )  # fmt: skip
     for pattern, members in grouped(unused):
         yield Problem(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from remap.planning.match import Group
 from remap.planning.params import Scalar
 from remap.planning.plan import Assignment, Ignored
 from remap.planning.values import Layout, Values, found_sources, has_sources
-from remap.rules.rulefile import RAW, RuleFile
+from remap.rules.rulefile import RAW, Part, RuleFile
 from remap.rules.template import TemplateError, parse_template
 from remap.target.inventory import Variable
 from remap.target.match import Names
@@ -35,6 +35,7 @@ class Assigner:
         dtype: Element type to write, where the caller asks for one.
         problems: What does not fit.
         left: Tensors left behind, because the target lacks a layer that it may lack.
+        parts: Included parts that may be missing, and that both sides have something of.
     """
 
     rules: RuleFile
@@ -44,15 +45,34 @@ class Assigner:
     dtype: np.dtype | None
     problems: list[Problem] = field(default_factory=list)
     left: list[Ignored] = field(default_factory=list)
+    parts: set[Part] = field(default_factory=set)
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
-    def assign(self, group: Group) -> Iterator[Assignment]:
-        """The assignments of one group: one for each variable of its layout and each ``to``."""
-        rule = group.rule
-        layout = self._layouts.get(id(rule))
+    def assign(self, groups: Sequence[Group]) -> Iterator[Assignment]:
+        """The assignments of all groups: one for each variable of their layouts and each ``to``."""
+        layers = [self._layers(group) for group in groups]
+        there = [self._are_there(group, names) for group, names in zip(groups, layers, strict=True)]
+        self.parts = {part for group, found in zip(groups, there, strict=True) if found and (part := group.rule.part)}
+        for group, names, found in zip(groups, layers, there, strict=True):
+            part = group.rule.part
+            absent = group.rule.spec.absent or (part.absent if part and part not in self.parts else "")
+            if absent and not found:
+                keys = [key for tensors in group.tensors.values() for key in tensors.values()]
+                self.left += [Ignored(key, absent, group.rule.place) for key in keys]
+                continue
+            for name in names:
+                layout = self._layout(group)
+                yield from _compared(list(self._layer(group, layout, name)), layout)
+
+    def _layout(self, group: Group) -> Layout:
+        layout = self._layouts.get(id(group.rule))
         if layout is None:
-            layout = self._layouts[id(rule)] = self.rules.layout_of(rule.spec)
-        captures = group.captures
+            layout = self._layouts[id(group.rule)] = self.rules.layout_of(group.rule.spec)
+        return layout
+
+    def _layers(self, group: Group) -> list[str]:
+        """Names of the layers that a group goes to."""
+        rule, captures = group.rule, group.captures
         if self.params:
             captures = {**{name: str(value) for name, value in self.params.items()}, **captures}
         layers = []
@@ -61,16 +81,14 @@ class Assigner:
                 layers.append(parse_template(to).fill(captures, self.rules.tables))
             except TemplateError as error:
                 self._fault("a template cannot be filled", group, f"'{to}': {error}")
-        if rule.spec.absent and not any(self._is_there(layer, layout) for layer in layers):
-            keys = [key for found in group.tensors.values() for key in found.values()]
-            self.left += [Ignored(key, rule.spec.absent, rule.place) for key in keys]
-            return
-        for layer in layers:
-            yield from _compared(list(self._layer(group, layout, layer)), layout)
+        return layers
 
-    def _is_there(self, layer: str, layout: Layout) -> bool:
-        """Whether the target has any variable of a layer; true where no target is known."""
-        return self.names is None or any(self.names.candidates(_joined(layer, entry)) for entry in layout)
+    def _are_there(self, group: Group, layers: Iterable[str]) -> bool:
+        """Whether the target has any variable of a group that it may lack; true where no target is known."""
+        names = self.names
+        if names is None or not (group.rule.spec.absent or group.rule.part):
+            return True
+        return any(names.candidates(_joined(layer, entry)) for layer in layers for entry in self._layout(group))
 
     def _layer(self, group: Group, layout: Layout, layer: str) -> Iterator[Assignment]:
         rule = group.rule

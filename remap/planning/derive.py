@@ -35,7 +35,7 @@ def derive_tensors(
     consumed: dict[str, None] = {}
     for rule in rules.derives:
         instances = _instances(rule, checkpoint)
-        if not instances and not rule.spec.optional:
+        if not instances and not rule.spec.optional and rule.part is None:
             problems.append(
                 Problem("a rule matches nothing", str(rule.place), fix="check the patterns, or say optional = true",
                         excerpt=rule.place.of("from").excerpt())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from remap.planning.values import Values, number_of
 from remap.planning.warn import plan_warnings
 from remap.rules.pattern import PatternError, Patterns
 from remap.rules.place import Place
-from remap.rules.rulefile import Rule, RuleFile
+from remap.rules.rulefile import Part, Rule, RuleFile
 from remap.rules.schema import Constant, FillRule, Keep
 from remap.target.inventory import Inventory, Variable
 from remap.target.match import Names
@@ -108,11 +108,11 @@ def draft_plan(
     element = dtype_of(dtype) if dtype is not None else None
     made = Values(tensors, values, epsilons, Caller(allow_code), target)
     assigner = Assigner(rules, made, names, values, element, problems)
-    moved = [assignment for group in claims.groups for assignment in assigner.assign(group)]
+    moved = list(assigner.assign(claims.groups))
     problems += source_problems(claims, list(tensors), _unused(claims, moved, assigner.left, problems))
     if target is not None:
         rest = _leftover(target.variables, moved)
-        moved += _settled(rules, rest, target, element, initial, problems)
+        moved += _settled(rules, assigner.parts, rest, target, element, initial, problems)
         moved = _in_order(target.variables, moved)
     elif rules.fills:
         problems.append(
@@ -154,6 +154,7 @@ def _in_order(variables: Iterable[Variable], moved: list[Assignment]) -> list[As
 
 def _settled(
     rules: RuleFile,
+    parts: Container[Part],
     variables: Sequence[Variable],
     target: Inventory,
     dtype: np.dtype | None,
@@ -174,10 +175,10 @@ def _settled(
         elif hits:
             found.append(_settle(settling[hits[0]], variable, target, dtype, initial, problems))
     for index, rule in enumerate(settling):
-        if index not in fired and not rule.spec.optional:
+        if index not in fired and not rule.spec.optional and (rule.part is None or rule.part in parts):
             problems.append(
                 Problem("a rule matches no variable that is left", str(rule.place),
-                        fix="check the pattern, or say optional = true", excerpt=rule.place.excerpt(rule.spec.match))
+                        fix="check the pattern, or say optional = true", excerpt=rule.place.of("match").excerpt())
             )  # fmt: skip
     return [assignment for assignment in found if assignment is not None]
 

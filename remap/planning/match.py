@@ -41,7 +41,7 @@ class Claims:
         ignored: Key and the rule that ignores it.
         unclaimed: Keys that no rule claims.
         contested: Keys that several rules claim, with those rules.
-        idle: Rules that matched nothing and are not optional.
+        idle: Rules that matched nothing, are not optional, and stand in no part that is missing.
         doubled: Pairs of keys that one source pattern of one module fits alike, with the rule.
     """
 
@@ -102,7 +102,11 @@ def match_keys(rules: RuleFile, keys: Iterable[str]) -> Claims:
                     found.doubled.append((other, key, claim.rule))
     found.groups.extend(groups.values())
     every: list[Rule[Rename] | Rule[Ignore]] = [*rules.renames, *rules.ignores]
-    found.idle.extend(rule for rule in every if id(rule) not in fired and not rule.spec.optional)
+    there = {rule.part for rule in every if id(rule) in fired}
+    found.idle.extend(
+        rule for rule in every
+        if id(rule) not in fired and not rule.spec.optional and (rule.part is None or rule.part in there)
+    )  # fmt: skip
     return found
 
 

@@ -1,4 +1,4 @@
-"""Rules of one file inside of another: prefixes in front of both sides."""
+"""Rules of one file inside of another: prefixes in front of both sides, and parts that may be absent."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from typing import Any
 import msgspec
 
 from remap.rules import schema
-from remap.rules.rulefile import Rule, RuleFile
+from remap.rules.place import Place
+from remap.rules.rulefile import Part, Rule, RuleFile
 
 
-def prefixed(file: RuleFile, include: schema.Include) -> RuleFile:
-    """The file with the include's ``prefix`` and ``to_prefix`` in front of what its rules match and write."""
-    if not include.prefix and not include.to_prefix:
+def included(file: RuleFile, include: schema.Include, place: Place) -> RuleFile:
+    """The file as it is included at a place.
+
+    The include's ``prefix`` and ``to_prefix`` stand in front of what its rules match and write; with ``absent``, they
+    belong to one part that may be missing.
+    """
+    if not include.prefix and not include.to_prefix and not include.absent:
         return file
     replace = msgspec.structs.replace
+    part = Part(place, include.absent) if include.absent else None
 
     def target(to: str | list[str]) -> str | list[str]:
         return [include.to_prefix + each for each in to] if isinstance(to, list) else include.to_prefix + to
@@ -33,7 +39,7 @@ def prefixed(file: RuleFile, include: schema.Include) -> RuleFile:
             spec = _derived_below(include.prefix, spec)
         else:
             spec = replace(spec, match=_joined(re.escape(include.to_prefix), spec.match))
-        return Rule(spec, rule.place, rule.batchnorm)
+        return Rule(spec, rule.place, rule.batchnorm, rule.part or part)
 
     return dataclasses.replace(
         file,

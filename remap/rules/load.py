@@ -14,7 +14,7 @@ import msgspec
 from remap.errors import Problem, RuleError
 from remap.rules import schema
 from remap.rules.convert import Converter
-from remap.rules.include import prefixed
+from remap.rules.include import included
 from remap.rules.layouts import builtin_layouts, normalise
 from remap.rules.place import Place, Places
 from remap.rules.rulefile import Rule, RuleFile
@@ -197,7 +197,7 @@ class _Reader:
                     where=str(place), found=include.file, expected="a path relative to this file, or a shipped name",
                     excerpt=place.excerpt(include.file),
                 )  # fmt: skip
-            return prefixed(self.read(file), include)
+            return included(self.read(file), include, place)
         except RuleError as error:
             self.problems += error.problems
             self.incomplete = True

@@ -28,6 +28,19 @@ RAW = "tensor"
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """An included file that a checkpoint, or the target, may have nothing of.
+
+    Args:
+        place: Where it is included.
+        absent: Why it may be missing.
+    """
+
+    place: Place
+    absent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rule(Generic[Spec]):
     """One rule and where it stands.
 
@@ -35,11 +48,13 @@ class Rule(Generic[Spec]):
         spec: What it says.
         place: Its file and line.
         batchnorm: The BatchNorm rule of the file that it stands in.
+        part: The part of the network that its file is for, where that is included as one that may be missing.
     """
 
     spec: Spec
     place: Place
     batchnorm: BatchNorm = field(default=BatchNorm(), repr=False)
+    part: Part | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,9 @@ class Include(Table, frozen=True):
     file: Annotated[str, Meta(description="Path, relative to this file, or the bare name of a shipped one.")]
     prefix: Annotated[str, Meta(description="Regex put in front of every match.")] = ""
     to_prefix: Annotated[str, Meta(description="Put in front of every 'to'.")] = ""
+    absent: Annotated[
+        str, Meta(description="Why a checkpoint, or the target, may lack the whole part that the file is for.")
+    ] = ""
 
 
 class Document(Table, frozen=True):
