@@ -22,10 +22,11 @@ LAYER = rules_text({"attn": ("attn", "multi_head_attention"), "head": ("head", "
 
 
 def window(left, right, padded=False):
-    """Which keys each query sees, of shape (2 samples, queries, keys); the second sample may end in padding."""
+    """Which keys each query sees, of shape (2 samples, queries, keys); the samples may end in padding, not alike."""
     before = np.arange(LENGTH)[:, None] - np.arange(LENGTH)
     sees = np.stack(2 * [(before <= left) & (-before <= right)])
-    sees[1, :, LENGTH - 2 :] &= not padded
+    for sample, hidden in enumerate((3, 4) if padded else ()):
+        sees[sample, :, LENGTH - hidden :] = False
     return sees
 
 
@@ -138,12 +139,13 @@ def test_a_window_of_another_size_is_the_cause(name, spelled, hold):
     assert found.further == ()
 
 
+@pytest.mark.parametrize(("ours", "told"), [((4, 4), "4 tokens"), ((FAR, 4), "all tokens")])
 @pytest.mark.parametrize("spelled", ["function", "scores"])
-def test_padding_under_a_window_is_left_out_on_both_sides(spelled, hold):
-    network, build, rules, _ = pair(spelled, window(5, 4, padded=True), window(4, 4, padded=True))
+def test_padding_under_a_window_is_left_out_on_both_sides(spelled, ours, told, hold):
+    network, build, rules, _ = pair(spelled, window(5, 4, padded=True), window(*ours, padded=True))
     finding = hold(network, build, rules, samples=2).finding
     assert (finding.layer, finding.cause, finding.proved) == ("out", "attention mask", True)
-    assert "Keras computes attention with a window of 4 tokens to the left and 4 to the right" in finding.text
+    assert f"Keras computes attention with a window of {told} to the left and 4 to the right" in finding.text
     assert "a window of 5 tokens to the left and 4 to the right" in finding.text
 
 

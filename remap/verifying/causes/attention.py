@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 
 import numpy as np
 
@@ -53,9 +52,8 @@ def _in_the_layer(site: Site, position: int, step: Step, weights: Mapping[str, n
         query = [projections[0][0][:, positions]]
         return _layer([query, *projections[1:]], weights, {WINDOW: mask}, Variant(mask=WINDOW))
 
-    own = _own(step.output, every, compute, site.tolerance.float64)
-    if own is None:
-        own = _own(step.output, _windowed(attend, step.output, masks, PLAIN), compute, site.tolerance.float64) or PLAIN
+    tried = _likeliest_first(every, _windowed(attend, step.output, masks, PLAIN))
+    own = _own(step.output, tried, compute, site.tolerance.float64) or PLAIN
     for variant in every:
         if variant != own:
             cause = variant.apart_from(own)
@@ -79,10 +77,10 @@ def _reproducing(
         for made in _by_positions(value, mixed.shape):
             yield from _windowed(attend, made, masks, like)
 
-    own = _own(mixed, every, compute, float64) or _own(mixed, windowed(mixed, PLAIN), compute, float64)
+    own = _own(mixed, _likeliest_first(every, windowed(mixed, PLAIN)), compute, float64)
     if own is None:
         return
-    for variant in chain(every, windowed(have, own)):
+    for variant in _likeliest_first(every, windowed(have, own)):
         if variant == own:
             continue
         cause = variant.apart_from(own)
@@ -96,9 +94,16 @@ def _reproducing(
         )
 
 
+def _likeliest_first(every: Sequence[Variant], windowed: Iterable[Variant]) -> Iterator[Variant]:
+    """Variants of scale and mask alone, then those of a sliding window, not looked for before, then the others."""
+    yield from (variant for variant in every if variant.plain)
+    yield from windowed
+    yield from (variant for variant in every if not variant.plain)
+
+
 def _windowed(attend: Attend, made: np.ndarray, masks: dict[str, np.ndarray], like: Variant) -> Iterator[Variant]:
     """A variant with the sliding window that makes most nearly a value; the window joins the masks."""
-    if like != replace(PLAIN, scale=like.scale, mask=like.mask, rounded=like.rounded):
+    if not like.plain:
         return
     try:
         name, mask = fitted(attend, made, masks.get(like.mask))
@@ -125,7 +130,7 @@ def _own(
     value: np.ndarray, every: Iterable[Variant], compute: Callable[[Variant], np.ndarray], float64: bool
 ) -> Variant | None:
     """The variant that makes a value; in double precision one that makes it exactly, if there is any."""
-    every = list(every)
+    every = list(every) if float64 else every
     for exact in (True, False)[not float64 :]:
         found = next((variant for variant in every if _is(value, _made(compute, variant), exact)), None)
         if found is not None:

@@ -49,6 +49,11 @@ class Variant:
     interleaved: Interleaved = ""
     rounded: bool = False
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but scale and mask is special about it."""
+        return self.order == (0, 1, 2) and not self.heads
+
     def factor(self, size: int, heads: int) -> float:
         """What the scores are multiplied by, for heads of a size and as many of them."""
         scale = SCALES[self.scale](size, heads)
