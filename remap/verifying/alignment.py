@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import PurePosixPath
 
 from remap.planning.derived import leaves
@@ -52,6 +53,7 @@ def _pairs(
     for layer, found in sources.items():
         for module in found:
             layers_of[module].add(layer)
+    holders, layers_of_tensors = _holders(modules), _layers_of_tensors(plan)
     pairs: dict[int, Pair] = {}
     for layer, found in sources.items():
         together = [module for module in found if len(layers_of[module]) > 1]
@@ -66,8 +68,11 @@ def _pairs(
             continue
         pairs[key] = Pair(
             record.path, record.class_name, tuple(found), assignments, bool(together) and holder is None,
-            any(_holds_others(module, modules) for module in found),
-            not all(_covered(module, modules, plan) for module in found),
+            any(module in holders for module in found),
+            not all(
+                module not in holders or _covered(module, modules.get(module), layers_of_tensors, plan.target)
+                for module in found
+            ),
         )  # fmt: skip
     return [pairs[key] for key in sorted(pairs)]
 
@@ -75,10 +80,8 @@ def _pairs(
 def _layer_of(target: Inventory, index: int) -> int:
     """A layer's index; for the cell of a recurrent layer, that of the layer, which runs it."""
     layer = target.layers[index]
-    parent = _index(target, str(PurePosixPath(layer.path).parent))
-    if layer.class_name.endswith("Cell") and parent is not None:
-        return parent
-    return index
+    parent = _index(target, str(PurePosixPath(layer.path).parent)) if layer.class_name.endswith("Cell") else None
+    return index if parent is None else parent
 
 
 def _index(target: Inventory, path: str) -> int | None:
@@ -99,28 +102,35 @@ def _called(module: str, called: set[str]) -> str:
     return path if path else module
 
 
-def _holds_others(module: str, modules: Mapping[str, Module]) -> bool:
+def _holders(modules: Iterable[str]) -> set[str]:
+    """The modules that hold others.
+
+    >>> sorted(_holders(["", "a.b", "c"]))
+    ['', 'a']
+    """
+    found = set()
+    for path in modules:
+        while path:
+            path = path.rpartition(".")[0]
+            found.add(path)
+    return found
+
+
+def _layers_of_tensors(plan: Plan) -> dict[str, set[int]]:
+    """Tensor to the layers that are made from it; to none where it is left behind."""
+    found: dict[str, set[int]] = {ignored.name: set() for ignored in plan.ignored}
+    for entry in plan.assignments:
+        for leaf in chain.from_iterable(map(leaves, entry.value.sources)):
+            found.setdefault(leaf.name, set()).update({entry.variable.layer} if entry.variable else ())
+    return found
+
+
+def _covered(module: str, record: Module | None, layers_of: Mapping[str, set[int]], target: Inventory) -> bool:
+    """Whether a module that holds others is what a layer computes: all it holds is left behind or in that layer."""
     prefix = f"{module}." if module else ""
-    return any(path != module and path.startswith(prefix) for path in modules)
-
-
-def _covered(module: str, modules: Mapping[str, Module], plan: Plan) -> bool:
-    """Whether a module is what the layer computes: it holds no modules, or nothing but what the layer is made from."""
-    record = modules.get(module)
-    prefix = f"{module}." if module else ""
-    if record is None or not _holds_others(module, modules):
-        return True
-    held = {prefix + name for name in record.tensors}
-    used = {entry.name: {leaf.name for source in entry.value.sources for leaf in leaves(source)}
-            for entry in plan.assignments}  # fmt: skip
-    own = {entry.variable.layer for entry in plan.assignments if entry.variable and used[entry.name] & held}
-    written = {name for names in used.values() for name in names}
-    return held <= written | {i.name for i in plan.ignored} and (len(own) == 1 or _common_of(plan, own) is not None)
-
-
-def _common_of(plan: Plan, layers: set[int]) -> int | None:
-    assert plan.target is not None
-    return _common(plan.target, layers)
+    held = [layers_of.get(prefix + name) for name in record.tensors] if record is not None else []
+    own = {layer for layers in held for layer in layers or ()}
+    return record is None or (None not in held and (len(own) == 1 or _common(target, own) is not None))
 
 
 def _common(target: Inventory, layers: set[int]) -> int | None:

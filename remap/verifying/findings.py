@@ -68,10 +68,11 @@ def find(
     outlived = _outlived(rows, reference.trace)
     passed_over = {id(row) for row in rows if row.outcome == "differs" and row.torch_value in outlived}
     for row in (*rows, *outputs):
-        if row.outcome != "differs":
+        signs = wrong + (id(row) not in passed_over)  # one alone, or a proof alone, does not make it a divergence
+        if row.outcome != "differs" or not signs:
             continue
         first = _explained(row, known, reference.trace, side, plan, tolerance, audit)
-        if sum((wrong, first.proved, id(row) not in passed_over)) >= 2:  # one alone does not make it a divergence
+        if signs + first.proved >= 2:
             break
     else:
         return Findings(None, (), [_without_counterpart(row) if row.outcome == "differs" else row for row in rows])
@@ -147,6 +148,5 @@ def _without_counterpart(row: Row) -> Row:
 
 def _outlived(rows: Sequence[Row], torch: Trace) -> set[int]:
     """PyTorch's values from which that of an equal row is made: what differs there is not their counterpart."""
-    equal = [row.torch_value for row in rows if row.outcome == "equal"]
-    calls = {call for value in equal for call in torch.between((), value)}
+    calls = set(torch.between((), (row.torch_value for row in rows if row.outcome == "equal")))
     return {value for value, made_by in torch.producers.items() if made_by in calls}

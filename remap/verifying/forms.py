@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
+from math import prod
+from operator import mul
 
 import numpy as np
 
@@ -23,10 +26,10 @@ def forms(array: np.ndarray, shape: tuple[int, ...], parts: bool = False) -> Ite
     >>> [form.shape for form in forms(np.zeros((2, 5, 12)), (2, 5, 3, 4))]
     [(2, 5, 3, 4)]
     """
-    size = int(np.prod(shape, dtype=np.int64))
-    for order in _orders(array.ndim):
+    size = prod(shape)
+    for order in _orders(array.ndim) if array.size == size else ():
         moved = array.transpose(order)
-        if moved.size == size and (moved.shape == shape or _regroups(moved.shape, shape)):
+        if moved.shape == shape or _regroups(moved.shape, shape):
             yield moved.reshape(shape)
     if array.ndim == 3 and len(shape) == 2 and (array.shape[0], array.shape[2]) == shape:
         yield array[:, -1]
@@ -44,7 +47,7 @@ def forms(array: np.ndarray, shape: tuple[int, ...], parts: bool = False) -> Ite
 
 def _cuts(array: np.ndarray, shape: tuple[int, ...]) -> list[int]:
     """Into how many parts the last axis can be cut: by its length, and by the size of the whole."""
-    size = int(np.prod(shape, dtype=np.int64))
+    size = prod(shape)
     width = array.shape[-1]
     counts = {width // max(shape[-1], 1): width % max(shape[-1], 1), array.size // max(size, 1): array.size % size}
     return [count for count, rest in counts.items() if count > 1 and not rest and not width % count]
@@ -69,12 +72,12 @@ def _regroups(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     >>> _regroups((1, 5, 12), (1, 5, 3, 4)), _regroups((2, 6), (3, 4)), _regroups((1, 7, 1, 1), (1, 7))
     (True, False, True)
     """
-    bounds = [set(np.cumprod(sizes, dtype=np.int64).tolist()) for sizes in (shape, wanted)]
-    return bounds[0] <= bounds[1] or bounds[1] <= bounds[0]
+    one, other = (set(accumulate(sizes, mul)) for sizes in (shape, wanted))
+    return one <= other or other <= one
 
 
 def closest(
-    torch: np.ndarray, keras: np.ndarray, tolerance: float = 0.0, parts: bool = False
+    torch: np.ndarray, keras: np.ndarray, tolerance: float = 0.0, parts: bool = False, added: bool = True
 ) -> tuple[np.ndarray, Difference] | None:
     """PyTorch's array in the form that is nearest to Keras's, and how far it is; None where no form fits.
 
@@ -83,6 +86,7 @@ def closest(
         keras: Keras's array.
         tolerance: A form that is as near as this ends the search.
         parts: See :func:`forms`.
+        added: Whether a sample more at the end of Keras's array is no difference (:func:`sample_added`).
     """
     best: tuple[np.ndarray, Difference] | None = None
     for form in forms(torch, keras.shape, parts):
@@ -91,4 +95,18 @@ def closest(
             best = form, found
         if found.largest <= tolerance:
             break
+    if (best is None or best[1].largest > tolerance) and added and sample_added(torch, keras):
+        own = closest(torch, keras[:-1], tolerance, parts)
+        if own is not None and (best is None or own[1].largest < best[1].largest):
+            return np.concatenate([own[0], keras[-1:]]), own[1]
     return best
+
+
+def sample_added(torch: np.ndarray, keras: np.ndarray) -> bool:
+    """Whether Keras's array has the shape of PyTorch's with one sample more, as where a model adds an empty one.
+
+    >>> sample_added(np.zeros((2, 3, 8, 9)), np.zeros((3, 8, 9, 3)))
+    True
+    """
+    batch = len(torch) if torch.ndim > 1 else 0
+    return keras.ndim > 1 and batch + 1 == len(keras) > 1 and torch.size * len(keras) == keras.size * batch

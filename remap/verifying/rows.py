@@ -129,11 +129,12 @@ def _rows_of(
 def _with_what_follows(
     row: Row, torch: Trace, keras: Trace, tolerance: Tolerance, paired: set[str]
 ) -> Iterator[Row]:  # fmt: skip
-    """The row with a call right after its layer, as of a scale: it may do what one module does in PyTorch."""
+    """The row with a call right after its layer, as of a scale, or around it: it may do what one module does."""
     assert row.pair is not None and row.first_call is not None and row.torch_call is not None
-    for index in range((row.keras_call or 0) + 1, len(keras.calls)):
+    assert row.keras_call is not None
+    for index in (*_after(row.keras_call, row.keras_value, keras), *_around(row.keras_call, keras)):
         call = keras.calls[index]
-        if row.keras_value in call.inputs and call.outputs and call.name not in paired:
+        if call.outputs and call.name not in paired:
             yield compare_call(row.pair, row.first_call, row.torch_call, index, torch, keras, tolerance)
 
 
@@ -142,11 +143,21 @@ def _with_cropping(keras_call: int, outputs: Sequence[int], torch: Trace, keras:
     value = keras.calls[keras_call].outputs[0]
     if not outputs or closest(torch.values[outputs[0]], keras.values[value]) is not None:
         return keras_call
-    after = (
-        index for index in range(keras_call + 1, len(keras.calls))
-        if keras.calls[index].kind.startswith("Cropping") and value in keras.calls[index].inputs
-    )  # fmt: skip
-    return next(after, keras_call)
+    after = _after(keras_call, value, keras)
+    return next((index for index in after if keras.calls[index].kind.startswith("Cropping")), keras_call)
+
+
+def _after(call: int, value: int, keras: Trace) -> list[int]:
+    """The calls that take a value after a call."""
+    return [index for index in keras.takers.get(value, ()) if index > call]
+
+
+def _around(call: int, keras: Trace) -> Iterator[int]:
+    """The calls that a call is part of, the innermost first."""
+    parent = keras.calls[call].parent
+    while parent is not None:
+        yield parent
+        parent = keras.calls[parent].parent
 
 
 def _why_not(pair: Pair, modules: list[list[int]], layer: list[int], torch: Trace, keras: Trace) -> str:
@@ -183,8 +194,10 @@ def compare_call(
     module = torch.calls[last].name
     if not outputs:
         return Row(pair.layer, module, pair.class_name, "not compared", reason="PyTorch gives no tensor", pair=pair)
-    choices = [compare_values(torch, value, keras, keras_value, last_depth(torch, last), tolerance, pair.parts)
-               for value in outputs]  # fmt: skip
+    choices = [
+        compare_values(torch, value, keras, keras_value, last_depth(torch, last), tolerance, pair.parts, added=True)
+        for value in outputs
+    ]
     best = min(range(len(choices)), key=lambda index: _rank(choices[index]))
     found = choices[best]
     if found.outcome == "differs" and found.difference is not None:
@@ -214,8 +227,7 @@ def _reordered(pair: Pair, found: Row, torch: Trace, keras: Trace) -> Row:
 
 def _inner(torch: Trace, call: int) -> list[int]:
     """What the calls directly inside of a call give, the last first."""
-    inside = [entry.outputs for entry in torch.calls if entry.parent == call]
-    return [value for outputs in reversed(inside) for value in outputs]
+    return [value for index in reversed(torch.inside.get(call, [])) for value in torch.calls[index].outputs]
 
 
 def _rank(found: Row) -> float:
@@ -224,7 +236,7 @@ def _rank(found: Row) -> float:
 
 def last_depth(torch: Trace, call: int) -> int:
     """How many modules were called before, none counted for what it holds."""
-    return sum(1 for index, found in torch.leaves() if found.name and index < call)
+    return torch.depths[call]
 
 
 def compare_values(
@@ -235,13 +247,14 @@ def compare_values(
     depth: int,
     tolerance: Tolerance,
     parts: bool = False,
+    added: bool = False,
 ) -> Row:
-    """Two values, wherever they come from."""
+    """Two values, wherever they come from, as :func:`remap.verifying.forms.closest` holds them."""
     expected, found = torch.values[torch_value], keras.values[keras_value]
     noise = torch.noise.get(torch_value)
     allowed = tolerance.of(largest_of(expected), depth, noise)
     shapes = (expected.shape, found.shape)
-    best = closest(expected, found, allowed, parts)
+    best = closest(expected, found, allowed, parts, added)
     if best is None:
         return Row("", "", "", "differs", None, allowed, noise, shapes, "shapes differ", torch_value, keras_value)
     outcome: Outcome = "equal" if best[1].largest <= allowed else "differs"

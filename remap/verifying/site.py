@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from remap.planning.plan import Plan
 from remap.verifying.difference import Difference, Tolerance, largest_of
-from remap.verifying.forms import closest
+from remap.verifying.forms import closest, sample_added
 from remap.verifying.keras_side import ACTIVATION, KerasSide
 from remap.verifying.products import product
 from remap.verifying.rerun import rerun
@@ -216,7 +216,7 @@ def find_site(
     if site.unseen is not None:
         starts |= set(known.values())
     site.steps = steps
-    events = sorted({index for end in ends for index in torch.between(list(starts), end)})
+    events = torch.between(starts, ends)
     if row.torch_call is not None and row.torch_call not in events:
         events.append(row.torch_call)
     if not events and row.torch_value in torch.producers:
@@ -262,8 +262,8 @@ def _torch_ends(row: Row, torch: Trace) -> list[int]:
 
 def _ancestors(torch: Trace, ends: Sequence[int]) -> list[int]:
     """Every value that the ends are made from, the nearest first."""
-    calls = {index for end in ends for index in torch.between((), end)}
-    values = {value for index in calls for value in (*torch.calls[index].inputs, *torch.calls[index].outputs)}
+    calls = [torch.calls[index] for index in torch.between((), ends)]
+    values = {value for call in calls for value in (*call.inputs, *call.outputs)}
     return sorted(values | set(ends), reverse=True)
 
 
@@ -280,10 +280,7 @@ class _Twins:
         if value in self.known:
             return self.known[value]
         found = self.keras.values[value]
-        for candidate in self.candidates:
-            expected = self.site.torch.values[candidate]
-            if expected.size != found.size:
-                continue
+        for candidate, expected in self._of_size(found):
             allowed = self.site.allowed(expected, self.site.torch.noise.get(candidate))
             near = closest(expected, found, allowed)
             if near is not None and near[1].largest <= allowed:
@@ -294,7 +291,13 @@ class _Twins:
     def nearest(self, value: int) -> np.ndarray | None:
         """PyTorch's value that is nearest to one of Keras's, in Keras's layout; None where none is near."""
         found = self.keras.values[value]
-        values = (self.site.torch.values[candidate] for candidate in self.candidates)
-        near = [made for array in values if array.size == found.size and (made := closest(array, found)) is not None]
+        near = [made for _, array in self._of_size(found) if (made := closest(array, found)) is not None]
         best = min(near, key=lambda made: made[1].relative, default=None)
         return best[0].astype(found.dtype) if best is not None and best[1].relative < NEAR else None
+
+    def _of_size(self, found: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """The candidates that hold as many numbers as one of Keras's values, or a sample less."""
+        for candidate in self.candidates:
+            array = self.site.torch.values[candidate]
+            if array.size == found.size or sample_added(array, found):
+                yield candidate, array

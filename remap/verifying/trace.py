@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from itertools import accumulate
+from typing import Any, TypeVar
 
 import numpy as np
+
+Key = TypeVar("Key", int, str)
 
 
 @dataclass(slots=True)
@@ -58,34 +61,38 @@ class Trace:
     untraced: dict[str, str] = field(default_factory=dict)
 
     @cached_property
-    def parents(self) -> set[int]:
-        """Positions of the calls that have calls inside."""
-        return {call.parent for call in self.calls if call.parent is not None}
+    def inside(self) -> dict[int, list[int]]:
+        """Call to the calls directly inside of it, where there are any."""
+        return _grouped((call.parent, index) for index, call in enumerate(self.calls) if call.parent is not None)
 
-    def leaves(self) -> Iterator[tuple[int, Call]]:
-        """The calls that hold no other, with their positions."""
-        return ((index, call) for index, call in enumerate(self.calls) if index not in self.parents)
+    @cached_property
+    def takers(self) -> dict[int, list[int]]:
+        """Value to the calls that it goes into."""
+        return _grouped((value, index) for index, call in enumerate(self.calls) for value in dict.fromkeys(call.inputs))
+
+    @cached_property
+    def depths(self) -> list[int]:
+        """For each call, and for the end: how many modules were called before, none counted for what it holds."""
+        modules = (bool(call.name) and index not in self.inside for index, call in enumerate(self.calls))
+        return list(accumulate(modules, initial=0))
 
     @cached_property
     def producers(self) -> dict[int, int]:
         """Value to the innermost call that made it."""
         return {
-            value: index for index, call in self.leaves() for value in call.outputs if value not in call.inputs
+            value: index for index, call in enumerate(self.calls) if index not in self.inside
+            for value in call.outputs if value not in call.inputs
         }  # fmt: skip
 
     @cached_property
     def by_name(self) -> dict[str, list[int]]:
         """Path to the calls of the module or layer."""
-        found: dict[str, list[int]] = {}
-        for index, call in enumerate(self.calls):
-            if not call.function:
-                found.setdefault(call.name, []).append(index)
-        return found
+        return _grouped((call.name, index) for index, call in enumerate(self.calls) if not call.function)
 
-    def between(self, starts: Sequence[int], end: int) -> list[int]:
-        """The calls that lead to value ``end`` from any of ``starts``, which are taken as given, in order."""
+    def between(self, starts: Iterable[int], ends: Iterable[int]) -> list[int]:
+        """The calls that lead to any of the values ``ends`` from any of ``starts``, which are given, in order."""
         found: set[int] = set()
-        waiting, seen = [end], set(starts)
+        waiting, seen = list(ends), set(starts)
         while waiting:
             value = waiting.pop()
             if value in seen:
@@ -96,6 +103,14 @@ class Trace:
                 found.add(made_by)
                 waiting += self.calls[made_by].inputs
         return sorted(found)
+
+
+def _grouped(pairs: Iterable[tuple[Key, int]]) -> dict[Key, list[int]]:
+    """All positions of each key, in order."""
+    found: dict[Key, list[int]] = {}
+    for key, position in pairs:
+        found.setdefault(key, []).append(position)
+    return found
 
 
 class Recorder:
