@@ -28,7 +28,8 @@ class TorchImages(nn.Module):
         self.head = nn.Linear(CHANNELS, 5)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        maps = self.other(nn.functional.gelu(self.conv(images)))
+        maps = self.conv(images)
+        maps = self.other(torch.tanh(maps) + nn.functional.gelu(maps))
         return self.head(maps.mean(dim=(2, 3)))
 
 
@@ -38,7 +39,9 @@ class Tower(keras.layers.Layer):
     def __init__(self, activation: str, drops: bool = True) -> None:
         super().__init__(name="tower")
         self.conv = keras.layers.Conv2D(CHANNELS, 3, name="conv")
+        self.tanh = keras.layers.Activation("tanh", name="tanh")
         self.activation = keras.layers.Activation(activation, name="activation")
+        self.add = keras.layers.Add(name="add")
         self.other = keras.layers.Conv2D(CHANNELS, 1, name="other")
         self.drops = drops
 
@@ -48,7 +51,9 @@ class Tower(keras.layers.Layer):
 
     def call(self, images):
         more = keras.ops.concatenate([images, keras.ops.zeros_like(images[:1])])
-        found = keras.ops.mean(self.other(self.activation(self.conv(more))), axis=(1, 2))
+        maps = self.conv(more)
+        maps = self.other(self.add([self.tanh(maps), self.activation(maps)]))
+        found = keras.ops.mean(maps, axis=(1, 2))
         return found[:-1] if self.drops else found
 
 
