@@ -1,7 +1,11 @@
-"""Sliding windows of attention that are a token too short or too long: verify tells both, however either is spelled."""
+"""Sliding windows of attention that are a token too short or too long: verify tells both, however either is spelled.
+
+All tokens look at each other, or the last few at all that came before, as in a decoder with a cache.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import keras
@@ -16,8 +20,11 @@ from verify_sequences import TorchMHA
 
 LENGTH, WIDTH, HEADS = 12, 12, 3
 FAR = LENGTH
+SPOKEN = re.compile(r"a window of \w+ tokens? to the left(?: and \w+ to the right)?")
 PARTS = ("q", "k", "v", "out")
 WRITTEN = rules_text({name: (name, "dense") for name in PARTS}, ignore=False)
+EVERY, ONE, FEW = slice(0, LENGTH), slice(LENGTH - 1, LENGTH), slice(LENGTH - 3, LENGTH)
+"""Which tokens look."""
 LAYER = rules_text({"attn": ("attn", "multi_head_attention"), "head": ("head", "dense")}, ignore=False)
 
 
@@ -33,13 +40,14 @@ def window(left, right, padded=False):
 class TorchWindow(nn.Module):
     """Attention that makes its mask by itself, and gives it to a function, adds it to the scores, or sums by hand."""
 
-    def __init__(self, spelled, sees, scale=0.5):
+    def __init__(self, spelled, sees, looks, scale=0.5):
         super().__init__()
-        self.spelled, self.sees, self.scale = spelled, torch.from_numpy(sees)[:, None], scale
+        self.spelled, self.sees, self.scale, self.looks = spelled, torch.from_numpy(sees)[:, None], scale, looks
         self.q, self.k, self.v, self.out = (nn.Linear(WIDTH, WIDTH) for _ in PARTS)
 
     def forward(self, x):
         q, k, v = (f(x).unflatten(-1, (HEADS, -1)).transpose(1, 2) for f in (self.q, self.k, self.v))
+        q = q[:, :, self.looks]
         return self.out(self.mixed(q, k, v).transpose(1, 2).flatten(2))
 
     def mixed(self, q, k, v):
@@ -56,20 +64,21 @@ class TorchWindow(nn.Module):
 class KerasWindow(keras.Model):
     """The same, its mask made between its layers."""
 
-    def __init__(self, sees):
+    def __init__(self, sees, looks):
         super().__init__()
-        self.hidden = np.where(sees, 0.0, -1e9)[:, None].astype("float32")
+        self.hidden, self.looks = np.where(sees, 0.0, -1e9)[:, None].astype("float32"), looks
         self.q, self.k, self.v, self.out = (layers.Dense(WIDTH, name=name) for name in PARTS)
 
     def call(self, x):
         shape = (-1, LENGTH, HEADS, WIDTH // HEADS)
         q, k, v = (ops.transpose(ops.reshape(f(x), shape), (0, 2, 1, 3)) for f in (self.q, self.k, self.v))
+        q = q[:, :, self.looks]
         weights = ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) * 0.5 + self.hidden)
-        return self.out(ops.reshape(ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3)), (-1, LENGTH, WIDTH)))
+        return self.out(ops.reshape(ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3)), (-1, q.shape[2], WIDTH)))
 
 
-def keras_window(sees):
-    model = KerasWindow(sees)
+def keras_window(sees, looks):
+    model = KerasWindow(sees, looks)
     model(keras.Input((LENGTH, WIDTH), batch_size=2))
     return model
 
@@ -77,12 +86,12 @@ def keras_window(sees):
 class TorchGiven(TorchMHA):
     """PyTorch's own module under a mask."""
 
-    def __init__(self, sees):
+    def __init__(self, sees, looks):
         super().__init__()
-        self.hidden = torch.from_numpy(~sees[0])
+        self.hidden, self.looks = torch.from_numpy(~sees[0]), looks
 
     def forward(self, x):
-        return self.head(self.attn(x, x, x, need_weights=False, attn_mask=self.hidden)[0])
+        return self.head(self.attn(x[:, self.looks], x, x, need_weights=False, attn_mask=self.hidden)[0])
 
 
 class MasksInside(layers.MultiHeadAttention):
@@ -94,20 +103,22 @@ class MasksInside(layers.MultiHeadAttention):
         return ops.convert_to_tensor(self.sees)
 
 
-def keras_layer(sees, inside):
+def keras_layer(sees, looks, inside):
     x = keras.Input((LENGTH, WIDTH), batch_size=2)
     attn = (MasksInside if inside else layers.MultiHeadAttention)(HEADS, WIDTH // HEADS, name="attn")
     attn.sees = sees
-    y = attn(x, x) if inside else attn(x, x, attention_mask=ops.convert_to_tensor(sees))
+    look = x[:, looks]
+    y = attn(look, x) if inside else attn(look, x, attention_mask=ops.convert_to_tensor(sees))
     return keras.Model(x, layers.Dense(4, name="head")(y))
 
 
-def pair(spelled, theirs, ours):
+def pair(spelled, theirs, ours, looks=EVERY):
     """Both networks, the rules, and the layer in which a fault is."""
+    theirs, ours = theirs[:, looks], ours[:, looks]
     if spelled in ("layer", "layer that masks inside"):
-        build = partial(keras_layer, ours, spelled != "layer")
-        return randomise(TorchGiven(theirs)), build, LAYER, "attn"
-    return randomise(TorchWindow(spelled, theirs)), partial(keras_window, ours), WRITTEN, "out"
+        build = partial(keras_layer, ours, looks, spelled != "layer")
+        return randomise(TorchGiven(theirs, looks)), build, LAYER, "attn"
+    return randomise(TorchWindow(spelled, theirs, looks)), partial(keras_window, ours, looks), WRITTEN, "out"
 
 
 SPELLED = ["function", "scores", "by hand", "layer", "layer that masks inside"]
@@ -163,3 +174,55 @@ def test_a_mask_that_is_no_window_is_not_taken_for_one(spelled, hold):
     network, build, rules, _ = pair(spelled, window(4, 4), scattered)
     finding = hold(network, build, rules, samples=2).finding
     assert (finding.layer, finding.cause, finding.proved, finding.blame) == ("out", "", False, "unknown")
+
+
+def told(reach, looks):
+    """A causal window as the finding has it: one token alone has nothing to its right."""
+    alone = looks.stop - looks.start == 1
+    return f"a window of {reach} tokens to the left{'' if alone else ' and none to the right'}"
+
+
+def assert_both_told(finding, layer, theirs, ours, looks):
+    assert (finding.layer, finding.cause, finding.blame) == (layer, "attention mask", "model"), finding.text
+    assert finding.proved
+    assert {told(theirs, looks), told(ours, looks)} <= set(SPOKEN.findall(finding.text)), finding.text
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(5, 4), (4, 9)])
+@pytest.mark.parametrize("looks", [ONE, FEW], ids=["one", "few"])
+@pytest.mark.parametrize("spelled", SPELLED)
+def test_the_last_tokens_look_through_a_window_of_another_size(spelled, looks, theirs, ours, hold):
+    network, build, rules, layer = pair(spelled, window(theirs, 0), window(ours, 0), looks)
+    assert_both_told(hold(network, build, rules, samples=2).finding, layer, theirs, ours, looks)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(5, 4), (4, 6)])
+@pytest.mark.parametrize("looks", [slice(8, 9), slice(6, 9)], ids=["one", "few"])
+@pytest.mark.parametrize("spelled", ["function", "scores", "layer"])
+def test_behind_the_last_tokens_a_cache_may_have_room(spelled, looks, theirs, ours, hold):
+    network, build, rules, layer = pair(spelled, window(theirs, 0), window(ours, 0), looks)
+    assert_both_told(hold(network, build, rules, samples=2).finding, layer, theirs, ours, looks)
+
+
+@pytest.mark.parametrize(("ours", "reach"), [(6, "6"), (FAR, "all")])
+def test_padding_before_the_last_tokens_is_left_out_on_both_sides(ours, reach, hold):
+    seen = np.arange(LENGTH) >= np.array([2, 4])[:, None, None]
+    network, build, rules, layer = pair("function", window(8, 0) & seen, window(ours, 0) & seen, FEW)
+    assert_both_told(hold(network, build, rules, samples=2).finding, layer, 8, reach, FEW)
+
+
+@pytest.mark.parametrize("looks", [ONE, FEW], ids=["one", "few"])
+@pytest.mark.parametrize("spelled", SPELLED)
+def test_no_alarm_where_the_last_tokens_look_through_equal_windows(spelled, looks, hold):
+    network, build, rules, _ = pair(spelled, window(4, 0), window(4, 0), looks)
+    found = hold(network, build, rules, samples=2)
+    assert (found.verdict, found.finding) == ("equal", None)
+
+
+@pytest.mark.parametrize("spelled", ["function", "scores"])
+def test_what_one_token_sees_is_a_window_only_where_it_lies_side_by_side(spelled, hold):
+    scattered = window(6, 0) & (np.arange(LENGTH) % 3 != 1)
+    network, build, rules, _ = pair(spelled, scattered, window(3, 0), ONE)
+    text = hold(network, build, rules, samples=2).finding.text
+    assert SPOKEN.findall(text) == [told(3, ONE)]
+    assert "PyTorch with PyTorch's mask (reproduced" in text

@@ -52,7 +52,7 @@ def _in_the_layer(site: Site, position: int, step: Step, weights: Mapping[str, n
         query = [projections[0][0][:, positions]]
         return _layer([query, *projections[1:]], weights, {WINDOW: mask}, Variant(mask=WINDOW))
 
-    tried = _likeliest_first(every, _windowed(attend, step.output, masks, PLAIN))
+    tried = _likeliest_first(every, _windowed(attend, step.output, keys.shape[1], masks, PLAIN))
     own = _own(step.output, tried, compute, site.tolerance.float64) or PLAIN
     for variant in every:
         if variant != own:
@@ -75,7 +75,7 @@ def _reproducing(
             return _mixed((query, *operands[1:]), {WINDOW: mask}, replace(like, mask=WINDOW)).swapaxes(1, 2)
 
         for made in _by_positions(value, mixed.shape):
-            yield from _windowed(attend, made, masks, like)
+            yield from _windowed(attend, made, operands[1].shape[2], masks, like)
 
     own = _own(mixed, _likeliest_first(every, windowed(mixed, PLAIN)), compute, float64)
     if own is None:
@@ -101,16 +101,18 @@ def _likeliest_first(every: Sequence[Variant], windowed: Iterable[Variant]) -> I
     yield from (variant for variant in every if not variant.plain)
 
 
-def _windowed(attend: Attend, made: np.ndarray, masks: dict[str, np.ndarray], like: Variant) -> Iterator[Variant]:
-    """A variant with the sliding window that makes most nearly a value; the window joins the masks."""
+def _windowed(
+    attend: Attend, made: np.ndarray, keys: int, masks: dict[str, np.ndarray], like: Variant
+) -> Iterator[Variant]:
+    """The variants with the sliding windows that make most nearly a value; each window joins the masks."""
     if not like.plain:
         return
     try:
-        name, mask = fitted(attend, made, masks.get(like.mask))
+        for name, mask in fitted(attend, made, keys, masks.get(like.mask)):
+            masks[name] = mask
+            yield replace(like, mask=name)
     except (IndexError, ValueError):  # a layer's inputs may be others than attention's three
         return
-    masks[name] = mask
-    yield replace(like, mask=name)
 
 
 def _by_positions(value: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:

@@ -137,13 +137,15 @@ def split(array: np.ndarray, heads: int, interleaved: bool = False) -> np.ndarra
 def masks_of(steps: Sequence[Step], batch: int, queries: int, keys: int) -> dict[str, np.ndarray]:
     """Masks by name, as what is added to the scores: the causal one, and those that went into the steps.
 
+    One query alone is the last token of a text: to it a causal mask is none.
+
     Args:
         steps: Calls of Keras's or of PyTorch's attention, or of the softmax in PyTorch's.
         batch: Number of samples.
         queries: Number of queries.
         keys: Number of keys.
     """
-    found = {CAUSAL: Band(keys, 0, keys).mask()} if queries == keys else {}
+    found = {CAUSAL: Band(keys, 0, keys, queries).mask()} if 1 < queries <= keys else {}
     for step in steps:
         keras = step.layer is not None
         for mask in _given(step):
