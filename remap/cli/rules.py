@@ -18,7 +18,7 @@ from remap.rules.shipped import shipped_names, shipped_path
 @options.as_json
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List the shipped rule files: what they convert, and how many Keras models each fits.
+    """List the shipped rule files: what they convert, and how many sizes of it.
 
     'remap rules show NAME' prints one.
     """
@@ -27,15 +27,16 @@ def command(context: click.Context, as_json: bool) -> None:
     rows = []
     for name in shipped_names():
         about = load_rules(name).about
-        rows.append({"name": name, "source": about.source, "target": about.target, "models": about.models})
+        rows.append({"name": name, "source": about.source, "target": about.target, "sizes": about.sizes,
+                     "models": about.models})  # fmt: skip
     if as_json:
         click.echo(json.dumps(rows))
         return
     out = console()
-    found = table(out, "name", "PyTorch", "Keras", "models", right=("models",))
+    found = table(out, "name", "PyTorch", "Keras", "sizes", right=("sizes",))
     found.columns[0].no_wrap = True
     for row in rows:
-        found.add_row(str(row["name"]), str(row["source"]), str(row["target"]), str(len(row["models"])))
+        found.add_row(str(row["name"]), str(row["source"]), str(row["target"]), str(len(row["sizes"])))
     out.print(found, markup=False)
 
 

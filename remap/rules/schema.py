@@ -28,6 +28,7 @@ class About(Table, frozen=True):
 
     source: Annotated[str, Meta(description="The PyTorch side, in words.")] = ""
     target: Annotated[str, Meta(description="The Keras side, in words.")] = ""
+    sizes: Annotated[list[str], Meta(description="Members of the family that it converts, as people call them.")] = []
     models: Annotated[list[str], Meta(description="Keras models it fits, as package.module:callable.")] = []
     notes: Annotated[str, Meta(description="What to know before trusting the outputs, in a sentence.")] = ""
     shapes: Annotated[

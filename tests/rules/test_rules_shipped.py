@@ -33,7 +33,8 @@ def test_list_as_data(capsys):
     rows = {row["name"]: row for row in json.loads(out)}
     assert code == 0
     assert rows["resnet"]["models"] == load_rules("resnet").about.models
-    assert all(row["source"] and row["target"] and row["models"] for row in rows.values())
+    assert rows["resnet"]["sizes"] == ["50", "101", "152"]
+    assert all(row["source"] and row["target"] and row["sizes"] and row["models"] for row in rows.values())
 
 
 def test_show_prints_the_file_itself(capsys):

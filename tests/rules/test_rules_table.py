@@ -36,6 +36,7 @@ def test_file_says_what_it_converts(name):
     about = load_rules(name).about
     assert about.source
     assert about.target
+    assert about.sizes
     assert about.models
 
 

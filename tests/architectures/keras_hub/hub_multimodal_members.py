@@ -15,26 +15,26 @@ def _text(values: str, **others: object) -> dict[str, object]:
     return {**dict(zip(_TEXT.split(), map(int, values.split()), strict=True)), **others}
 
 
-def _gemma3(name: str, text: str) -> Member:
+def _gemma3(size: str, preset: str, text: str) -> Member:
     settings = {"text_config": _text(text, vocab_size=262208), "vision_config": {**_SO400M, "image_size": 896}}
-    return Member("gemma3", name, "Gemma3ForConditionalGeneration", "Gemma3Config", tuple(settings.items()), TOWER)
+    return Member("gemma3", f"gemma-3-{size}", "Gemma3ForConditionalGeneration", "Gemma3Config",
+                  tuple(settings.items()), TOWER, size=size, preset=preset)  # fmt: skip
 
 
-def _pali_gemma(name: str, text: str, size: int, **others: object) -> Member:
+def _pali_gemma(size: str, preset: str, text: str, pixels: int, **others: object) -> Member:
     wide = _text(text, vocab_size=257216, **others)
     settings = {"text_config": wide, "image_token_index": 257152, "projection_dim": wide["hidden_size"],
-                "vision_config": {**_SO400M, "image_size": size, "model_type": "siglip_vision_model"}}  # fmt: skip
-    return Member("pali_gemma", name, "PaliGemmaForConditionalGeneration", "PaliGemmaConfig", tuple(settings.items()),
-                  TOWER)  # fmt: skip
+                "vision_config": {**_SO400M, "image_size": pixels, "model_type": "siglip_vision_model"}}  # fmt: skip
+    return Member("pali_gemma", f"pali_gemma-{size}-{pixels}", "PaliGemmaForConditionalGeneration", "PaliGemmaConfig",
+                  tuple(settings.items()), TOWER, size=size, preset=preset)  # fmt: skip
 
 
-def _t5gemma2(name: str, text: str) -> Member:
+def _t5gemma2(size: str, preset: str, text: str) -> Member:
     one = _text(text, vocab_size=262144)
     encoder = {"text_config": one, "vision_config": {**_SO400M, "image_size": 896}}
     settings = {"encoder": encoder, "decoder": one, "eoi_token_index": 256000}
-    return Member(
-        "t5gemma2", name, "T5Gemma2ForConditionalGeneration", "T5Gemma2Config", tuple(settings.items()), TOWER
-    )
+    return Member("t5gemma2", f"t5gemma-2-{size}", "T5Gemma2ForConditionalGeneration", "T5Gemma2Config",
+                  tuple(settings.items()), TOWER, size=size, preset=preset)  # fmt: skip
 
 
 _GEMMA4_IMAGES = {"hidden_size": 768, "num_hidden_layers": 16, "num_attention_heads": 12, "num_key_value_heads": 12,
@@ -44,26 +44,27 @@ _GEMMA4_IMAGES_OF_LARGE = {"hidden_size": 1152, "num_hidden_layers": 27, "num_at
                            "standardize": True}  # fmt: skip
 
 
-def _gemma4(name: str, text: str, heads: dict[str, int], every: int, sound: bool = False, **others: object) -> Member:
+def _gemma4(size: str, text: str, heads: dict[str, int], every: int, sound: bool = False, **others: object) -> Member:
     """Every so many layers, one attends to everything, with heads of its own."""
     one = _text(text, vocab_size=262144, **heads, **others)
     layers = one["num_hidden_layers"]
     one["layer_types"] = ["sliding_attention" if (n + 1) % every else "full_attention" for n in range(layers)]
     settings = {"text_config": one, "vision_config": _GEMMA4_IMAGES if sound else _GEMMA4_IMAGES_OF_LARGE,
                 "audio_config": {} if sound else None}  # fmt: skip
-    return Member("gemma4", name, "Gemma4ForConditionalGeneration", "Gemma4Config", tuple(settings.items()),
-                  published={"text_config": heads})  # fmt: skip
+    return Member("gemma4", f"gemma-4-{size}", "Gemma4ForConditionalGeneration", "Gemma4Config",
+                  tuple(settings.items()), published={"text_config": heads}, size=size)  # fmt: skip
 
 
 # published files have keys and values for the layers too that share those of an earlier one
-def _gemma3n(name: str, layers: int, intermediate: int, shared: int = 0) -> Member:
+def _gemma3n(size: str, name: str, layers: int, intermediate: int, shared: int = 0) -> Member:
     text = {"num_hidden_layers": layers, "intermediate_size": intermediate, "num_kv_shared_layers": shared,
             "activation_sparsity_pattern": [0.0] * layers}  # fmt: skip
     return Member("gemma3n", name, "Gemma3nForConditionalGeneration", "Gemma3nConfig", (("text_config", text),),
-                  published={"text_config": {"rope_theta": 1e6}})  # fmt: skip
+                  published={"text_config": {"rope_theta": 1e6}}, size=size,
+                  preset=f"gemma3n_{size.lower()}")  # fmt: skip
 
 
-def _gemma4_assistant(name: str, text: str, width: int, ordered: bool = False, **others: object) -> Member:
+def _gemma4_assistant(size: str, text: str, width: int, ordered: bool = False, **others: object) -> Member:
     """Four layers without keys and values of their own; the width is that of the model that it drafts for."""
     layers = ["sliding_attention"] * 3 + ["full_attention"]
     heads = {"global_head_dim": 512, **others}
@@ -71,28 +72,31 @@ def _gemma4_assistant(name: str, text: str, width: int, ordered: bool = False, *
                 vocab_size_per_layer_input=0, model_type="gemma4_text", **heads)  # fmt: skip
     settings = {"text_config": one, "backbone_hidden_size": width, "use_ordered_embeddings": ordered}
     model = "Gemma4AssistantForCausalLM"
-    return Member("gemma4_assistant", f"gemma-4-{name}-assistant", model, "Gemma4AssistantConfig",
-                  tuple(settings.items()), published={"text_config": heads, "architectures": [model]})  # fmt: skip
+    return Member("gemma4_assistant", f"gemma-4-{size}-assistant", model, "Gemma4AssistantConfig",
+                  tuple(settings.items()), published={"text_config": heads, "architectures": [model]},
+                  size=size)  # fmt: skip
 
 
-def _blip2(name: str, hidden: int) -> Member:
+def _blip2(size: str, hidden: int) -> Member:
     text = {"model_type": "opt", "vocab_size": 50304, "hidden_size": hidden, "num_hidden_layers": 32,
             "num_attention_heads": 32, "ffn_dim": 4 * hidden, "word_embed_proj_dim": hidden}  # fmt: skip
-    return Member("blip2", name, "Blip2ForConditionalGeneration", "Blip2Config", (("text_config", text),))
+    return Member("blip2", f"blip2-opt-{size}", "Blip2ForConditionalGeneration", "Blip2Config",
+                  (("text_config", text),), size=size, preset=f"blip2_opt_{size.lower()}")  # fmt: skip
 
 
-def _blip2_flan_t5(name: str, hidden: int, heads: int, intermediate: int) -> Member:
+def _blip2_flan_t5(size: str, hidden: int, heads: int, intermediate: int) -> Member:
     text = {"model_type": "t5", "vocab_size": 32128, "d_model": hidden, "d_kv": 64, "d_ff": intermediate,
             "num_layers": 24, "num_heads": heads, "feed_forward_proj": "gated-gelu"}  # fmt: skip
-    return Member("blip2_flan_t5", name, "Blip2ForConditionalGeneration", "Blip2Config", (("text_config", text),))
+    return Member("blip2_flan_t5", f"blip2-flan-t5-{size}", "Blip2ForConditionalGeneration", "Blip2Config",
+                  (("text_config", text),), size=size)  # fmt: skip
 
 
-_PALI_GEMMA_3B = _pali_gemma("paligemma-3b-224", "18 2048 8 1 256 16384", 224, model_type="gemma")
+_PALI_GEMMA_3B = _pali_gemma("3B", "pali_gemma_3b_224", "18 2048 8 1 256 16384", 224, model_type="gemma")
 PALI_GEMMA_MEMBERS = [
-    _pali_gemma("paligemma-3b-896", "18 2048 8 1 256 16384", 896, model_type="gemma"),
-    _pali_gemma("paligemma2-3b-224", "26 2304 8 4 256 9216", 224, model_type="gemma2"),
-    _pali_gemma("paligemma2-10b-448", "42 3584 16 8 256 14336", 448, model_type="gemma2"),
-    _pali_gemma("paligemma2-28b-896", "46 4608 32 16 128 36864", 896, model_type="gemma2"),
+    _pali_gemma("3B", "pali_gemma_3b_896", "18 2048 8 1 256 16384", 896, model_type="gemma"),
+    _pali_gemma("2 3B", "pali_gemma2_pt_3b_224", "26 2304 8 4 256 9216", 224, model_type="gemma2"),
+    _pali_gemma("2 10B", "pali_gemma2_pt_10b_448", "42 3584 16 8 256 14336", 448, model_type="gemma2"),
+    _pali_gemma("2 28B", "", "46 4608 32 16 128 36864", 896, model_type="gemma2"),
 ]
 """Those whose configuration keras_hub's converter does not read."""
 
@@ -105,29 +109,27 @@ GEMMA4_ASSISTANTS = [
 
 MULTIMODAL_MEMBERS = [
     _PALI_GEMMA_3B,
-    _blip2("blip2-opt-2.7b", 2560),
-    _blip2("blip2-opt-6.7b", 4096),
-    _blip2_flan_t5("blip2-flan-t5-xl", 2048, 32, 5120),
-    _blip2_flan_t5("blip2-flan-t5-xxl", 4096, 64, 10240),
-    Member("gemma3", "gemma-3-1b", "Gemma3ForCausalLM", "Gemma3TextConfig",
-           tuple(_text("26 1152 4 1 256 6912", vocab_size=262144).items())),
-    _gemma3("gemma-3-4b", "34 2560 8 4 256 10240"),
-    _gemma3("gemma-3-12b", "48 3840 16 8 256 15360"),
-    _gemma3("gemma-3-27b", "62 5376 32 16 128 21504"),
-    _gemma4("gemma-4-E2B", "35 1536 8 1 256 6144", {"global_head_dim": 512}, 5, sound=True, num_kv_shared_layers=20,
+    _blip2("2.7B", 2560),
+    _blip2("6.7B", 4096),
+    _blip2_flan_t5("XL", 2048, 32, 5120),
+    _blip2_flan_t5("XXL", 4096, 64, 10240),
+    _gemma3("4B", "medgemma_4b", "34 2560 8 4 256 10240"),
+    _gemma3("12B", "", "48 3840 16 8 256 15360"),
+    _gemma3("27B", "medgemma_instruct_27b", "62 5376 32 16 128 21504"),
+    _gemma4("E2B", "35 1536 8 1 256 6144", {"global_head_dim": 512}, 5, sound=True, num_kv_shared_layers=20,
             use_double_wide_mlp=True),
-    _gemma4("gemma-4-E4B", "42 2560 8 2 256 10240", {"global_head_dim": 512}, 6, sound=True, num_kv_shared_layers=18),
-    _gemma4("gemma-4-31B", "60 5376 32 16 256 21504", {"global_head_dim": 512, "num_global_key_value_heads": 4}, 6,
+    _gemma4("E4B", "42 2560 8 2 256 10240", {"global_head_dim": 512}, 6, sound=True, num_kv_shared_layers=18),
+    _gemma4("31B", "60 5376 32 16 256 21504", {"global_head_dim": 512, "num_global_key_value_heads": 4}, 6,
             attention_k_eq_v=True, hidden_size_per_layer_input=0),
-    _gemma4("gemma-4-26B-A4B", "30 2816 16 8 256 2112", {"global_head_dim": 512, "num_global_key_value_heads": 2}, 6,
+    _gemma4("26B-A4B", "30 2816 16 8 256 2112", {"global_head_dim": 512, "num_global_key_value_heads": 2}, 6,
             attention_k_eq_v=True, hidden_size_per_layer_input=0, enable_moe_block=True, num_experts=128,
             top_k_experts=8, moe_intermediate_size=704),
     *GEMMA4_ASSISTANTS,
-    _gemma3n("gemma-3n-E2B", 30, 8192),
-    _gemma3n("gemma-3n-E4B", 35, 16384),
-    _gemma3n("gemma-3n-E4B-saved-by-transformers-5", 35, 16384, shared=15),
-    Member("sam3", "sam3", "Sam3VideoModel", "Sam3VideoConfig"),
-    _t5gemma2("t5gemma-2-270m", "18 640 4 1 256 2048"),
-    _t5gemma2("t5gemma-2-1b", "26 1152 4 1 256 6912"),
-    _t5gemma2("t5gemma-2-4b", "34 2560 8 4 256 10240"),
+    _gemma3n("E2B", "gemma-3n-E2B", 30, 8192),
+    _gemma3n("E4B", "gemma-3n-E4B", 35, 16384),
+    _gemma3n("E4B", "gemma-3n-E4B-saved-by-transformers-5", 35, 16384, shared=15),
+    Member("sam3", "sam3", "Sam3VideoModel", "Sam3VideoConfig", size="SAM 3"),
+    _t5gemma2("270M-270M", "", "18 640 4 1 256 2048"),
+    _t5gemma2("1B-1B", "", "26 1152 4 1 256 6912"),
+    _t5gemma2("4B-4B", "t5gemma2_4b_4b", "34 2560 8 4 256 10240"),
 ]  # fmt: skip

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import keras_hub
 import pytest
-from hub_members import MEMBERS, Member, lay_down
+from hub_members import Member, lay_down
 from hub_multimodal_members import MULTIMODAL_MEMBERS
-from hub_timm import CASES as TIMM_CASES
+from hub_published import MEMBERS
 from hub_transformers import CASES
 
 import remap
@@ -32,10 +32,8 @@ TINY = [
            tuple({**case.settings, **REAL_SIZES.get(case.rules, {})}.items()), case.respelled)
     for case in CASES
 ]  # fmt: skip
-GPT_OSS = Member("gpt_oss", "gpt-oss-20b", "GptOssForCausalLM", "GptOssConfig")
-OF_TIMM = [Member(case.rules, case.architecture) for case in TIMM_CASES]
 RESNET_VD = [Member("resnet_vd", name) for name in ("resnet18d", "resnet50d", "resnet200d")]
-ALL = [*TINY, *OF_TIMM, *RESNET_VD, *MEMBERS, *MULTIMODAL_MEMBERS, GPT_OSS]
+ALL = [*TINY, *RESNET_VD, *MEMBERS, *MULTIMODAL_MEMBERS]
 ALSO_OF_APPLICATIONS = {
     "densenet": "densenet",
     "efficientnet": "efficientnet_timm",
@@ -78,7 +76,7 @@ def test_no_file_is_left_out():
 
 @pytest.mark.parametrize("rules", ALSO_OF_APPLICATIONS)
 def test_the_model_decides_where_two_libraries_have_the_network(rules, tmp_path):
-    lay_down(next(member for member in (*OF_TIMM, *MEMBERS) if member.rules == rules), tmp_path)
+    lay_down(next(member for member in MEMBERS if member.rules == rules), tmp_path)
     best, lines = chosen(tmp_path, target_of(tmp_path))
     assert best.name == f"keras_hub/{rules}"
     assert "to the last variable" in lines[0]

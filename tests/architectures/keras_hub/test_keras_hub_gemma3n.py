@@ -17,6 +17,7 @@ from keras_hub.src.utils.transformers import convert_gemma3n
 from safetensors.torch import save_file
 
 import remap
+from remap.target.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
 ROUNDING = 1e-4
@@ -136,3 +137,24 @@ def test_outputs_are_those_of_transformers_with_keras_hubs_gelu(loaded, model):
     exact = torch_output(model, torch_inputs)
     assert np.abs(ours - exact).max() / scale < ROUNDING
     assert np.abs(ours - as_it_stands).max() / scale > 100 * ROUNDING
+
+
+@pytest.mark.parametrize("below", ["model.language_model.", "model.", ""])
+def test_a_model_of_text_alone(folder, model, below):
+    """Of a file with both encoders, as Gemma3nForCausalLM saves it, and as Gemma3nTextModel does."""
+    state = dict(remap.open_checkpoint(folder))
+    if not below.endswith("language_model."):
+        state = {name: tensor for name, tensor in state.items() if "language_model" in name}
+    named = {name.replace("model.language_model.", below): tensor.array() for name, tensor in state.items()}
+    load = keras_hub.models.Backbone.from_preset
+    backbone = load(str(folder), load_weights=False, vision_encoder_config=None, audio_encoder_config=None)
+    left = remap.plan("keras_hub/gemma3n", named, target=inventory_of(backbone)).ignored
+    encoders = {"vision_tower", "audio_tower", "embed_vision", "embed_audio"}
+    expected = encoders if len(named) > len(backbone.weights) else set()
+    assert {ignored.name.split(".")[0] for ignored in left} == expected
+    remap.load_into(backbone, "keras_hub/gemma3n", named)
+    ids = np.random.default_rng(0).integers(4, TOKENS, (BATCH, 12), "int32")
+    ours = np.asarray(backbone({"token_ids": ids, "padding_mask": np.ones_like(ids, bool)}, training=False))
+    with torch.no_grad():
+        theirs = model.model.language_model(input_ids=torch.tensor(ids).long()).last_hidden_state.numpy()
+    assert np.abs(ours - theirs).max() / np.abs(theirs).max() < 1e-5

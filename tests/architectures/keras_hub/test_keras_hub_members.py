@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import keras
 import keras_hub
 import numpy as np
 import pytest
-from hub_members import MEMBERS, Member, lay_down
-from hub_multimodal_members import MULTIMODAL_MEMBERS
+from hub_members import Member, lay_down
+from hub_multimodal_members import GEMMA4_ASSISTANTS, MULTIMODAL_MEMBERS, PALI_GEMMA_MEMBERS
+from hub_published import MEMBERS
 from keras_hub.src.models.t5.t5_transformer_layer import T5TransformerLayer
 from keras_hub.src.models.vit.vit_layers import ViTEncoder
 
 import remap
 from remap.planning.make import make_plan
+from remap.rules.shipped import shipped_names
 from remap.target.keras_model import inventory_of
 
+import test_keras_hub_resnet_vd as resnet_vd  # isort: skip
+
 pytestmark = pytest.mark.architectures
+MEASURED = tomllib.loads((Path(__file__).parents[3] / "fixtures" / "measured.toml").read_text("utf-8"))
+IN_TESTS_OF_THEIR_OWN = {("resnet_vd", name) for name in resnet_vd.BLOCKS} | {("embedding_gemma", "300M")}
+"""Rule file and size."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +45,15 @@ def shapes_without_tracing(monkeypatch):
     monkeypatch.setattr(T5TransformerLayer, "compute_output_spec", traced_once)
 
 
+def test_every_size_of_every_file_is_planned():
+    members = [*MEMBERS, *MULTIMODAL_MEMBERS, *PALI_GEMMA_MEMBERS, *GEMMA4_ASSISTANTS]
+    planned = {(member.rules, member.size) for member in members} | IN_TESTS_OF_THEIR_OWN
+    names = [name for name in shipped_names() if name.startswith("keras_hub/")]
+    said = [(name.removeprefix("keras_hub/"), size) for name in names for size in remap.load_rules(name).about.sizes]
+    assert len(set(said)) == len(said)
+    assert set(said) == planned
+
+
 @pytest.mark.parametrize("member", [*MEMBERS, *MULTIMODAL_MEMBERS], ids=str)
 def test_plan_closes(member: Member, tmp_path):
     lay_down(member, tmp_path)
@@ -45,3 +63,7 @@ def test_plan_closes(member: Member, tmp_path):
     plan = make_plan(rules, checkpoint, target, initial=lambda variable: np.zeros(variable.shape, variable.dtype))
     assert {assignment.name for assignment in plan.assignments} == {variable.path for variable in target.variables}
     assert all(assignment.name.endswith("/bias") for assignment in plan.assignments if assignment.kind == "filled")
+    assert len(target.variables) == MEASURED[f"keras_hub/{member.rules}"]["variables"][member.size]
+    if member.preset:
+        stated = keras_hub.models.Backbone.presets[member.preset]["metadata"]["params"]
+        assert sum(np.prod(variable.shape, dtype=int) for variable in target.variables) == stated
