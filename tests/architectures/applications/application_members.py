@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -23,12 +23,14 @@ class Member:
         source: ``torchvision:resnet50`` or ``timm:resnetv2_50``.
         target: Name in keras.applications.
         variables: How many variables the Keras model has.
+        options: Arguments of the Keras model.
     """
 
     rules: str
     source: str
     target: str
     variables: int
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def torch(self, **options: Any) -> Any:
         """The PyTorch model, its weights random; on torch's current default device."""
@@ -48,7 +50,7 @@ class Member:
         import keras
 
         options.setdefault("classifier_activation", None)
-        return getattr(keras.applications, self.target)(weights=None, **options)
+        return getattr(keras.applications, self.target)(weights=None, **self.options, **options)
 
     @property
     def spec(self) -> str:
@@ -131,10 +133,24 @@ MEMBERS = [
 ]
 """Smallest member first in each family."""
 
+_THIN = {"minimalistic": True}
+VARIANTS = [
+    Member("mobilenet", "timm:mobilenetv1_125", "MobileNet", 137, {"alpha": 1.25}),
+    Member("mobilenet_v2_timm", "timm:mobilenetv2_035", "MobileNetV2", 262, {"alpha": 0.35}),
+    Member("mobilenet_v2_timm", "timm:mobilenetv2_050", "MobileNetV2", 262, {"alpha": 0.5}),
+    Member("mobilenet_v2_timm", "timm:mobilenetv2_075", "MobileNetV2", 262, {"alpha": 0.75}),
+    Member("mobilenet_v2_timm", "timm:mobilenetv2_140", "MobileNetV2", 262, {"alpha": 1.4}),
+    Member("mobilenet_v3_timm", "timm:tf_mobilenetv3_small_075", "MobileNetV3Small", 210, {"alpha": 0.75}),
+    Member("mobilenet_v3_timm", "timm:tf_mobilenetv3_large_075", "MobileNetV3Large", 266, {"alpha": 0.75}),
+    Member("mobilenet_v3_timm", "timm:tf_mobilenetv3_small_minimal_100", "MobileNetV3Small", 174, _THIN),
+    Member("mobilenet_v3_timm", "timm:tf_mobilenetv3_large_minimal_100", "MobileNetV3Large", 234, _THIN),
+]
+"""Models of other widths or with fewer parts, which arguments of the Keras model make."""
+
 
 def member(source: str) -> Member:
     """The member with that source."""
-    return next(each for each in MEMBERS if each.source == source)
+    return next(each for each in (*MEMBERS, *VARIANTS) if each.source == source)
 
 
 @cache

@@ -203,6 +203,10 @@ def tf_mobilenetv3_small_100(t: Table) -> None:
     _timm_mobilenet_v3(t, (1, 2, 3, 2, 3), squeezes=(0, *range(3, 11)))
 
 
+def tf_mobilenetv3_small_minimal_100(t: Table) -> None:
+    _timm_mobilenet_v3(t, (1, 2, 3, 2, 3), squeezes=())
+
+
 def tf_mobilenetv3_large_100(t: Table) -> None:
     _timm_mobilenet_v3(t, (1, 2, 3, 4, 2, 3), squeezes=(3, 4, 5, *range(10, 15)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from application_members import MEMBERS, meta_checkpoint
+from application_members import MEMBERS, VARIANTS, meta_checkpoint
 
 import remap
 from remap.checkpoint.tensor import Checkpoint
@@ -59,6 +59,39 @@ def test_member_is_recognised(member):
     checkpoint, _ = meta_checkpoint(member)
     best, _ = choose(lambda _: checkpoint)
     assert (best.name, best.model) == (member.rules, member.spec)
+
+
+@pytest.mark.parametrize("member", VARIANTS, ids=str)
+def test_variant_closes_and_is_recognised(member):
+    from remap.target.keras_model import inventory_of
+
+    checkpoint, epsilons = meta_checkpoint(member)
+    inventory = inventory_of(member.keras)
+    found = remap.plan(member.rules, checkpoint, target=inventory)
+    assert [a.name for a in found.assignments] == [variable.path for variable in inventory.variables]
+    assert len(found.assignments) == member.variables
+    assert {ignored.name.rpartition(".")[2] for ignored in found.ignored} == {"num_batches_tracked"}
+    policy = found.rules.batchnorm.source_epsilon
+    assert epsilons == {found.params[policy] if isinstance(policy, str) else policy}
+    best, lines = choose(lambda _: checkpoint, inventory)
+    assert best.name == member.rules
+    assert "to the last variable" in lines[0]
+
+
+@pytest.mark.parametrize("member", [each for each in VARIANTS if each.rules == "mobilenet_v2_timm"], ids=str)
+def test_a_width_that_no_shipped_inventory_has_is_recognised_by_names(member):
+    checkpoint, _ = meta_checkpoint(member)
+    best, _ = choose(lambda _: checkpoint)
+    assert best.name == member.rules
+
+
+def test_every_file_says_its_sizes():
+    planned: dict[str, set[tuple[str, str]]] = {}
+    for member in (*MEMBERS, *VARIANTS):
+        planned.setdefault(member.rules, set()).add((member.target, str(member.options)))
+    assert {name: len(remap.load_rules(name).about.sizes) for name in planned} == {
+        name: len(found) for name, found in planned.items()
+    }
 
 
 def test_no_file_is_left_out():

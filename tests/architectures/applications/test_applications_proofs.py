@@ -74,6 +74,7 @@ PROOFS = [
     Proof("torchvision:mobilenet_v3_small", tables.mobilenet_v3_small, 65, plain_size=64, options=BARE),
     Proof("timm:mobilenetv2_100", tables.mobilenetv2_100, 65, (1e-5, 1e-3), plain_size=64),
     Proof("timm:tf_mobilenetv3_small_100", tables.tf_mobilenetv3_small_100, 64, options=BARE),
+    Proof("timm:tf_mobilenetv3_small_minimal_100", tables.tf_mobilenetv3_small_minimal_100, 64, options=BARE),
     Proof("timm:tf_mobilenetv3_large_100", tables.tf_mobilenetv3_large_100, 64, options=BARE),
     Proof(
         "torchvision:efficientnet_b0", tables.efficientnet_b0, 65, (1e-5, 1e-3),
