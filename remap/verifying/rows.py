@@ -86,7 +86,8 @@ def compare_layers(pairs: list[Pair], torch: Trace, keras: Trace, tolerance: Tol
     paired = {pair.layer for pair in pairs}
     for pair in pairs:
         found += _rows_of(pair, torch, keras, tolerance, paired)
-    rows = [row for _, row in sorted(found, key=lambda entry: entry[0])]
+    ended = [*((end, -begun) for begun, end in enumerate(torch.ends)), (len(torch.calls), 0)]
+    rows = [row for _, row in sorted(found, key=lambda entry: ended[entry[0]])]
     return [_inner_of_chain(row, rows) for row in rows]
 
 

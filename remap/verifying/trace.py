@@ -77,6 +77,16 @@ class Trace:
         return list(accumulate(modules, initial=0))
 
     @cached_property
+    def ends(self) -> list[int]:
+        """For each call the last one inside of it; itself where there is none."""
+        found = list(range(len(self.calls)))
+        for index in reversed(found.copy()):
+            parent = self.calls[index].parent
+            if parent is not None:
+                found[parent] = max(found[parent], found[index])
+        return found
+
+    @cached_property
     def producers(self) -> dict[int, int]:
         """Value to the innermost call that made it."""
         return {

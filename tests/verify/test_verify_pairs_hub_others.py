@@ -254,11 +254,9 @@ def test_verify_reaches_what_the_notes_of_gpt_oss_say(tmp_path):
     assert found.verdict == "differ"
     assert found.weights.equal
     told = (found.finding, *found.further)
-    assert (told[0].layer, told[0].cause) == ("transformer_layer_0/self_attention", "rotary positions")
-    assert {entry.layer for entry in told if entry.cause == "rotary positions"} == {
-        "transformer_layer_0/self_attention",
-        *(f"transformer_layer_{number}/self_attention/attention_output" for number in range(2)),
-    }
+    assert [entry.layer for entry in told if entry.cause == "rotary positions"] == [
+        f"transformer_layer_{number}/self_attention/attention_output" for number in range(2)
+    ]
     assert told[0].proved and told[0].blame == "model"
     assert "under rope_scaling" in load_rules("keras_hub/gpt_oss").about.notes
 
@@ -298,7 +296,6 @@ def test_other_rotary_positions_are_told_inside_of_an_attention_layer(published,
     assert all("/self_attention/llama_rotary_embedding" in entry.text for entry in entries)
 
 
-OWN = "its outputs are held beside PyTorch's by the tests of its conversion alone"
 NOT_HELD = {
     "gemma4_assistant": "test_verify_pairs_gemma4_assistant.py holds it",
     "gemma3n": "test_verify_pairs_gemma3n.py holds it",
