@@ -29,6 +29,8 @@ def keras_inputs(model: Any) -> list[KerasInput] | None:
             for tensor in tensors
         ]  # fmt: skip
     shapes = dict(getattr(model, "_build_shapes_dict", None) or {})
+    if len(shapes) < len(_required(model)):
+        return None  # Keras notes the first one alone where build() takes no more
     layers = [layer for layer, _ in walk(model)]
     found = []
     for name, shape in shapes.items():
@@ -88,6 +90,17 @@ def _bound(layers: Sequence[Any]) -> int | None:
     return min(sizes) if sizes else None
 
 
+def _parameters(model: Any) -> dict[str, inspect.Parameter]:
+    """The arguments of ``call`` that are inputs."""
+    found = inspect.signature(model.call).parameters
+    return {name: each for name, each in found.items() if name not in ("training", "mask")}
+
+
+def _required(model: Any) -> list[str]:
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [name for name, each in _parameters(model).items() if each.default is each.empty and each.kind in positional]
+
+
 def call_model(model: Any, feeds: Sequence[Feed]) -> Any:
     """Run a model in inference mode on arrays, in the form that its ``call`` takes."""
     arrays: dict[str, np.ndarray] = {feed.name: feed.keras for feed in feeds}
@@ -101,7 +114,6 @@ def call_model(model: Any, feeds: Sequence[Feed]) -> Any:
         return model(values[0], training=False)
     if kind_of(model) != "subclassed":
         return model(values, training=False)
-    parameters = [name for name in inspect.signature(model.call).parameters if name not in ("training", "mask")]
-    if len(parameters) >= len(values):
+    if len(_parameters(model)) >= len(values):
         return model(*values, training=False)
     return model(values, training=False)

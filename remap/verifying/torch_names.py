@@ -1,7 +1,8 @@
 """The names of a network's tensors and modules as its checkpoint spells them.
 
-A checkpoint's keys are not always those of ``state_dict()``: the rule file takes prefixes off, and transformers has
-renamed modules since files were published, and joins the experts of a layer that lie apart in them.
+A checkpoint's keys are not always those of ``state_dict()``: the rule file takes prefixes off, a module may stand
+around the network, and transformers has renamed modules since files were published, and joins the experts of a layer
+that lie apart in them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
@@ -70,8 +71,21 @@ def spelling_of(network: Any, checkpoint: Iterable[str], strip: Sequence[str] = 
         tuple({stripped(name, strip): entry for name, entry in part.items()} for part in each)  # type: ignore[misc]
         for each in found
     ]
+    around = _around(state, wanted)
+    found.append(({name.removeprefix(around): tensor for name, tensor in state.items()}, {}))
     best, copies = max(found, key=lambda each: len(wanted & set(each[0])))
     return Spelling(best, _keys(state, best, copies), copies)
+
+
+def _around(names: Iterable[str], wanted: Container[str]) -> str:
+    """What most names have before a wanted key: the attribute of a module that stands around the network.
+
+    >>> _around(["net.a.weight", "net.b.weight", "scale"], {"a.weight", "b.weight"})
+    'net.'
+    """
+    dots = ((name, at + 1) for name in names for at, character in enumerate(name) if character == ".")
+    counts = Counter(name[:start] for name, start in dots if name[start:] in wanted)
+    return counts.most_common(1)[0][0] if counts else ""
 
 
 def stripped(name: str, strip: Sequence[str]) -> str:

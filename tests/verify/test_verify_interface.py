@@ -79,6 +79,55 @@ def test_an_input_of_no_such_name_is_refused(files):
         remap.verify(rules, network.state_dict(), both, network, inputs=["other=float32[4,6]"])
 
 
+class Around(nn.Module):
+    """A module around the network, as one that scales its inputs."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.net = network
+
+    def forward(self, ids, numbers):
+        return self.net(ids, numbers)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_a_module_around_the_network_of_the_checkpoint(activation, files, tmp_path):
+    rules, network, arrays = files
+    np.savez(tmp_path / "inputs.npz", **arrays)
+    given = [str(tmp_path / "inputs.npz")]
+    found = remap.verify(rules, network.state_dict(), lambda: both(activation), Around(Both()), inputs=given)
+    assert {row.module for row in found.rows} == {"tokens", "image", "head"}
+    assert found.verdict == ("equal" if activation == "relu" else "differ")
+    assert activation == "relu" or (found.finding.layer, found.finding.cause) == ("image", "activation")
+
+
+class Subclassed(keras.Model):
+    """Several arguments, of which Keras notes the shape of the first alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.image = layers.Embedding(20, 4, name="tokens"), layers.Dense(4, "relu", name="image")
+        self.head = layers.Dense(3, name="head")
+
+    def call(self, ids, numbers):
+        hidden = keras.ops.mean(self.tokens(ids), 1) + self.image(numbers)
+        return {"hidden": hidden, "scores": self.head(hidden)}
+
+
+def test_a_subclassed_model_of_several_arguments(files, tmp_path):
+    rules, network, arrays = files
+    np.savez(tmp_path / "inputs.npz", **{name: arrays[name] for name in ("ids", "numbers")})
+
+    def build():
+        model = Subclassed()
+        model(keras.Input((5,), dtype="int32"), keras.Input((6,)))
+        return model
+
+    found = remap.verify(rules, network.state_dict(), build, network, inputs=[str(tmp_path / "inputs.npz")])
+    assert found.verdict == "equal", found.finding
+    assert {row.outcome for row in found.rows} == {"equal"}
+
+
 def test_a_fault_beside_the_other_input(files):
     rules, network, _ = files
     found = remap.verify(rules, network.state_dict(), lambda: both("silu"), network, samples=3)
