@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -274,12 +273,12 @@ def test_a_killed_writer_leaves_no_output_but_a_file_that_tells_its_nature(tmp_p
 def test_an_interrupted_writer_cleans_up(tmp_path):
     process = start(tmp_path)
     process.stdout.readline()
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate()
     assert process.returncode == 7
     assert "KeyboardInterrupt" in out
-    assert time.monotonic() - began < 3, "it went on to the end"
+    steps = [line for line in out.splitlines() if line.isdigit()]
+    assert len(steps) < 10, "it went on, to the end of its 20 tensors perhaps"
     assert leftovers(tmp_path) == []
 
 

@@ -22,7 +22,13 @@ from remap.target.keras_model import inventory_of
 pytestmark = pytest.mark.architectures
 REAL_SIZES = {
     "gemma": {"hidden_size": 2048, "intermediate_size": 16384},
-    "smollm3": {"num_hidden_layers": 36, "hidden_size": 2048, "intermediate_size": 11008},
+    "smollm3": {
+        "num_hidden_layers": 36,
+        "hidden_size": 2048,
+        "intermediate_size": 11008,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 4,
+    },
     "roberta": {"vocab_size": 50265, "type_vocab_size": 1},
     "xlm_roberta": {"vocab_size": 250002, "type_vocab_size": 1},
 }
