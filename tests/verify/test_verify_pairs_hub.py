@@ -105,6 +105,8 @@ NOTED = [
     Noted("esm-absolute", "position_embedding", "position offset", "absolute positions from the number of the padding"),
     Noted("qwen3-tied", "transformer_layer_0/self_attention/query_dense_layernorm", "epsilon",
           "queries and keys with an epsilon of 1e-5", (("rms_norm_eps", 1e-3),)),
+    Noted("qwen3_moe", "transformer_layer_0/self_attention/query_dense_layernorm", "epsilon",
+          "queries and keys with an epsilon of 1e-6", (("rms_norm_eps", 1e-3),)),
     Noted("vit", "vit_encoder/transformer_block_1/ln_1", "epsilon", "epsilon of 1e-6, whatever the configuration says",
           (("layer_norm_eps", 1e-12),), float64=True),
     Noted("densenet121", "conv1_conv", "padding", "its padding at even image sizes"),

@@ -106,7 +106,7 @@ CASES = [
           "shared_expert_intermediate_size": 16, "decoder_sparse_step": 1}),
     Case("qwen3_moe", "Qwen3MoeForCausalLM", "Qwen3MoeConfig",
          {**_DECODER, "head_dim": 8, "num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 12,
-          "decoder_sparse_step": 1, "rms_norm_eps": 1e-5}, published={"num_experts": 3}),
+          "decoder_sparse_step": 1, "rms_norm_eps": 1e-6}, published={"num_experts": 3}),
     Case("smollm3", "SmolLM3ForCausalLM", "SmolLM3Config", {**_DECODER, "num_hidden_layers": 4}),
     Case("swin_transformer", "SwinForImageClassification", "SwinConfig",
          {"image_size": 32, "patch_size": 2, "embed_dim": 6, "depths": [2, 1], "num_heads": [2, 3], "window_size": 4}),

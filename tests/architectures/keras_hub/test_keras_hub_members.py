@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Any
 
 import keras
 import keras_hub
 import numpy as np
 import pytest
+from hub_compare import MEASURED
 from hub_members import Member, lay_down
 from hub_multimodal_members import GEMMA4_ASSISTANTS, MULTIMODAL_MEMBERS, PALI_GEMMA_MEMBERS
 from hub_published import MEMBERS
@@ -24,7 +23,6 @@ from remap.target.keras_model import inventory_of
 import test_keras_hub_resnet_vd as resnet_vd  # isort: skip
 
 pytestmark = pytest.mark.architectures
-MEASURED = tomllib.loads((Path(__file__).parents[3] / "fixtures" / "measured.toml").read_text("utf-8"))
 IN_TESTS_OF_THEIR_OWN = {("resnet_vd", name) for name in resnet_vd.BLOCKS} | {("embedding_gemma", "300M")}
 """Rule file and size."""
 
