@@ -72,28 +72,28 @@ def test_no_pattern_matches_nothing():
 @pytest.mark.parametrize("count", [1, 300])
 def test_exponential_patterns_take_linear_time(count):
     found = Patterns([r"(?:\w+\.?)+!"] * count)
-    started = time.perf_counter()
+    started = time.process_time()
     assert found.match("a" * 5000) == []
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_backtracking_is_cut_off(monkeypatch):
     monkeypatch.setattr(patterns, "TIME_LIMIT", 0.2)
     found = Patterns([r"(?!b)(?:\w|\w\w)+\d"])
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(PatternError, match="it backtracks"):
         found.match("a" * 200)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_backtracking_is_cut_off_over_all_names(monkeypatch):
     monkeypatch.setattr(patterns, "TIME_LIMIT_IN_ALL", 0.3)
     found = Patterns([r"(?!b)(?:\w|\w\w)+\d"])
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(PatternError, match="it backtracks"):
         for _ in range(10_000):
             found.match("a" * 18)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,10 @@ def test_command_with_a_pattern_that_would_take_minutes_ends_soon(tmp_path, caps
     checkpoint = tmp_path / "c.safetensors"
 
     save_file({"a" * 200: np.zeros(1, np.float32)}, checkpoint)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(SystemExit) as exited:
         main(["apply", str(rules), str(checkpoint), "-o", str(out)])
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert exited.value.code == 6
     text = capsys.readouterr().err
     assert "a pattern takes too long" in text

@@ -93,13 +93,13 @@ def test_look_ups_and_suggestions_stay_quick_with_many_names():
     many = names(*((f"m/s_{i // 1000}/b_{i // 10}/conv2d_{i}/kernel",) * 2 for i in range(30_000)))
     many.find("conv2d_1/kernel")
     many.close_to("conv2d_1/kernal")
-    start = time.perf_counter()
+    start = time.process_time()
     for i in range(30_000):
         assert many.find(f"conv2d_{i}/kernel").path.endswith(f"/conv2d_{i}/kernel")
-    looked_up = time.perf_counter() - start
-    start = time.perf_counter()
+    looked_up = time.process_time() - start
+    start = time.process_time()
     for i in range(20):
         assert many.close_to(f"conv2d_{i * 1000 + 234}/kernal")
-    suggested = time.perf_counter() - start
+    suggested = time.process_time() - start
     assert looked_up < 2, looked_up
     assert suggested < 2, suggested

