@@ -17,6 +17,8 @@ from keras_hub.src.utils.transformers import convert_gemma3n
 from safetensors.torch import save_file
 
 import remap
+from remap.checkpoint.memory import from_state_dict
+from remap.planning.recognise import choose
 from remap.target.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
@@ -152,6 +154,8 @@ def test_a_model_of_text_alone(folder, model, below):
     encoders = {"vision_tower", "audio_tower", "embed_vision", "embed_audio"}
     expected = encoders if len(named) > len(backbone.weights) else set()
     assert {ignored.name.split(".")[0] for ignored in left} == expected
+    best, lines = choose(lambda rules: from_state_dict(named, strip=rules.source.strip), inventory_of(backbone))
+    assert best.name == "keras_hub/gemma3n", lines
     remap.load_into(backbone, "keras_hub/gemma3n", named)
     ids = np.random.default_rng(0).integers(4, TOKENS, (BATCH, 12), "int32")
     ours = np.asarray(backbone({"token_ids": ids, "padding_mask": np.ones_like(ids, bool)}, training=False))
