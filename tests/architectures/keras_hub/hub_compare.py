@@ -26,6 +26,11 @@ TORCH_NAMES = {
 OUTPUTS = ("sequence_output", "decoder_sequence_output", "vision_logits")
 
 
+def bound(rules: str) -> float:
+    """How far outputs may be apart, relative to the largest: ten times what the table says of a file."""
+    return 10 * float(MEASURED[f"keras_hub/{rules}"]["difference"])
+
+
 def convert(folder: Path, rules: str, yardstick: Path | None = None) -> tuple[Any, Any]:
     """A folder loaded twice: by keras_hub, and by a rule file into a model with other weights.
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from hub_checkpoints import fill_randomly, save_transformers, transformers_model
-from hub_compare import differing, random_inputs
+from hub_compare import bound, differing, random_inputs
 from hub_members import Member, lay_down
 from hub_multimodal import SLIDING, TEXT
 from safetensors.torch import load_file, save_file
@@ -122,7 +122,7 @@ def test_embeddings_are_those_of_the_modules_in_a_row(backbone, language_model, 
     assert np.abs(theirs[0] - theirs[1]).max() > 0.05, "the outputs hardly depend on the inputs"
     found = np.asarray(backbone(keras_inputs, training=False)["pooled_output"])
     print(f"{np.abs(found - theirs).max() / np.abs(theirs).max():.1e}")
-    assert np.abs(found - theirs).max() / np.abs(theirs).max() < 1e-5
+    assert np.abs(found - theirs).max() / np.abs(theirs).max() < bound("embedding_gemma")
 
 
 def test_its_state_dict_is_recognised(state):

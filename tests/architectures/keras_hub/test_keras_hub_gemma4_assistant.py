@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from hub_checkpoints import fill_randomly, save_transformers, transformers_model
-from hub_compare import BATCH, convert, differing
+from hub_compare import BATCH, bound, convert, differing
 from hub_members import Member, lay_down
 from hub_multimodal import TEXT
 from hub_multimodal_members import GEMMA4_ASSISTANTS
@@ -22,7 +22,7 @@ from remap.target.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
 RULES = "keras_hub/gemma4_assistant"
-ROUNDING = 1e-5
+ROUNDING = bound("gemma4_assistant")
 """Of float32, through the few layers of these models."""
 TOKENS, WIDTH, CENTROIDS, ACTIVE, WINDOW = 32, 28, 8, 3, 8
 HEADS = {"sliding_attention": (2, 8), "full_attention": (1, 16)}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from hub_checkpoints import fill_randomly, save_transformers, transformers_model
-from hub_compare import convert, differing, keras_output, random_inputs
+from hub_compare import bound, convert, differing, keras_output, random_inputs
 from safetensors.torch import load_file, save_file
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
@@ -54,7 +54,7 @@ def test_dequantised_weights_are_as_keras_hub_dequantises_them(folders):
     keras_inputs, torch_inputs = random_inputs(ours, 0)
     with torch.no_grad():
         theirs = model.base_model(**torch_inputs).last_hidden_state.numpy()
-    assert np.abs(keras_output(ours, keras_inputs) - theirs).max() / np.abs(theirs).max() < 1e-5
+    assert np.abs(keras_output(ours, keras_inputs) - theirs).max() / np.abs(theirs).max() < bound("gpt_oss")
 
 
 def test_blocks_are_refused(folders):

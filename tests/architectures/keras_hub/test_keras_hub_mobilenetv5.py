@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hub_checkpoints import fill_randomly, save_timm, timm_model
-from hub_compare import convert, differing
+from hub_compare import bound, convert, differing
 from keras_hub.src.utils.timm import convert_mobilenetv5
 
 pytestmark = pytest.mark.architectures
@@ -31,7 +31,7 @@ def test_every_variable_and_the_outputs(tmp_path, monkeypatch):
         theirs = model.forward_features(torch.tensor(images).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
     scale = np.abs(theirs).max()
     assert np.abs(theirs[0] - theirs[1]).max() / scale > 0.05, "the outputs hardly depend on the inputs"
-    assert np.abs(found - theirs).max() / scale < 1e-5
+    assert np.abs(found - theirs).max() / scale < bound("mobilenetv5")
 
 
 def use_exact_gelu(model: torch.nn.Module) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 from hub_checkpoints import fill_randomly, save_transformers, transformers_model
-from hub_compare import convert, differing, keras_output
+from hub_compare import bound, convert, differing, keras_output
 from hub_members import lay_down
 from hub_multimodal import MULTIMODAL, PALI_GEMMA_2, SLIDING, TEXT, Multimodal, pali_gemma_backbone
 from hub_multimodal_members import PALI_GEMMA_MEMBERS
@@ -19,8 +19,6 @@ import remap
 from remap.target.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
-ROUNDING = 1e-5
-"""Of float32, through the few layers of these models."""
 
 
 @pytest.fixture(scope="module", params=MULTIMODAL, ids=str)
@@ -55,7 +53,7 @@ def test_outputs_are_those_of_transformers(case, models):
         moved = np.abs(torch_output(model, mixed) - theirs).max()
         assert moved / scale > 0.1, "the outputs hardly depend on the " + ("images" if floating else "text")
     difference = np.abs(ours - theirs).max() / scale
-    low, high = case.apart or (0, ROUNDING)
+    low, high = case.apart or (0, bound(case.rules))
     assert low <= difference <= high
 
 
@@ -88,7 +86,7 @@ def test_pali_gemma_2_which_keras_hub_does_not_convert_has_the_outputs_of_transf
     remap.load_into(backbone, "keras_hub/pali_gemma", tmp_path)
     keras_inputs, torch_inputs = case.inputs(backbone, np.random.default_rng(0))
     theirs = torch_output(model, torch_inputs)
-    assert np.abs(keras_output(backbone, keras_inputs) - theirs).max() / np.abs(theirs).max() < ROUNDING
+    assert np.abs(keras_output(backbone, keras_inputs) - theirs).max() / np.abs(theirs).max() < bound(case.rules)
 
 
 @pytest.mark.parametrize("member", PALI_GEMMA_MEMBERS, ids=str)

@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 from hub_checkpoints import fill_randomly, settle, timm_model
+from hub_compare import bound
 
 import remap
 from remap.checkpoint.memory import from_state_dict
@@ -22,7 +23,7 @@ BLOCKS = {
     "resnet101d": (3, 4, 23, 3), "resnet152d": (3, 8, 36, 3), "resnet200d": (3, 24, 36, 3),
 }  # fmt: skip
 BASIC = ("resnet18d", "resnet34d")
-ROUNDING = 1e-9
+ROUNDING = bound("resnet_vd")
 """Of float64."""
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 from hub_checkpoints import fill_randomly, transformers_model
-from hub_compare import differing
+from hub_compare import bound, differing
 from hub_sam3 import BOXES, GRID, LENGTH, SETTINGS, SIZE, TILES, bidirectional, save_detector
 from transformers.models.clip import modeling_clip
 
 import remap
 
 pytestmark = pytest.mark.architectures
-ROUNDING = 1e-5
+ROUNDING = bound("sam3")
 """Of float32, through the few layers of these models."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hub_checkpoints import fill_randomly, save_timm, settle, timm_model
-from hub_compare import MEASURED, convert, differing
+from hub_compare import bound, convert, differing
 from hub_timm import CASES, TimmCase
 from safetensors.torch import load_file, save_file
 
@@ -60,7 +60,7 @@ def test_outputs_are_those_of_timm(saved, float64):
     theirs = features.permute(0, 2, 3, 1).numpy()
     scale = np.abs(theirs).max()
     assert np.abs(theirs[0] - theirs[1]).max() / scale > 0.05, "the outputs hardly depend on the inputs"
-    low, high = case.apart or (0, 10 * MEASURED[f"keras_hub/{case.rules}"]["difference"])
+    low, high = case.apart or (0, bound(case.rules))
     assert low <= np.abs(ours - theirs).max() / scale <= high
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hub_checkpoints import fill_randomly, save_transformers, transformers_model
-from hub_compare import MEASURED, convert, differing, keras_output, random_inputs
+from hub_compare import bound, convert, differing, keras_output, random_inputs
 from hub_transformers import CASES, Case
 from transformers.core_model_loading import revert_weight_conversion
 
@@ -65,7 +65,7 @@ def test_outputs_are_those_of_transformers(case, models):
     scale = np.abs(theirs).max()
     assert np.abs(theirs - others).max() / scale > 0.1, "the outputs hardly depend on the inputs"
     difference = np.abs(ours - theirs).max() / scale
-    low, high = case.apart or (0, 10 * MEASURED[f"keras_hub/{case.rules}"]["difference"])
+    low, high = case.apart or (0, bound(case.rules))
     assert low <= difference <= high
 
 
