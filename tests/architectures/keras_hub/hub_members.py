@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import keras_hub
 import timm
 import torch
 import transformers
 from hub_checkpoints import spelled
 from transformers.core_model_loading import revert_weight_conversion
+
+from remap.target.inventory import Inventory
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,16 @@ class Member:
 
     def __str__(self) -> str:
         return self.name
+
+
+def parameters(target: Inventory) -> int:
+    """Of all variables of a model."""
+    return sum(math.prod(variable.shape) for variable in target.variables)
+
+
+def stated_parameters(member: Member) -> int | None:
+    """What keras_hub states of its preset; None where it states nothing, or counts otherwise."""
+    return keras_hub.models.Backbone.presets[member.preset]["metadata"]["params"] if member.preset else None
 
 
 def lay_down(member: Member, folder: Path) -> None:

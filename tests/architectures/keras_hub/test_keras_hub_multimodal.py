@@ -11,7 +11,7 @@ import torch
 import transformers
 from hub_checkpoints import fill_randomly, save_transformers, transformers_model
 from hub_compare import bound, convert, differing, keras_output
-from hub_members import lay_down
+from hub_members import lay_down, parameters, stated_parameters
 from hub_multimodal import MULTIMODAL, PALI_GEMMA_2, SLIDING, TEXT, Multimodal, pali_gemma_backbone
 from hub_multimodal_members import PALI_GEMMA_MEMBERS
 
@@ -97,3 +97,4 @@ def test_plan_of_pali_gemma_closes(member, tmp_path):
     found = remap.plan("keras_hub/pali_gemma", tmp_path, target=target)
     assert [assignment.name for assignment in found.assignments] == [variable.path for variable in target.variables]
     assert not found.ignored
+    assert parameters(target) == (stated_parameters(member) or parameters(target))
