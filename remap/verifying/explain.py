@@ -31,7 +31,6 @@ class Trial:
         step: Position of the suspected step among the site's.
         blame: Whose fault it would be.
         hint: What to do about it.
-        against: What the value is held against; the outputs of PyTorch's calls at the site if None.
         expected: For a suspicion that reproduces what Keras has: that value.
     """
 
@@ -73,34 +72,41 @@ class Finding:
     after: float | None = None
 
 
-def explain(
-    row: Row,
-    known: Mapping[int, int],
-    torch: Trace,
-    side: KerasSide,
-    plan: Plan,
-    tolerance: Tolerance,
-    audit: Sequence[Disagreement],
-) -> Finding:
-    """Find out why a row differs.
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Both networks as they ran.
 
     Args:
-        row: That row.
-        known: Values of Keras that are equal to one of PyTorch, with its position.
         torch: PyTorch's trace.
         side: The Keras side, live.
         plan: The plan.
         tolerance: How far values may be apart.
         audit: Settings that disagree, for a suspicion that cannot be proved.
     """
+
+    torch: Trace
+    side: KerasSide
+    plan: Plan
+    tolerance: Tolerance
+    audit: Sequence[Disagreement]
+
+
+def explain(row: Row, known: Mapping[int, int], both: Networks) -> Finding:
+    """Find out why a row differs.
+
+    Args:
+        row: That row.
+        known: Values of Keras that are equal to one of PyTorch, with its position.
+        both: The networks.
+    """
     from remap.verifying.causes import all_trials
 
-    site = find_site(row, known, torch, side, plan, tolerance)
+    site = find_site(row, known, both.torch, both.side, both.plan, both.tolerance)
     for trial in all_trials(site):
         found = _try(site, trial)
         if found is not None:
             return found
-    return _unproved(site, audit)
+    return _unproved(site, both.audit)
 
 
 def _try(site: Site, trial: Trial) -> Finding | None:

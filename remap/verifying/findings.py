@@ -10,7 +10,7 @@ from remap.planning.plan import Plan
 from remap.verifying.alone import Key, run_alone
 from remap.verifying.difference import Tolerance
 from remap.verifying.disagreement import Disagreement
-from remap.verifying.explain import Finding, explain
+from remap.verifying.explain import Finding, Networks, explain
 from remap.verifying.keras_side import KerasSide
 from remap.verifying.reference import Reference
 from remap.verifying.rows import Row
@@ -65,13 +65,14 @@ def find(
     """
     known = {row.keras_value: row.torch_value for row in rows if row.outcome == "equal"}
     wrong = not outputs or any(row.outcome == "differs" for row in outputs)
+    both = Networks(reference.trace, side, plan, tolerance, audit)
     outlived = _outlived(rows, reference.trace)
     passed_over = {id(row) for row in rows if row.outcome == "differs" and row.torch_value in outlived}
     for row in (*rows, *outputs):
         signs = wrong + (id(row) not in passed_over)  # one alone, or a proof alone, does not make it a divergence
         if row.outcome != "differs" or not signs:
             continue
-        first = _explained(row, known, reference.trace, side, plan, tolerance, audit)
+        first = _explained(row, known, both)
         if signs + first.proved >= 2:
             break
     else:
@@ -79,7 +80,7 @@ def find(
     if not first.proved:
         for suspect in _nearly(rows, row):
             others = {keras: torch for keras, torch in known.items() if keras != suspect.keras_value}
-            earlier = _explained(suspect, others, reference.trace, side, plan, tolerance, audit)
+            earlier = _explained(suspect, others, both)
             if earlier.proved:
                 row, first = replace(suspect, outcome="differs"), earlier
                 rows = [row if entry is suspect else entry for entry in rows]
@@ -96,26 +97,18 @@ def find(
     left += [] if row in outputs else alone.outputs
     for entry in sorted(left, key=lambda entry: (entry.torch_call is None, entry.torch_call)):
         if entry.outcome == "differs":
-            more = _explained(entry, alone.known, reference.trace, alone.side, plan, tolerance, audit)
+            more = _explained(entry, alone.known, replace(both, side=alone.side))
             found.setdefault((more.layer, more.cause), more)
     judged = {id(held[key]): entry.outcome for key, entry in alone.rows.items()}
     return Findings(first, tuple(found.values())[1:], [replace(r, alone=judged.get(id(r))) for r in rows])
 
 
-def _explained(
-    row: Row,
-    known: Mapping[int, int],
-    torch: Trace,
-    side: KerasSide,
-    plan: Plan,
-    tolerance: Tolerance,
-    audit: Sequence[Disagreement],
-) -> Finding:
+def _explained(row: Row, known: Mapping[int, int], both: Networks) -> Finding:
     """Why a row differs; in double precision a value before it that is equal may still be told from an exact one."""
-    found = explain(row, known, torch, side, plan, tolerance, audit)
-    if found.proved or not tolerance.float64:
+    found = explain(row, known, both)
+    if found.proved or not both.tolerance.float64:
         return found
-    closely = explain(row, known, torch, side, plan, replace(tolerance, share=CLOSELY), audit)
+    closely = explain(row, known, replace(both, tolerance=replace(both.tolerance, share=CLOSELY)))
     return closely if closely.proved else found
 
 
