@@ -140,9 +140,8 @@ class _Run:
             stop = max(region.offset + region.nbytes for region in self._regions)
             reserve(self._handle, min(region.offset for region in self._regions), stop)
         with ThreadPoolExecutor(THREADS, "fill") as pool:
-            workers = [pool.submit(self._work) for _ in range(THREADS)]
-            try:
-                for worker in workers:
+            try:  # an interrupt may come as soon as the first of them works
+                for worker in [pool.submit(self._work) for _ in range(THREADS)]:
                     worker.result()
             finally:
                 self._stopped = True

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -17,7 +18,7 @@ import pytest
 from plans import h5_target, numbers, plan_of
 
 from remap.errors import UsageError, WriteError
-from remap.write import staging
+from remap.write import fill, staging
 from remap.write.write import output_format, write
 
 HERE = Path(__file__).parent
@@ -237,6 +238,7 @@ def shutil_usage(free):
 
 SLOW = """
 import sys
+import time
 sys.path[:0] = [{root!r}, {here!r}]
 import signal, time
 from pathlib import Path
@@ -279,6 +281,29 @@ def test_an_interrupted_writer_cleans_up(tmp_path):
     assert "KeyboardInterrupt" in out
     steps = [line for line in out.splitlines() if line.isdigit()]
     assert len(steps) < 10, "it went on, to the end of its 20 tensors perhaps"
+    assert leftovers(tmp_path) == []
+
+
+def test_an_interrupt_while_threads_begin_stops_those_that_work(tmp_path, monkeypatch):
+    steps = []
+
+    class Interrupted(fill.ThreadPoolExecutor):
+        def submit(self, *arguments):
+            if self._threads:
+                while not steps:
+                    time.sleep(0.001)
+                raise KeyboardInterrupt
+            return super().submit(*arguments)
+
+    def step(done):
+        steps.append(done)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(fill, "ThreadPoolExecutor", Interrupted)
+    plan = plan_of({f"a/{number}": np.full((1000, 1000), number, "f4") for number in range(20)}, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        write(plan, tmp_path / "w.h5", progress=step)
+    assert 0 < len(steps) < 10
     assert leftovers(tmp_path) == []
 
 
