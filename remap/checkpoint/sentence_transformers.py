@@ -126,8 +126,9 @@ def _is_entry(entry: Any) -> bool:
 
 def _misplaced(folder: Location, path: str) -> Problem | None:
     where = f"{path!r:.200} in {_list(folder).name}"
-    reason = "" if is_outside(path) else folder.escape(path)
-    if is_outside(path) or reason:
+    outside = is_outside(path)
+    reason = "" if outside else folder.escape(path)
+    if outside or reason:
         return Problem("module outside of its folder", where=where, found=reason, fix="do not use this folder")
     return None
 

@@ -15,6 +15,12 @@ from remap.target.shipped import shipped_inventory
 pytestmark = pytest.mark.architectures
 
 
+def source_epsilon(plan):
+    """What the rule file says of PyTorch's BatchNorms."""
+    said = plan.rules.batchnorm.source_epsilon
+    return plan.params[said] if isinstance(said, str) else said
+
+
 @pytest.mark.parametrize("member", MEMBERS, ids=str)
 def test_member_closes(member):
     checkpoint, epsilons = meta_checkpoint(member)
@@ -28,9 +34,8 @@ def test_member_closes(member):
     assert set(checkpoint) == {name for name in sources if name in checkpoint} | left
     assert not sources & left
     assert {name.rpartition(".")[2] for name in left if "AuxLogits" not in name} <= {"num_batches_tracked"}
-    policy = found.rules.batchnorm.source_epsilon
     if epsilons:
-        assert epsilons == {found.params[policy] if isinstance(policy, str) else policy}
+        assert epsilons == {source_epsilon(found)}
     assert not found.warnings
     assert member.spec in found.rules.about.models
 
@@ -71,8 +76,7 @@ def test_variant_closes_and_is_recognised(member):
     assert [a.name for a in found.assignments] == [variable.path for variable in inventory.variables]
     assert len(found.assignments) == member.variables
     assert {ignored.name.rpartition(".")[2] for ignored in found.ignored} == {"num_batches_tracked"}
-    policy = found.rules.batchnorm.source_epsilon
-    assert epsilons == {found.params[policy] if isinstance(policy, str) else policy}
+    assert epsilons == {source_epsilon(found)}
     best, lines = choose(lambda _: checkpoint, inventory)
     assert best.name == member.rules
     assert "to the last variable" in lines[0]

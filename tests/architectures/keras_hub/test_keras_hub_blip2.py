@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from hub_checkpoints import fill_randomly, save_transformers, transformers_model
-from hub_compare import bound, differing
+from hub_compare import ROUNDING, bound, differing
 from safetensors.torch import load_file, save_file
 
 import remap
@@ -70,7 +70,7 @@ def test_outputs_are_those_of_transformers(models):
         assert np.abs(torch_output(model, *moved, answer) - theirs).max() / scale > 0.1, "it hardly depends on this"
     rules = "blip2_flan_t5" if model.config.text_config.model_type == "t5" else "blip2"
     if rules == "blip2_flan_t5":
-        assert bound(rules) < np.abs(found - theirs).max() / scale < 1e-3
+        assert ROUNDING < np.abs(found - theirs).max() / scale < 1e-3
         use_exact_gelu(model)
         theirs = torch_output(model, images, ids, answer)
     difference = np.abs(found - theirs).max() / scale

@@ -22,7 +22,7 @@ from remap.planning.recognise import choose
 from remap.target.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
-ROUNDING = bound("gemma3n")
+ROUNDING = bound("gemma3n", 1e-4)
 """Of float32, through the 84 blocks of the image encoder and a decoder with random weights."""
 NARROWER, SIZE, FRAMES = 16, 64, 16
 PATCHES = 256
@@ -138,7 +138,7 @@ def test_outputs_are_those_of_transformers_with_keras_hubs_gelu(loaded, model):
             module.approximate = "none"
     exact = torch_output(model, torch_inputs)
     assert np.abs(ours - exact).max() / scale < ROUNDING
-    assert np.abs(ours - as_it_stands).max() / scale > 30 * ROUNDING
+    assert np.abs(ours - as_it_stands).max() / scale > 100 * ROUNDING
 
 
 @pytest.mark.parametrize("below", ["model.language_model.", "model.", ""])

@@ -170,5 +170,4 @@ def test_plan_of_the_task_closes(member: Member, tmp_path):
     assert not plan.ignored
     own = ("_projection/", "centroids/", "token_ordering")
     backbone = sum(np.prod(v.shape) for v in target.variables if not any(name in v.path for name in own))
-    size = member.name.removeprefix("gemma-4-").removesuffix("-assistant")
-    assert backbone + PROJECTIONS == PARAMETERS[size]
+    assert backbone + PROJECTIONS == PARAMETERS[member.size]

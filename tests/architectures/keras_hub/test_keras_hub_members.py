@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hub_compare import MEASURED
 from hub_members import Member, lay_down, parameters, stated_parameters
-from hub_multimodal_members import GEMMA4_ASSISTANTS, MULTIMODAL_MEMBERS, PALI_GEMMA_MEMBERS
+from hub_multimodal_members import MULTIMODAL_MEMBERS, PALI_GEMMA_MEMBERS
 from hub_published import MEMBERS
 from keras_hub.src.models.t5.t5_transformer_layer import T5TransformerLayer
 from keras_hub.src.models.vit.vit_layers import ViTEncoder
@@ -44,7 +44,7 @@ def shapes_without_tracing(monkeypatch):
 
 
 def test_every_size_of_every_file_is_planned():
-    members = [*MEMBERS, *MULTIMODAL_MEMBERS, *PALI_GEMMA_MEMBERS, *GEMMA4_ASSISTANTS]
+    members = [*MEMBERS, *MULTIMODAL_MEMBERS, *PALI_GEMMA_MEMBERS]
     planned = {(member.rules, member.size) for member in members} | IN_TESTS_OF_THEIR_OWN
     names = [name for name in shipped_names() if name.startswith("keras_hub/")]
     said = [(name.removeprefix("keras_hub/"), size) for name in names for size in remap.load_rules(name).about.sizes]
