@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from remap.verifying.difference import Tolerance
-from remap.verifying.rows import Row, compare_values, last_depth
+from remap.verifying.rows import Row, compare_values
 from remap.verifying.trace import Trace
 
 Output = tuple[str, int]
@@ -36,7 +36,7 @@ def compare_outputs(torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Ro
 
 
 def _compared(torch: Trace, torch_value: int, keras: Trace, keras_value: int, tolerance: Tolerance) -> Row:
-    return compare_values(torch, torch_value, keras, keras_value, last_depth(torch, len(torch.calls)), tolerance)
+    return compare_values(torch, torch_value, keras, keras_value, torch.depths[-1], tolerance)
 
 
 def _matched(torch: Trace, keras: Trace, tolerance: Tolerance) -> list[tuple[Output, Output]]:

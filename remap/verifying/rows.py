@@ -196,7 +196,7 @@ def compare_call(
     if not outputs:
         return Row(pair.layer, module, pair.class_name, "not compared", reason="PyTorch gives no tensor", pair=pair)
     choices = [
-        compare_values(torch, value, keras, keras_value, last_depth(torch, last), tolerance, pair.parts, added=True)
+        compare_values(torch, value, keras, keras_value, torch.depths[last], tolerance, pair.parts, added=True)
         for value in outputs
     ]
     best = min(range(len(choices)), key=lambda index: _rank(choices[index]))
@@ -233,11 +233,6 @@ def _inner(torch: Trace, call: int) -> list[int]:
 
 def _rank(found: Row) -> float:
     return found.difference.largest if found.difference is not None else float("inf")
-
-
-def last_depth(torch: Trace, call: int) -> int:
-    """How many modules were called before, none counted for what it holds."""
-    return torch.depths[call]
 
 
 def compare_values(

@@ -15,7 +15,7 @@ from remap.verifying.forms import closest, sample_added
 from remap.verifying.keras_side import ACTIVATION, KerasSide
 from remap.verifying.products import product
 from remap.verifying.rerun import rerun
-from remap.verifying.rows import Row, last_depth
+from remap.verifying.rows import Row
 from remap.verifying.trace import Call, Trace
 
 NEAR = 0.1
@@ -90,7 +90,7 @@ class Site:
     @cached_property
     def depth(self) -> int:
         """Layers before the row."""
-        return last_depth(self.torch, self.row.torch_call if self.row.torch_call is not None else len(self.torch.calls))
+        return self.torch.depths[-1 if self.row.torch_call is None else self.row.torch_call]
 
     def allowed(self, expected: np.ndarray, noise: float | None) -> float:
         """How far a value may be from ``expected`` here.
