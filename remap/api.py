@@ -8,22 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remap.arguments import Model, Rules, Source, model_source, opened, target_of
-from remap.checkpoint.open import open_checkpoint as _open
-from remap.checkpoint.tensor import Checkpoint
+from remap.arguments import CheckpointLike, Model, Rules, model_source, opened, target_of
 from remap.errors import UsageError
+from remap.inventory.inventory import Inventory, Variable
+from remap.opening.open import open_checkpoint as _open
 from remap.planning.make import make_plan
 from remap.planning.params import Scalar
 from remap.planning.plan import Plan
 from remap.planning.shipped import plan_with_shipped
 from remap.rules.load import load_rules
-from remap.target.inventory import Inventory, Variable
+from remap.tensors.tensor import Checkpoint
 
 if TYPE_CHECKING:
     import numpy as np
 
     from remap.checking.compare import Checked
-    from remap.write.write import Written
+    from remap.writing.write import Written
 
 __all__ = ["Result", "apply", "check", "load_into", "load_rules", "open_checkpoint", "plan"]
 
@@ -64,7 +64,7 @@ def open_checkpoint(path: str | Path, **options: Any) -> Checkpoint:
 
 def plan(
     rules: Rules,
-    checkpoint: Source,
+    checkpoint: CheckpointLike,
     *,
     model: Model | None = None,
     target: str | Path | Inventory | None = None,
@@ -104,7 +104,7 @@ def plan(
 
 def apply(
     rules: Rules,
-    checkpoint: Source,
+    checkpoint: CheckpointLike,
     out: str | Path | None = None,
     *,
     model: Model | None = None,
@@ -141,14 +141,12 @@ def apply(
     Raises:
         RemapError: Anything that fails; before the output appears, unless it is the check that fails.
     """
-    from remap.write.write import output_format, write
+    from remap.writing.write import output_format, write
 
     started = time.perf_counter()
     format = format.replace("-", "_") if format is not None else None
     source = model_source(model) if model is not None else None
-    planned = plan(
-        rules, checkpoint, model=source, target=target, params=params, dtype=dtype, allow_code=allow_code
-    )  # fmt: skip
+    planned = plan(rules, checkpoint, model=source, target=target, params=params, dtype=dtype, allow_code=allow_code)
     path = Path(out) if out is not None else default_output(planned)
     name = output_format(path, format)
     if name == "keras" and source is not None and source.spec.endswith(".keras"):
@@ -167,7 +165,7 @@ def apply(
 def check(
     file: str | Path,
     rules: Rules,
-    checkpoint: Source,
+    checkpoint: CheckpointLike,
     model: Model,
     *,
     params: Mapping[str, Scalar] | None = None,
@@ -191,12 +189,15 @@ def check(
         CheckError: The file does not load, or a variable is not as planned.
     """
     from remap.checking.model import check_file
-    from remap.checkpoint.location import LocalPath, is_url
-    from remap.checkpoint.tf_bundle import index_of
+    from remap.formats.tensorflow.tf_bundle import index_of
+    from remap.tensors.location import LocalPath, is_url
 
     if is_url(str(file)):
-        raise UsageError("Keras and TensorFlow load local files only", where=str(file), fix="download it, or hold it "
-                         "against what the rules make by 'remap diff CHECKPOINT FILE --rules RULES'")  # fmt: skip
+        raise UsageError(
+            "Keras and TensorFlow load local files only",
+            where=str(file),
+            fix="download it, or hold it against what the rules make by 'remap diff CHECKPOINT FILE --rules RULES'",
+        )
     path = Path(file)
     if not path.exists() and index_of(LocalPath(path)) is None:
         raise UsageError("no such file", where=str(path))
@@ -208,7 +209,7 @@ def check(
 def load_into(
     model: Any,
     rules: Rules,
-    checkpoint: Source,
+    checkpoint: CheckpointLike,
     *,
     params: Mapping[str, Scalar] | None = None,
     allow_code: bool = False,
@@ -230,7 +231,7 @@ def load_into(
     """
     from remap.checking.compare import as_numpy
     from remap.checking.model import assign_all
-    from remap.target.keras_model import identify, inventory_of
+    from remap.sides.keras.keras_model import identify, inventory_of
 
     inventory = inventory_of(model)
     live = identify(model, inventory)

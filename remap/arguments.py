@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remap.checkpoint.open import open_checkpoint
-from remap.checkpoint.tensor import Checkpoint
 from remap.errors import UsageError
+from remap.inventory.inventory import Inventory
+from remap.opening.open import open_checkpoint
 from remap.planning.make import Initial
 from remap.rules.load import load_rules
 from remap.rules.rulefile import RuleFile
-from remap.target.inventory import Inventory
+from remap.tensors.tensor import Checkpoint
 
 if TYPE_CHECKING:
-    from remap.target.spec import ModelSource
+    from remap.sides.keras.spec import ModelSource
 
 Rules = str | Path | RuleFile
 """Path, bare name of a shipped file, ``"auto"``, or a rule file that is read already."""
 
-Source = str | Path | Checkpoint | Mapping[str, Any]
+CheckpointLike = str | Path | Checkpoint | Mapping[str, Any]
 """Path, an open checkpoint, or a state_dict in memory."""
 
 Model = Any
@@ -28,7 +28,7 @@ Model = Any
 
 
 def opened(
-    rules: Rules, checkpoint: Source, target: Inventory | None = None, initial: Initial | None = None
+    rules: Rules, checkpoint: CheckpointLike, target: Inventory | None = None, initial: Initial | None = None
 ) -> tuple[RuleFile, Checkpoint, tuple[str, ...]]:
     """Rules and checkpoint, and why these rules where they were to be found out; for a target where one is given."""
     if rules != "auto":
@@ -41,12 +41,12 @@ def opened(
     return file, checkpoint_of(checkpoint, file), why
 
 
-def checkpoint_of(checkpoint: Source, file: RuleFile) -> Checkpoint:
+def checkpoint_of(checkpoint: CheckpointLike, file: RuleFile) -> Checkpoint:
     """The checkpoint, opened as the rule file's ``[source]`` says."""
     if isinstance(checkpoint, Checkpoint):
         return checkpoint
     if isinstance(checkpoint, Mapping):
-        from remap.checkpoint.memory import from_state_dict
+        from remap.opening.memory import from_state_dict
 
         return from_state_dict(checkpoint, file.source.strip)
     return open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
@@ -63,7 +63,7 @@ def target_of(model: Model | None, target: str | Path | Inventory | None) -> tup
     if target is not None:
         raise UsageError("a model and a target are given", expected="one of them", fix="leave out --target")
     from remap.checking.model import initial_values
-    from remap.target.keras_model import inventory_of
+    from remap.sides.keras.keras_model import inventory_of
 
     source = model_source(model)
     inventory = inventory_of(source)
@@ -72,7 +72,7 @@ def target_of(model: Model | None, target: str | Path | Inventory | None) -> tup
 
 def model_source(model: Model) -> ModelSource:
     """A way to build the model, as often as needed; a live model stands for itself."""
-    from remap.target.spec import ModelSource, load_model_builder
+    from remap.sides.keras.spec import ModelSource, load_model_builder
 
     if isinstance(model, ModelSource):
         return model

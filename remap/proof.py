@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remap.arguments import Model, Rules, Source, model_source
+from remap.arguments import CheckpointLike, Model, Rules, model_source
 from remap.errors import UsageError
 from remap.planning.params import Scalar
 
 if TYPE_CHECKING:
-    from remap.verifying.reference import Reference
-    from remap.verifying.verified import Verified
+    from remap.proving.reference import Reference
+    from remap.proving.verified import Verified
 
 __all__ = ["record", "verify"]
 
 
 def verify(
     rules: Rules,
-    checkpoint: Source,
+    checkpoint: CheckpointLike,
     model: Model,
     torch: Any,
     *,
@@ -73,23 +73,36 @@ def verify(
     >>> network = folder + "torch_model.py:build"
     >>> verify(rules, checkpoint, folder + "keras_model.py:build", network).verdict
     'equal'
-    >>> from remap.target.spec import load_model_builder
+    >>> from remap.sides.keras.spec import load_model_builder
     >>> padded = load_model_builder(folder + "keras_model.py:build", {"padding": "same"})
     >>> found = verify(rules, checkpoint, padded, network)
     >>> found.verdict, found.finding.layer, found.finding.cause, found.finding.blame
     ('differ', 'conv', 'padding', 'model')
     """
-    from remap.target.layers import is_model
-    from remap.verifying.run import static_audit
-    from remap.verifying.run import verify as hold
+    from remap.proving.run import static_audit
+    from remap.proving.run import verify as hold
+    from remap.sides.keras.layers import is_model
 
     settings: dict[str, Any] = {"params": params, "torch_args": torch_args, "allow_code": allow_code}
     if static:
         return static_audit(rules, checkpoint, model_source(model), torch, **settings)
     return hold(
-        rules, checkpoint, model_source(model), torch, inputs=inputs, samples=samples, seed=seed, atol=atol, rtol=rtol,
-        float64=float64, calibrate=calibrate, odd_size=odd_size, weights=weights, as_it_is=is_model(model), **settings,
-    )  # fmt: skip
+        rules,
+        checkpoint,
+        model_source(model),
+        torch,
+        inputs=inputs,
+        samples=samples,
+        seed=seed,
+        atol=atol,
+        rtol=rtol,
+        float64=float64,
+        calibrate=calibrate,
+        odd_size=odd_size,
+        weights=weights,
+        as_it_is=is_model(model),
+        **settings,
+    )
 
 
 def record(
@@ -120,17 +133,15 @@ def record(
     Raises:
         RemapError: The file exists or cannot be written, or the model does not build or run.
     """
-    from remap.verifying.recording import is_recording, save_recording
-    from remap.verifying.run import record as run
-    from remap.write.staging import check_free, replacing
+    from remap.proving.recording import is_recording, save_recording
+    from remap.proving.run import record as run
+    from remap.writing.staging import check_free, replacing
 
     path = Path(out)
     if not is_recording(str(out)):
         raise UsageError("a recording is a .safetensors file", found=str(out))
     check_free(path, force)
-    reference = run(
-        torch, checkpoint, inputs, seed=seed, float64=float64, calibrate=calibrate, torch_args=torch_args
-    )  # fmt: skip
+    reference = run(torch, checkpoint, inputs, seed=seed, float64=float64, calibrate=calibrate, torch_args=torch_args)
     with replacing(path) as file:
         save_recording(reference, file)
     return reference

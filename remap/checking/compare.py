@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from remap.dtypes import dtype_of
 from remap.planning.plan import Assignment, Plan
+from remap.tensors.dtypes import dtype_of
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class VariableDifference:
     """A variable that is not what the plan says.
 
     Args:
@@ -42,7 +42,7 @@ class Checked:
 
     variables: int
     nbytes: int
-    differences: tuple[Difference, ...]
+    differences: tuple[VariableDifference, ...]
     seconds: float = 0.0
 
     @property
@@ -59,12 +59,14 @@ def compare(plan: Plan, live: Mapping[str, Any], progress: Callable[[int], None]
         live: Keras path to variable.
         progress: Called with the bytes compared.
     """
-    differences: list[Difference] = []
+    differences: list[VariableDifference] = []
     nbytes = 0
     for assignment in plan.assignments:
         found = live.get(assignment.name)
         difference = (
-            Difference(assignment.name, "missing") if found is None else _difference(assignment, as_numpy(found))
+            VariableDifference(assignment.name, "missing")
+            if found is None
+            else _difference(assignment, as_numpy(found))
         )
         if difference is not None:
             differences.append(difference)
@@ -94,10 +96,10 @@ def as_numpy(variable: Any) -> np.ndarray:
     return np.asarray(value)
 
 
-def _difference(assignment: Assignment, found: np.ndarray) -> Difference | None:
+def _difference(assignment: Assignment, found: np.ndarray) -> VariableDifference | None:
     expected = planned_array(assignment, found.dtype)
     if expected.shape != found.shape:
-        return Difference(assignment.name, "shape")
+        return VariableDifference(assignment.name, "shape")
     bits = f"u{found.dtype.itemsize}" if found.dtype.itemsize <= 8 else "u8"
     left = np.ascontiguousarray(expected).reshape(-1).view(bits)
     right = np.ascontiguousarray(found).reshape(-1).view(bits)
@@ -106,4 +108,4 @@ def _difference(assignment: Assignment, found: np.ndarray) -> Difference | None:
         return None
     with np.errstate(all="ignore"):
         apart = np.abs(expected.astype(np.float64) - found.astype(np.float64))
-    return Difference(assignment.name, "values", wrong, float(np.nanmax(apart, initial=0.0)))
+    return VariableDifference(assignment.name, "values", wrong, float(np.nanmax(apart, initial=0.0)))

@@ -12,15 +12,15 @@ import numpy as np
 
 from remap.checking.compare import Checked, as_numpy, compare, planned_array
 from remap.checking.readers import read_back
-from remap.checkpoint.location import LocalPath
-from remap.checkpoint.tf_bundle import index_of, is_object_based
 from remap.errors import CheckError, Problem, RemapError, TargetError
+from remap.formats.tensorflow.tf_bundle import index_of, is_object_based
+from remap.inventory.inventory import Inventory
 from remap.planning.plan import Plan
-from remap.target.inventory import Inventory
-from remap.target.keras_model import build_model, identify
-from remap.target.layers import walk
-from remap.target.spec import ModelSource
-from remap.write.write import output_format
+from remap.sides.keras.keras_model import build_model, identify
+from remap.sides.keras.layers import walk
+from remap.sides.keras.spec import ModelSource
+from remap.tensors.location import LocalPath
+from remap.writing.write import output_format
 
 SHOWN = 20
 WRONG = {"shape": "another shape", "missing": "no such variable in the file"}
@@ -58,22 +58,26 @@ def check_file(
         raise
     except Exception as error:
         raise CheckError(
-            "the file does not load", where=str(path), found=f"{type(error).__name__}: {error}",
+            "the file does not load",
+            where=str(path),
+            found=f"{type(error).__name__}: {error}",
             expected=f"a file for {source.spec}",
-        ) from error  # fmt: skip
+        ) from error
     checked = replace(compare(plan, live, progress), seconds=time.perf_counter() - started)
     if not checked.equal:
         raise CheckError(
             [
                 Problem(
-                    "a variable is not what the plan says", difference.name,
+                    "a variable is not what the plan says",
+                    difference.name,
                     found=f"{difference.elements} elements differ, by at most {difference.largest:g}"
-                    if difference.what == "values" else WRONG[difference.what],
+                    if difference.what == "values"
+                    else WRONG[difference.what],
                     expected="every bit equal",
                 )
                 for difference in checked.differences
             ]
-        )  # fmt: skip
+        )
     return checked
 
 

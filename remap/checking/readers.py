@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from remap.checkpoint.open import open_checkpoint
-from remap.dtypes import from_numpy_file
+from remap.opening.open import open_checkpoint
 from remap.planning.plan import Plan
-from remap.target.framework import import_module, prepare_process
-from remap.target.keras_model import build_model, identify
-from remap.target.live import is_keras2
-from remap.target.saved_model import Exported
-from remap.target.spec import ModelSource
+from remap.sides.keras.framework import import_module, prepare_process
+from remap.sides.keras.keras_model import build_model, identify
+from remap.sides.keras.live import is_keras2
+from remap.sides.keras.saved_model import Exported
+from remap.sides.keras.spec import ModelSource
+from remap.tensors.dtypes import from_numpy_file
 
 
-class Arrays(Mapping[str, Any]):
+class ReadBack(Mapping[str, Any]):
     """Variables by Keras path, each read when it is asked for.
 
     Args:
@@ -47,7 +47,7 @@ def read_back(plan: Plan, path: Path, format: str, source: ModelSource) -> Mappi
         return _safetensors(plan, path)
     if format == "npz":
         archive = np.load(path)
-        return Arrays({name: name for name in archive.files}, lambda name: from_numpy_file(archive[name]))
+        return ReadBack({name: name for name in archive.files}, lambda name: from_numpy_file(archive[name]))
     if format == "tf_name":
         return _tensorflow(path, {assignment.name: assignment.name for assignment in plan.assignments})
     model = build_model(source)
@@ -60,18 +60,18 @@ def read_back(plan: Plan, path: Path, format: str, source: ModelSource) -> Mappi
     return identify(model, plan.target)
 
 
-def _safetensors(plan: Plan, path: Path) -> Arrays:
+def _safetensors(plan: Plan, path: Path) -> ReadBack:
     if any(found.dtype.name.startswith("float8") for found in plan.assignments):  # safetensors' numpy side has none
         checkpoint = open_checkpoint(path)
-        return Arrays({name: name for name in checkpoint}, lambda name: checkpoint[name].array())
+        return ReadBack({name: name for name in checkpoint}, lambda name: checkpoint[name].array())
     from safetensors import safe_open
 
     file: Any = safe_open(str(path), framework="np")
-    return Arrays({name: name for name in file.keys()}, file.get_tensor)  # noqa: SIM118 - it is no mapping
+    return ReadBack({name: name for name in file.keys()}, file.get_tensor)  # noqa: SIM118 - it is no mapping
 
 
-def _tensorflow(path: Path, keys: Mapping[str, str]) -> Arrays:
+def _tensorflow(path: Path, keys: Mapping[str, str]) -> ReadBack:
     prepare_process()
     reader = import_module("tensorflow").train.load_checkpoint(str(path))
     there = reader.get_variable_to_shape_map()
-    return Arrays({name: key for name, key in keys.items() if key in there}, reader.get_tensor)
+    return ReadBack({name: key for name, key in keys.items() if key in there}, reader.get_tensor)

@@ -16,7 +16,7 @@ from remap.report.data import result_data
 from remap.report.terminal import console, print_result, progress_bars
 
 if TYPE_CHECKING:
-    from remap.verifying.disagreement import Disagreement
+    from remap.proving.disagreement import Disagreement
 
 
 @click.command("apply")
@@ -103,7 +103,7 @@ def command(
 
         text = result_page(
             result.plan, written=result.written, checked=result.checked, audit=audit, seconds=result.seconds
-        )  # fmt: skip
+        )
         options.write_page(page, text)
 
 
@@ -111,8 +111,8 @@ def _audit(
     result: Result, source: Any, torch: str, torch_args: tuple[str, ...], allow_code: bool
 ) -> Sequence[Disagreement]:
     """Settings in which mapped layers disagree, without running either network."""
-    from remap.target.spec import parse_model_args
-    from remap.verifying.run import static_audit
+    from remap.proving.run import static_audit
+    from remap.sides.keras.spec import parse_model_args
 
     plan = result.plan
     arguments = parse_model_args(torch_args)

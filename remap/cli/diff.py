@@ -10,15 +10,15 @@ from pathlib import Path
 import click
 
 from remap.api import plan
-from remap.checkpoint.anything import open_weights
-from remap.checkpoint.tensor import Tensor
 from remap.cli import options
 from remap.diff.files import difference
 from remap.diff.names import plain_names, planned_names
 from remap.errors import UsageError
+from remap.inventory.inventory import Inventory
+from remap.opening.anything import open_weights
 from remap.report.difference import print_difference
 from remap.report.terminal import console, progress_bars
-from remap.target.inventory import Inventory
+from remap.tensors.tensor import Tensor
 
 
 @click.command("diff")
@@ -74,7 +74,7 @@ def _inventory(target: str | None, model: str | None, model_args: tuple[str, ...
         return Inventory.load(Path(target))
     if source is None:
         return None
-    from remap.target.keras_model import inventory_of
+    from remap.sides.keras.keras_model import inventory_of
 
     return inventory_of(source)
 
@@ -82,7 +82,8 @@ def _inventory(target: str | None, model: str | None, model_args: tuple[str, ...
 def _check_overlap(left: dict[str, Tensor], right: dict[str, Tensor], a: str, b: str) -> None:
     if left and right and not left.keys() & right.keys():
         raise UsageError(
-            "the files have no name in common", found=f"{next(iter(left))} in {a}, {next(iter(right))} in {b}",
+            "the files have no name in common",
+            found=f"{next(iter(left))} in {a}, {next(iter(right))} in {b}",
             fix="--rules aligns a PyTorch checkpoint with a Keras file; --target or --model names the datasets of a "
             ".weights.h5",
-        )  # fmt: skip
+        )

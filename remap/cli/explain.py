@@ -12,8 +12,8 @@ from remap.cli import options
 from remap.errors import UsageError
 from remap.explain.explain import explain, explanation_data
 from remap.explain.print import print_explanation
+from remap.inventory.inventory import Inventory
 from remap.report.terminal import console
-from remap.target.inventory import Inventory
 
 
 @click.command("explain")
@@ -45,9 +45,13 @@ def command(
     Where nothing covers NAME: the closest rules and why each failed; the exit code is then 6.
     """
     found = explain(
-        rules, options.checkpoint_source(checkpoint, dequantize), name, target=_inventory(model, model_args, target),
-        params=options.parsed_settings(settings), allow_code=allow_code,
-    )  # fmt: skip
+        rules,
+        options.checkpoint_source(checkpoint, dequantize),
+        name,
+        target=_inventory(model, model_args, target),
+        params=options.parsed_settings(settings),
+        allow_code=allow_code,
+    )
     if as_json:
         click.echo(json.dumps(explanation_data(found), indent=2))
     else:
@@ -61,6 +65,6 @@ def _inventory(model: str | None, model_args: tuple[str, ...], target: str | Non
     source = options.model_source(model, model_args)
     if source is None:
         return Inventory.load(Path(target)) if target is not None else None
-    from remap.target.keras_model import inventory_of
+    from remap.sides.keras.keras_model import inventory_of
 
     return inventory_of(source)

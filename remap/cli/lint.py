@@ -8,7 +8,7 @@ import sys
 import click
 
 from remap.cli import options
-from remap.lint.finding import CODES, Finding
+from remap.lint.finding import CODES, LintFinding
 from remap.lint.lint import lint
 from remap.report.terminal import console
 
@@ -41,9 +41,12 @@ def command(
     """
     source = None if checkpoint is None else options.checkpoint_source(checkpoint, dequantize)
     found = lint(
-        rules, source, model=options.model_source(model, model_args), target=target,
+        rules,
+        source,
+        model=options.model_source(model, model_args),
+        target=target,
         params=options.parsed_settings(settings),
-    )  # fmt: skip
+    )
     if form == "json":
         click.echo(json.dumps([_data(finding) for finding in found], indent=2))
     elif form == "github":
@@ -54,7 +57,7 @@ def command(
     sys.exit(1 if found else 0)
 
 
-def _print(found: list[Finding]) -> None:
+def _print(found: list[LintFinding]) -> None:
     out = console()
     for finding in found:
         style = "bold red" if finding.level == "error" else "bold yellow"
@@ -71,7 +74,7 @@ def _print(found: list[Finding]) -> None:
         out.print("nothing to say: the rules look right")
 
 
-def _data(finding: Finding) -> dict[str, object]:
+def _data(finding: LintFinding) -> dict[str, object]:
     return {
         "code": finding.code,
         "kind": CODES[finding.code],
@@ -84,7 +87,7 @@ def _data(finding: Finding) -> dict[str, object]:
     }
 
 
-def _annotation(finding: Finding) -> str:
+def _annotation(finding: LintFinding) -> str:
     """A finding as a workflow command that GitHub shows beside the line."""
     place = finding.place
     text = _escaped(f"{finding.message}. Fix: {finding.fix}")

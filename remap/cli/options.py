@@ -44,7 +44,7 @@ def checkpoint_source(path: str, dequantize: bool) -> Any:
     """The checkpoint that a command is given, to be read as ``--dequantize`` says."""
     if not dequantize:
         return path
-    from remap.checkpoint.open import Dequantized
+    from remap.opening.open import Dequantized
 
     return Dequantized(path)
 
@@ -57,7 +57,7 @@ def page_path(report: str | None) -> Path | None:
     """
     if report is None:
         return None
-    from remap.write.staging import check_free
+    from remap.writing.staging import check_free
 
     check_free(Path(report), force=True)
     return Path(report)
@@ -69,7 +69,7 @@ def write_page(path: Path, text: str) -> None:
     Raises:
         WriteError: The disk is full or fails.
     """
-    from remap.write.staging import replacing
+    from remap.writing.staging import replacing
 
     with replacing(path) as file:
         file.write_text(text, "utf-8")
@@ -108,6 +108,6 @@ def model_source(spec: str | None, arguments: tuple[str, ...]) -> Any:
         if arguments:
             raise UsageError("--model-arg belongs to --model", found=" ".join(arguments))
         return None
-    from remap.target.spec import load_model_builder, parse_model_args
+    from remap.sides.keras.spec import load_model_builder, parse_model_args
 
     return load_model_builder(spec, parse_model_args(arguments))

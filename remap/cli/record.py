@@ -37,12 +37,19 @@ def command(
     """Run the PyTorch model TORCH with the weights of CHECKPOINT and keep what went in, what came out, and what
     every module and function made of it. 'remap verify --torch FILE' then needs no PyTorch."""
     from remap.proof import record
-    from remap.target.spec import parse_model_args
+    from remap.sides.keras.spec import parse_model_args
 
     reference = record(
-        torch, options.checkpoint_source(checkpoint, dequantize), out, inputs, seed=seed, float64=float64,
-        calibrate=calibrate, torch_args=parse_model_args(torch_args), force=force,
-    )  # fmt: skip
+        torch,
+        options.checkpoint_source(checkpoint, dequantize),
+        out,
+        inputs,
+        seed=seed,
+        float64=float64,
+        calibrate=calibrate,
+        torch_args=parse_model_args(torch_args),
+        force=force,
+    )
     console().print(
         f"[bold green]wrote[/] {out}  {human_bytes(Path(out).stat().st_size)}: {len(reference.trace.calls)} calls, "
         f"{len(reference.trace.values)} arrays, {len(reference.trace.outputs)} outputs"

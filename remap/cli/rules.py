@@ -27,8 +27,9 @@ def command(context: click.Context, as_json: bool) -> None:
     rows = []
     for name in shipped_names():
         about = load_rules(name).about
-        rows.append({"name": name, "source": about.source, "target": about.target, "sizes": about.sizes,
-                     "models": about.models})  # fmt: skip
+        rows.append(
+            {"name": name, "source": about.source, "target": about.target, "sizes": about.sizes, "models": about.models}
+        )
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -48,7 +49,9 @@ def show(name: str) -> None:
     if path is None:
         near = Nearest(shipped_names()).to(name)
         raise UsageError(
-            "no shipped rule file has that name", where=name, expected="a name that 'remap rules' lists",
+            "no shipped rule file has that name",
+            where=name,
+            expected="a name that 'remap rules' lists",
             fix=f"did you mean {' or '.join(near)}?" if near else "",
-        )  # fmt: skip
+        )
     click.echo(path.read_text("utf-8"), nl=False)

@@ -8,7 +8,7 @@ import click
 
 from remap.cli import options
 from remap.report.terminal import console
-from remap.write.staging import check_free, replacing
+from remap.writing.staging import check_free, replacing
 
 
 @click.command("target")
@@ -19,7 +19,7 @@ from remap.write.staging import check_free, replacing
 def command(model: str, model_args: tuple[str, ...], out: str, force: bool) -> None:
     """Save the inventory of MODEL: its variables, layers and settings, and where each variable lives in each
     output format. 'remap apply --target FILE' then needs neither the model nor TensorFlow."""
-    from remap.target.keras_model import inventory_of
+    from remap.sides.keras.keras_model import inventory_of
 
     path = Path(out)
     check_free(path, force)

@@ -72,7 +72,7 @@ def command(
     from remap.report.verify_data import verified_data
     from remap.report.verify_terminal import print_verified
     from remap.report.verify_words import headline
-    from remap.target.spec import parse_model_args
+    from remap.sides.keras.spec import parse_model_args
 
     page = options.page_path(report)
     source = options.model_source(model, model_args)
@@ -80,10 +80,24 @@ def command(
     params = options.parsed_settings(settings)
     arguments = parse_model_args(torch_args)
     found = verify(
-        rules, weights_from, source, torch, inputs=inputs, samples=samples, seed=seed, atol=atol, rtol=rtol,
-        float64=float64, calibrate=calibrate, odd_size=odd_size, weights=weights, static=static, params=params,
-        torch_args=arguments, allow_code=allow_code,
-    )  # fmt: skip
+        rules,
+        weights_from,
+        source,
+        torch,
+        inputs=inputs,
+        samples=samples,
+        seed=seed,
+        atol=atol,
+        rtol=rtol,
+        float64=float64,
+        calibrate=calibrate,
+        odd_size=odd_size,
+        weights=weights,
+        static=static,
+        params=params,
+        torch_args=arguments,
+        allow_code=allow_code,
+    )
     if page is not None:
         from remap.report.html import verified_page
 
@@ -95,5 +109,6 @@ def command(
         if page is not None:
             console().print(f"wrote {page}", markup=False)
     if not found.proved:
-        raise CheckError(headline(found), where=f"{model} against {torch}",
-                         found=found.finding.text if found.finding else "")  # fmt: skip
+        raise CheckError(
+            headline(found), where=f"{model} against {torch}", found=found.finding.text if found.finding else ""
+        )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from remap.checkpoint.tensor import Tensor
 from remap.diff.names import aligned
 from remap.diff.tensors import Compared, compare_tensors
+from remap.tensors.tensor import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DiffEntry:
     """One name in both files.
 
     Args:
@@ -37,10 +37,10 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class FileDifference:
     """All of it: names in both, names in one."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[DiffEntry, ...]
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
 
@@ -52,7 +52,7 @@ class Difference:
 
 def difference(
     a: Mapping[str, Tensor], b: Mapping[str, Tensor], progress: Callable[[int], None] | None = None
-) -> Difference:
+) -> FileDifference:
     """Compare two sets of named tensors, one tile at a time.
 
     Args:
@@ -64,7 +64,7 @@ def difference(
     entries = []
     for name, left, right in both:
         compared = compare_tensors(left, right) if left.shape == right.shape else None
-        entries.append(Entry(name, (left.shape, right.shape), (left.dtype.name, right.dtype.name), compared))
+        entries.append(DiffEntry(name, (left.shape, right.shape), (left.dtype.name, right.dtype.name), compared))
         if progress is not None:
             progress(left.nbytes)
-    return Difference(tuple(entries), tuple(only_a), tuple(only_b))
+    return FileDifference(tuple(entries), tuple(only_a), tuple(only_b))

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from remap.checkpoint.tensor import Checkpoint, Tensor
 from remap.errors import Problem, UsageError
+from remap.inventory.inventory import Inventory
 from remap.planning.derived import Derived
 from remap.planning.plan import Assignment, Plan
-from remap.target.inventory import Inventory
+from remap.tensors.tensor import Checkpoint, Tensor
 
 _LEGACY = re.compile(r"(?:model_weights/)?(?P<layer>[^/]+)/(?P<name>.+?)(?::\d+)?")
 

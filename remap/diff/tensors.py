@@ -8,8 +8,8 @@ from math import prod
 
 import numpy as np
 
-from remap.checkpoint.tensor import Tensor
 from remap.layout.tiles import tiles, whole
+from remap.tensors.tensor import Tensor
 
 BUDGET = 4 * 1024 * 1024
 
@@ -34,7 +34,7 @@ class Compared:
 def compare_tensors(a: Tensor, b: Tensor) -> Compared:
     """Hold two tensors of one shape against each other.
 
-    >>> from remap.checkpoint.memory import from_state_dict
+    >>> from remap.opening.memory import from_state_dict
     >>> found = from_state_dict({"a": np.array([1.0, 2.0], "f4"), "b": np.array([1.0, 4.0], "f4")})
     >>> compare_tensors(found["a"], found["b"])
     Compared(elements=2, equal=1, absolute=2.0, relative=0.5)

@@ -10,15 +10,15 @@ from typing import Any
 from remap.api import open_checkpoint
 from remap.errors import Problem, UsageError
 from remap.explain.near import NearMiss, near_sources, near_targets
+from remap.inventory.inventory import Inventory, Variable
+from remap.inventory.match import VariableNames
+from remap.inventory.shipped import shipped_inventory
 from remap.planning.derived import leaves
 from remap.planning.make import Draft, draft_plan
 from remap.planning.plan import Assignment, Ignored
 from remap.planning.suggest import Nearest
 from remap.rules.load import load_rules
 from remap.rules.place import Place
-from remap.target.inventory import Inventory, Variable
-from remap.target.match import Names
-from remap.target.shipped import shipped_inventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _sources(assignment: Assignment) -> set[str]:
 
 def _target(draft: Draft, name: str) -> Explanation:
     plan = draft.plan
-    variable = Names(plan.target).find(name) if plan.target is not None else None
+    variable = VariableNames(plan.target).find(name) if plan.target is not None else None
     full = variable.path if variable is not None else name
     made = tuple(
         assignment
@@ -109,11 +109,16 @@ def _target(draft: Draft, name: str) -> Explanation:
     if not made and variable is None:
         close = Nearest([*plan.checkpoint, *(assignment.name for assignment in plan.assignments)]).to(name)
         raise UsageError(
-            "neither side has such a name", where=name,
-            expected="a key of the checkpoint" + (", or a variable of the model" if plan.target else
-                     ", or a variable that the rules write; with --model also one that they do not"),
+            "neither side has such a name",
+            where=name,
+            expected="a key of the checkpoint"
+            + (
+                ", or a variable of the model"
+                if plan.target
+                else ", or a variable that the rules write; with --model also one that they do not"
+            ),
             fix=f"did you mean {' or '.join(close)}?" if close else "",
-        )  # fmt: skip
+        )
     near = [] if made else near_targets(plan.rules, full)
     return Explanation(full, "target", made, draft, None, variable, _naming(draft, full), tuple(near))
 

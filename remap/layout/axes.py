@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-Group = tuple[str, ...]
+AxisGroup = tuple[str, ...]
 """The named axes merged into one axis; empty for a written ``1``."""
 
 _TOKEN = re.compile(r"\s*(->|[()]|1(?!\w)|[A-Za-z][A-Za-z0-9_]*)")
@@ -35,16 +35,16 @@ class Axes:
     """
 
     text: str
-    left: tuple[Group, ...]
-    right: tuple[Group, ...]
+    left: tuple[AxisGroup, ...]
+    right: tuple[AxisGroup, ...]
 
     @property
-    def names(self) -> Group:
+    def names(self) -> AxisGroup:
         """The elementary axes in the order of the source."""
         return tuple(name for group in self.left for name in group)
 
     @property
-    def new(self) -> Group:
+    def new(self) -> AxisGroup:
         """Axes that only the result has: the source is repeated along them."""
         known = set(self.names)
         return tuple(name for group in self.right for name in group if name not in known)
@@ -89,7 +89,7 @@ class Axes:
                 raise AxesError(f"({' '.join(group)}) of {self.text!r} is {_product(group, sizes)}, the axis is {size}")
         return {name: sizes[name] for name in (*self.names, *self.new)}
 
-    def _solve_group(self, group: Group, size: int, sizes: dict[str, int], shape: tuple[int, ...]) -> bool:
+    def _solve_group(self, group: AxisGroup, size: int, sizes: dict[str, int], shape: tuple[int, ...]) -> bool:
         missing = [name for name in group if name not in sizes]
         if len(missing) != 1:
             return False
@@ -103,7 +103,7 @@ class Axes:
         return True
 
 
-def _product(group: Group, sizes: Mapping[str, int]) -> str:
+def _product(group: AxisGroup, sizes: Mapping[str, int]) -> str:
     return " x ".join(f"{name}={sizes[name]}" for name in group) or "1"
 
 
@@ -133,7 +133,7 @@ def parse_axes(text: str) -> Axes:
 
 
 @lru_cache(maxsize=512)
-def parse_groups(text: str) -> tuple[Group, ...]:
+def parse_groups(text: str) -> tuple[AxisGroup, ...]:
     """Parse one side of a pattern.
 
     Raises:
@@ -160,7 +160,7 @@ class _Parser:
             position = match.end()
         self.next = 0
 
-    def parse(self) -> tuple[tuple[Group, ...], tuple[Group, ...]]:
+    def parse(self) -> tuple[tuple[AxisGroup, ...], tuple[AxisGroup, ...]]:
         left = self._side()
         if self._peek() != "->":
             raise AxesError(f"{self.text!r} has no '->'")
@@ -173,14 +173,14 @@ class _Parser:
     def _peek(self) -> str | None:
         return self.tokens[self.next][0] if self.next < len(self.tokens) else None
 
-    def _side(self) -> tuple[Group, ...]:
-        groups: list[Group] = []
+    def _side(self) -> tuple[AxisGroup, ...]:
+        groups: list[AxisGroup] = []
         while (token := self._peek()) not in (None, "->", ")"):
             self.next += 1
             groups.append(self._merged() if token == "(" else _one(token))
         return tuple(groups)
 
-    def _merged(self) -> Group:
+    def _merged(self) -> AxisGroup:
         names: list[str] = []
         while (token := self._peek()) not in (None, "->", "("):
             self.next += 1
@@ -190,5 +190,5 @@ class _Parser:
         raise AxesError(f"'(' is not closed, or nested, in {self.text!r}")
 
 
-def _one(token: str | None) -> Group:
+def _one(token: str | None) -> AxisGroup:
     return () if token in (None, "1") else (str(token),)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remap.layout.axes import Axes, AxesError, Group, parse_axes
+from remap.layout.axes import Axes, AxesError, AxisGroup, parse_axes
+from remap.layout.expression import Expression, SourcePart
 from remap.layout.recipe import Piece, Term, View
 from remap.layout.take import bounded
-from remap.rules.schema import Expression, Part
 
 Shape = tuple[int, ...]
 Steps = list[tuple[str, Shape]]
@@ -80,7 +80,7 @@ def combine(
     return Combined(shape, (pieces,))
 
 
-def _own_view(source: str | Part, number: int, form: Form, sizes: Mapping[str, int], steps: Steps) -> View:
+def _own_view(source: str | SourcePart, number: int, form: Form, sizes: Mapping[str, int], steps: Steps) -> View:
     """The view of one source, its own axes and take applied."""
     view = View(number, 0, form.shape, form.strides)
     steps.append(("source", form.shape))
@@ -102,7 +102,7 @@ def _own_view(source: str | Part, number: int, form: Form, sizes: Mapping[str, i
     return view
 
 
-def elementary(view: View, axes: Axes, sizes: Mapping[str, int]) -> tuple[View, Group]:
+def elementary(view: View, axes: Axes, sizes: Mapping[str, int]) -> tuple[View, AxisGroup]:
     """The view with every group split, axes of size 1 dropped, in the order of the pattern's right."""
     for axis in reversed(range(len(axes.left))):
         group = axes.left[axis]
@@ -117,8 +117,8 @@ def elementary(view: View, axes: Axes, sizes: Mapping[str, int]) -> tuple[View, 
 
 
 def _take_view(
-    view: View, names: Group, groups: tuple[Group, ...], name: str, index: int | range
-) -> tuple[View, Group, tuple[Group, ...]]:
+    view: View, names: AxisGroup, groups: tuple[AxisGroup, ...], name: str, index: int | range
+) -> tuple[View, AxisGroup, tuple[AxisGroup, ...]]:
     axis = names.index(name)
     if isinstance(index, range):
         return view.cut(axis, index.start, len(index), index.step), names, groups
@@ -188,7 +188,7 @@ def _concatenated(stacks: list[Combined], expression: Expression, steps: Steps) 
     return Combined(shape, (tuple(pieces),))
 
 
-def without(names: Group, name: str) -> Group:
+def without(names: AxisGroup, name: str) -> AxisGroup:
     """The names but one.
 
     >>> without(("h", "d"), "h")
@@ -197,6 +197,6 @@ def without(names: Group, name: str) -> Group:
     return tuple(other for other in names if other != name)
 
 
-def drop(groups: tuple[Group, ...], name: str) -> tuple[Group, ...]:
+def drop(groups: tuple[AxisGroup, ...], name: str) -> tuple[AxisGroup, ...]:
     """The groups without one axis; a group that held nothing else goes."""
     return tuple(without(group, name) for group in groups if group != (name,))

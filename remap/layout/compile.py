@@ -11,12 +11,12 @@ from math import prod
 
 import numpy as np
 
-from remap.dtypes import is_float, working_dtype
-from remap.layout.axes import Axes, AxesError, Group, parse_axes
+from remap.layout.axes import Axes, AxesError, AxisGroup, parse_axes
 from remap.layout.combine import Combined, Form, Shape, Steps, combine, drop, elementary, without
+from remap.layout.expression import Expression
 from remap.layout.recipe import Piece, Recipe, Term
 from remap.layout.take import bounded
-from remap.rules.schema import Expression
+from remap.tensors.dtypes import is_float, working_dtype
 
 __all__ = ["Form", "compile_recipe"]
 
@@ -170,7 +170,7 @@ def _dropped(piece: Piece, axis: int) -> Piece:
     return Piece(piece.view.take(axis, 0), (*piece.start[:axis], *piece.start[axis + 1 :]))
 
 
-def _merged_shape(groups: tuple[Group, ...], names: Group, extents: list[int]) -> Shape:
+def _merged_shape(groups: tuple[AxisGroup, ...], names: AxisGroup, extents: list[int]) -> Shape:
     sizes = dict(zip(names, extents, strict=True))
     return tuple(prod(sizes[name] for name in group) for group in groups)
 

@@ -69,9 +69,7 @@ def fold_batchnorm_kernel(inputs: Arrays, options: Options) -> np.ndarray:
 
 def fold_batchnorm_bias(inputs: Arrays, options: Options) -> np.ndarray:
     """The bias that goes with :func:`fold_batchnorm_kernel`."""
-    return np.asarray(
-        inputs.get("beta", 0.0) + (inputs.get("bias", 0.0) - inputs["mean"]) * _factor(inputs, options)
-    )  # fmt: skip
+    return np.asarray(inputs.get("beta", 0.0) + (inputs.get("bias", 0.0) - inputs["mean"]) * _factor(inputs, options))
 
 
 def _factor(inputs: Arrays, options: Options) -> np.ndarray:
@@ -120,17 +118,26 @@ OPERATIONS: dict[str, Operation] = {
     "weight_norm": Operation(("g", "v"), weight_norm, _like("v")),
     "spectral_norm": Operation(("weight", "u", "v"), spectral_norm, _like("weight"), options={"dim": 0}),
     "fold_batchnorm_kernel": Operation(
-        ("weight", "variance", "gamma"), fold_batchnorm_kernel, _like("weight"), frozenset({"gamma"}),
+        ("weight", "variance", "gamma"),
+        fold_batchnorm_kernel,
+        _like("weight"),
+        frozenset({"gamma"}),
         options={"epsilon": 1e-5, "dim": 0},
     ),
     "fold_batchnorm_bias": Operation(
-        ("mean", "variance", "gamma", "beta", "bias"), fold_batchnorm_bias, _like("mean"),
-        frozenset({"gamma", "beta", "bias"}), options={"epsilon": 1e-5},
+        ("mean", "variance", "gamma", "beta", "bias"),
+        fold_batchnorm_bias,
+        _like("mean"),
+        frozenset({"gamma", "beta", "bias"}),
+        options={"epsilon": 1e-5},
     ),
     "separable_bias": Operation(
-        ("pointwise", "depthwise_bias", "bias"), separable_bias, _rows_of("pointwise"),
-        frozenset({"depthwise_bias", "bias"}), any_of=frozenset({"depthwise_bias", "bias"}),
+        ("pointwise", "depthwise_bias", "bias"),
+        separable_bias,
+        _rows_of("pointwise"),
+        frozenset({"depthwise_bias", "bias"}),
+        any_of=frozenset({"depthwise_bias", "bias"}),
     ),
     "block_diagonal": Operation(("weight",), block_diagonal, _block_diagonal_shape, options={"groups": 1}),
-}  # fmt: skip
+}
 """Every operation that ``op`` and ``[[derive]]`` can name."""

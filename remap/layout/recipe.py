@@ -38,9 +38,7 @@ class View:
 
     def permute(self, order: Sequence[int]) -> View:
         """Reorder the axes."""
-        return replace(
-            self, shape=tuple(self.shape[i] for i in order), strides=tuple(self.strides[i] for i in order)
-        )  # fmt: skip
+        return replace(self, shape=tuple(self.shape[i] for i in order), strides=tuple(self.strides[i] for i in order))
 
     def cut(self, axis: int, start: int, count: int, step: int = 1) -> View:
         """``count`` entries of an axis from ``start``; a negative ``step`` walks backwards."""

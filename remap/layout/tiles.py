@@ -12,10 +12,10 @@ from typing import Protocol
 
 import numpy as np
 
-from remap.checkpoint.tensor import Storage, dense_strides
-from remap.dtypes import working_dtype
 from remap.layout.copy import copy
 from remap.layout.recipe import Piece, Recipe, Term, View
+from remap.tensors.dtypes import working_dtype
+from remap.tensors.tensor import Storage, dense_strides
 
 TILE_BYTES = 8 * 1024 * 1024
 MAPPED_BYTES = 128 * 1024 * 1024

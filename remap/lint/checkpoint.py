@@ -5,29 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from remap.checkpoint.tensor import Checkpoint
-from remap.lint.finding import Finding
+from remap.lint.finding import LintFinding
 from remap.planning.match import Claims, Group
 from remap.planning.suggest import Nearest, grouped
 from remap.planning.values import found_sources, has_sources
 from remap.rules.rulefile import Rule, RuleFile
 from remap.rules.schema import Rename
+from remap.tensors.tensor import Checkpoint
 
 _NUMBER = re.compile(r"\d+")
 
 
-def never_fires(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterator[Finding]:
+def never_fires(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterator[LintFinding]:
     """R101: a rule that matches no key, and does not say that this is fine."""
     near = Nearest(checkpoint)
     for rule in claims.idle:
         close = near.to(re.sub(r"[\\()?:<>+*]|P<\w+>", "", rule.spec.match), 1)
-        yield Finding(
-            "R101", f"'{rule.spec.match}' matches no tensor{f'; closest: {close[0]}' if close else ''}",
-            rule.place.of("match"), "check the pattern, or say optional = true", "error",
-        )  # fmt: skip
+        yield LintFinding(
+            "R101",
+            f"'{rule.spec.match}' matches no tensor{f'; closest: {close[0]}' if close else ''}",
+            rule.place.of("match"),
+            "check the pattern, or say optional = true",
+            "error",
+        )
 
 
-def contested(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterator[Finding]:
+def contested(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterator[LintFinding]:
     """R102: keys of this checkpoint that several rules claim; once for each set of rules."""
     seen: set[tuple[int, ...]] = set()
     for key, owners in claims.contested:
@@ -35,13 +38,16 @@ def contested(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterat
         if same not in seen:
             seen.add(same)
             others = ", ".join(f"'{rule.spec.match}' at {rule.place}" for rule in owners[:-1])
-            yield Finding(
-                "R102", f"'{owners[-1].spec.match}' and {others} claim '{key}'", owners[-1].place.of("match"),
-                "narrow one of the patterns: a key belongs to one rule", "error",
-            )  # fmt: skip
+            yield LintFinding(
+                "R102",
+                f"'{owners[-1].spec.match}' and {others} claim '{key}'",
+                owners[-1].place.of("match"),
+                "narrow one of the patterns: a key belongs to one rule",
+                "error",
+            )
 
 
-def part_of_a_series(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterator[Finding]:
+def part_of_a_series(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterator[LintFinding]:
     """R104: keys that no rule claims, though a rule claims others that differ in numbers alone."""
     owners: dict[str, tuple[Rule[Rename], str]] = {}
     for group in claims.groups:
@@ -54,13 +60,16 @@ def part_of_a_series(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) ->
         if owner is not None and id(owner[0]) not in seen:
             rule, sample = owner
             seen.add(id(rule))
-            yield Finding(
-                "R104", f"'{rule.spec.match}' claims {sample} but not {pattern}", rule.place.of("match"),
-                "let the pattern take every number: <name>, or \\d+", "error",
-            )  # fmt: skip
+            yield LintFinding(
+                "R104",
+                f"'{rule.spec.match}' claims {sample} but not {pattern}",
+                rule.place.of("match"),
+                "let the pattern take every number: <name>, or \\d+",
+                "error",
+            )
 
 
-def unneeded_fills(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterator[Finding]:
+def unneeded_fills(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterator[LintFinding]:
     """R206: a variable that a rule would fill, and that every module has a tensor for."""
     modules: dict[int, list[Group]] = {}
     for group in claims.groups:
@@ -71,10 +80,12 @@ def unneeded_fills(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> I
         for i, variable in enumerate(rule.spec.fill):
             expression = layout[variable]
             if groups and all(has_sources(found_sources(group, expression), expression) for group in groups):
-                yield Finding(
-                    "R206", f"every module of '{rule.spec.match}' has a tensor for '{variable}'",
-                    rule.place.of("fill", i), f"leave '{variable}' out of 'fill'",
-                )  # fmt: skip
+                yield LintFinding(
+                    "R206",
+                    f"every module of '{rule.spec.match}' has a tensor for '{variable}'",
+                    rule.place.of("fill", i),
+                    f"leave '{variable}' out of 'fill'",
+                )
 
 
 CHECKPOINT_CHECKS = (never_fires, contested, part_of_a_series, unneeded_fills)

@@ -32,7 +32,7 @@ CODES: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LintFinding:
     """One thing to change in a rule file.
 
     Args:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from remap.api import open_checkpoint, plan
-from remap.checkpoint.tensor import Checkpoint
 from remap.errors import PlanError, Problem
 from remap.lint.checkpoint import CHECKPOINT_CHECKS
-from remap.lint.finding import Finding
+from remap.lint.finding import LintFinding
 from remap.lint.overlap import OVERLAP_CHECKS
 from remap.lint.patterns import PATTERN_CHECKS, written_patterns
 from remap.lint.unused import UNUSED_CHECKS
@@ -21,13 +20,14 @@ from remap.planning.params import resolve_params
 from remap.rules.load import load_rules
 from remap.rules.place import Place
 from remap.rules.rulefile import RuleFile
+from remap.tensors.tensor import Checkpoint
 
 _PLACE = re.compile(r"(.+?\.toml):(\d+)")
 _TOLD = {"a rule matches nothing", "several rules claim one source tensor"}
 """Problems of a plan that have codes of their own."""
 
 
-def lint(rules: str | Path, checkpoint: str | Path | None = None, **settings: Any) -> list[Finding]:
+def lint(rules: str | Path, checkpoint: str | Path | None = None, **settings: Any) -> list[LintFinding]:
     """Everything that can be said of a rule file without converting.
 
     Args:
@@ -54,7 +54,7 @@ def lint(rules: str | Path, checkpoint: str | Path | None = None, **settings: An
     return sorted(dict.fromkeys(found), key=lambda finding: (str(finding.place.path), finding.place.line, finding.code))
 
 
-def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> Iterator[Finding]:
+def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> Iterator[LintFinding]:
     params = resolve_params(rules, settings.get("params") or {}, source.path, source, None)
     tensors, _, _ = derive_tensors(rules, source, params)
     claims = match_keys(rules, tensors)
@@ -67,16 +67,16 @@ def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> I
     else:
         for warning in planned.warnings:
             match = _PLACE.search(warning)
-            yield Finding("R402", warning, _place(match, rules), "read it, and decide")
+            yield LintFinding("R402", warning, _place(match, rules), "read it, and decide")
 
 
-def _problem(problem: Problem, rules: RuleFile) -> Finding:
+def _problem(problem: Problem, rules: RuleFile) -> LintFinding:
     match = _PLACE.match(problem.where)
     details = [problem.where[match.end() :].strip(" ()") if match else problem.where, problem.found]
     if problem.expected:
         details.append(f"expected {problem.expected}")
     message = ": ".join([problem.what, *(detail for detail in details if detail)])
-    return Finding("R401", message, _place(match, rules), problem.fix or "make the two sides fit", "error")
+    return LintFinding("R401", message, _place(match, rules), problem.fix or "make the two sides fit", "error")
 
 
 def _place(match: re.Match[str] | None, rules: RuleFile) -> Place:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from remap.lint.finding import Finding
+from remap.lint.finding import LintFinding
 from remap.planning.match import Claim, claims_of
 from remap.rules.automaton import Automaton, automaton, common_name, holds, regular
 from remap.rules.pattern import expand
@@ -14,7 +14,7 @@ from remap.rules.schema import Ignore
 from remap.rules.syntax import parse_regex
 
 
-def overlaps(rules: RuleFile) -> Iterator[Finding]:
+def overlaps(rules: RuleFile) -> Iterator[LintFinding]:
     """R102 and R103: pairs of rules that can claim one key, with such a key; once for each pair.
 
     Two [[ignore]] rules that merely touch are passed over: a checkpoint that has such a key is rare, and told of.
@@ -32,22 +32,26 @@ def overlaps(rules: RuleFile) -> Iterator[Finding]:
 
 def _findings(
     ones: list[tuple[Claim, Automaton]], others: list[tuple[Claim, Automaton]], name: str
-) -> Iterator[Finding]:
+) -> Iterator[LintFinding]:
     for inner, outer in ((ones, others), (others, ones)):
         if all(any(holds(larger, smaller) for _, larger in outer) for _, smaller in inner):
             shadowed, by = inner[0][0].rule, outer[0][0].rule
-            yield Finding(
-                "R103", f"'{by.spec.match}' at {by.place} claims all that '{shadowed.spec.match}' does: '{name}'",
-                shadowed.place.of("match"), "remove one, or narrow the wider pattern",
-            )  # fmt: skip
+            yield LintFinding(
+                "R103",
+                f"'{by.spec.match}' at {by.place} claims all that '{shadowed.spec.match}' does: '{name}'",
+                shadowed.place.of("match"),
+                "remove one, or narrow the wider pattern",
+            )
             return
     first, second = ones[0][0].rule, others[0][0].rule
     if isinstance(first.spec, Ignore) and isinstance(second.spec, Ignore):
         return
-    yield Finding(
-        "R102", f"'{second.spec.match}' and '{first.spec.match}' at {first.place} can both claim '{name}'",
-        second.place.of("match"), "narrow one of the patterns: a key belongs to one rule",
-    )  # fmt: skip
+    yield LintFinding(
+        "R102",
+        f"'{second.spec.match}' and '{first.spec.match}' at {first.place} can both claim '{name}'",
+        second.place.of("match"),
+        "narrow one of the patterns: a key belongs to one rule",
+    )
 
 
 OVERLAP_CHECKS = (overlaps,)

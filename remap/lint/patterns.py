@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remap.lint.finding import Finding
+from remap.layout.expression import source_patterns
+from remap.lint.finding import LintFinding
 from remap.rules.automaton import automaton, explodes
-from remap.rules.layouts import source_patterns
 from remap.rules.pattern import expand, needs_backtracking
 from remap.rules.place import Place
 from remap.rules.rulefile import RuleFile
@@ -19,7 +19,7 @@ _LOOSE_DOT = re.compile(r"(?<!\\)\.(?![*+?{])")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenPattern:
     """A pattern as it stands in a rule file.
 
     Args:
@@ -36,21 +36,21 @@ class Written:
         return parse_regex(expand(self.text))
 
 
-def written_patterns(rules: RuleFile) -> list[Written]:
+def written_patterns(rules: RuleFile) -> list[WrittenPattern]:
     """Every pattern of a rule file and of what it includes, in the order of the file."""
-    found = [Written(rule.spec.match, rule.place.of("match")) for rule in rules.renames]
-    found += [Written(rule.spec.match, rule.place.of("match")) for rule in rules.ignores]
-    found += [Written(rule.spec.match, rule.place.of("match")) for rule in rules.keeps]
-    found += [Written(rule.spec.match, rule.place.of("match")) for rule in rules.fills]
+    found = [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.renames]
+    found += [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.ignores]
+    found += [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.keeps]
+    found += [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.fills]
     for derive in rules.derives:
-        found += [Written(text, derive.place.of("from", name)) for name, text in derive.spec.sources.items()]
+        found += [WrittenPattern(text, derive.place.of("from", name)) for name, text in derive.spec.sources.items()]
     for name, place in rules.layout_places.items():
         for variable, expression in rules.layouts[name].items():
-            found += [Written(text, place.of(variable, "from")) for text in source_patterns(expression)]
+            found += [WrittenPattern(text, place.of(variable, "from")) for text in source_patterns(expression)]
     return found
 
 
-def exploding(pattern: Written) -> Iterator[Finding]:
+def exploding(pattern: WrittenPattern) -> Iterator[LintFinding]:
     """R105: names exist that the pattern matches in exponentially many ways."""
     if not explodes(automaton(pattern.tree)):
         return
@@ -58,16 +58,19 @@ def exploding(pattern: Written) -> Iterator[Finding]:
     how = (
         "look-around keeps it off the linear-time engine" if slow else "linear time here, but no other engine has that"
     )
-    yield Finding(
-        "R105", f"'{pattern.text}' can match one name in exponentially many ways ({how})", pattern.place,
-        "repeat what cannot overlap itself: (\\d+\\.)+ instead of (\\d+\\.?)+", "error" if slow else "warning",
-    )  # fmt: skip
+    yield LintFinding(
+        "R105",
+        f"'{pattern.text}' can match one name in exponentially many ways ({how})",
+        pattern.place,
+        "repeat what cannot overlap itself: (\\d+\\.)+ instead of (\\d+\\.?)+",
+        "error" if slow else "warning",
+    )
 
 
-def single_digit(pattern: Written) -> Iterator[Finding]:
+def single_digit(pattern: WrittenPattern) -> Iterator[LintFinding]:
     """R104: one digit where a series goes on: ``layer_1`` but not ``layer_10``."""
     if _takes_one_digit(pattern.tree):
-        yield Finding(
+        yield LintFinding(
             "R104",
             f"'{pattern.text}' takes one digit: 1 but not 10",
             pattern.place,
@@ -95,14 +98,17 @@ def _numeric(node: Node) -> bool:
     return isinstance(node, Repeat | Capture) and _numeric(node.part)
 
 
-def loose_dot(pattern: Written) -> Iterator[Finding]:
+def loose_dot(pattern: WrittenPattern) -> Iterator[LintFinding]:
     """R106: an unescaped dot between names."""
     if _has_loose_dot(pattern.tree):
         match = _LOOSE_DOT.search(pattern.text)
-        yield Finding(
-            "R106", f"'.' in '{pattern.text}' stands for any character", pattern.place, "write \\. for a dot",
+        yield LintFinding(
+            "R106",
+            f"'.' in '{pattern.text}' stands for any character",
+            pattern.place,
+            "write \\. for a dot",
             text=pattern.text[match.start() : match.start() + 8] if match else "",
-        )  # fmt: skip
+        )
 
 
 def _has_loose_dot(node: Node) -> bool:
@@ -113,31 +119,35 @@ def _has_loose_dot(node: Node) -> bool:
     return any(map(_has_loose_dot, children(node)))
 
 
-def unnamed_group(pattern: Written) -> Iterator[Finding]:
+def unnamed_group(pattern: WrittenPattern) -> Iterator[LintFinding]:
     """R202: a group that captures what nothing can name."""
     if any(isinstance(node, Capture) and not node.name for node in walk(pattern.tree)):
-        yield Finding(
-            "R202", f"a group of '{pattern.text}' has no name, so nothing can use it", pattern.place,
+        yield LintFinding(
+            "R202",
+            f"a group of '{pattern.text}' has no name, so nothing can use it",
+            pattern.place,
             "write (?:...) to group, or (?P<name>...) to capture",
-        )  # fmt: skip
+        )
 
 
-def written_out(pattern: Written) -> Iterator[Finding]:
+def written_out(pattern: WrittenPattern) -> Iterator[LintFinding]:
     """R301: an index written out where the shorthand says it."""
     match = _WRITTEN_OUT.search(pattern.text)
     if match is not None:
-        yield Finding(
+        yield LintFinding(
             "R301", f"'{match[0]}' is <{match[1]}>, written out", pattern.place, f"write <{match[1]}>", text=match[0]
         )
 
 
-def anchored(pattern: Written) -> Iterator[Finding]:
+def anchored(pattern: WrittenPattern) -> Iterator[LintFinding]:
     """R302: an anchor; a pattern matches whole names without."""
     if any(isinstance(node, Anchor) and "BOUNDARY" not in node.word for node in walk(pattern.tree)):
-        yield Finding(
-            "R302", f"'{pattern.text}' is anchored, and matches whole names anyway", pattern.place,
+        yield LintFinding(
+            "R302",
+            f"'{pattern.text}' is anchored, and matches whole names anyway",
+            pattern.place,
             "leave out ^, $, \\A and \\Z",
-        )  # fmt: skip
+        )
 
 
 PATTERN_CHECKS = (exploding, single_digit, loose_dot, unnamed_group, written_out, anchored)

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from remap.lint.finding import Finding
+from remap.layout.expression import source_patterns
+from remap.lint.finding import LintFinding
 from remap.rules.expression import captures
-from remap.rules.layouts import source_patterns
 from remap.rules.rulefile import Rule, RuleFile
 from remap.rules.schema import Rename
 from remap.rules.template import parse_template
@@ -21,7 +21,7 @@ _AUTOMATIC = re.compile(
 )
 
 
-def unused_captures(rules: RuleFile) -> Iterator[Finding]:
+def unused_captures(rules: RuleFile) -> Iterator[LintFinding]:
     """R201: a capture that no template and no layout uses."""
     for rule in rules.renames:
         used = _names(rule)
@@ -40,32 +40,37 @@ def _names(rule: Rule[Rename]) -> set[str]:
     return {name for text in ([to] if isinstance(to, str) else to) for name in parse_template(text).names}
 
 
-def _capture(name: str, rule: Rule[Rename], message: str) -> Finding:
-    return Finding(
-        "R201", message, rule.place.of("match"), f"use {{{name}}} in 'to', or write \\d+ or (?:...) in its place",
+def _capture(name: str, rule: Rule[Rename], message: str) -> LintFinding:
+    return LintFinding(
+        "R201",
+        message,
+        rule.place.of("match"),
+        f"use {{{name}}} in 'to', or write \\d+ or (?:...) in its place",
         text=f"<{name}>",
-    )  # fmt: skip
+    )
 
 
-def unused_layouts(rules: RuleFile) -> Iterator[Finding]:
+def unused_layouts(rules: RuleFile) -> Iterator[LintFinding]:
     """R203: a layout that no rule names."""
     used = {rule.spec.layout for rule in rules.renames}
     for name, place in rules.layout_places.items():
         if name not in used and place.path == rules.path:
-            yield Finding("R203", f"no rule has layout '{name}'", place, "remove it, or name it in a rule")
+            yield LintFinding("R203", f"no rule has layout '{name}'", place, "remove it, or name it in a rule")
 
 
-def unused_tables(rules: RuleFile) -> Iterator[Finding]:
+def unused_tables(rules: RuleFile) -> Iterator[LintFinding]:
     """R204: a table that no template looks into."""
     templates = [text for rule in rules.renames for text in _listed(rule.spec.to)]
     templates += [rule.spec.to for rule in rules.derives]
     used = {table for text in templates for table in parse_template(text).tables}
     for name, place in rules.table_places.items():
         if name not in used and place.path == rules.path:
-            yield Finding("R204", f"no template looks into table '{name}'", place, f"remove it, or say {{{name}[...]}}")
+            yield LintFinding(
+                "R204", f"no template looks into table '{name}'", place, f"remove it, or say {{{name}[...]}}"
+            )
 
 
-def unused_params(rules: RuleFile) -> Iterator[Finding]:
+def unused_params(rules: RuleFile) -> Iterator[LintFinding]:
     """R205: a parameter that no size, template, axis or setting names."""
     used = {rule.spec.layout for rule in rules.renames}
     specs: list[Any] = [*(rule.spec for rule in rules.renames), *(rule.spec for rule in rules.derives)]
@@ -74,20 +79,25 @@ def unused_params(rules: RuleFile) -> Iterator[Finding]:
     words = {word for spec in specs for text in _texts(msgspec.to_builtins(spec)) for word in re.findall(r"\w+", text)}
     for name, place in rules.param_places.items():
         if name not in words and place.path == rules.path:
-            yield Finding("R205", f"nothing uses parameter '{name}'", place, "remove it, or name it in 'sizes' or 'to'")
+            yield LintFinding(
+                "R205", f"nothing uses parameter '{name}'", place, "remove it, or name it in 'sizes' or 'to'"
+            )
 
 
-def automatic_names(rules: RuleFile) -> Iterator[Finding]:
+def automatic_names(rules: RuleFile) -> Iterator[LintFinding]:
     """R303: a layer that Keras numbers by itself, by a number that drifts."""
     for rule in rules.renames:
         for text in _listed(rule.spec.to):
             match = _AUTOMATIC.match(text)  # below a scope such names are mostly given by hand
             if match is not None:
                 base = re.sub(r"_(?:\d+|\{[^}]*\})$", "", match[0])
-                yield Finding(
-                    "R303", f"Keras numbers '{base}' layers by itself, and the numbers drift", rule.place.of("to"),
-                    f"write its rank among them: {base}[0], {base}[{{i}}]", text=match[0],
-                )  # fmt: skip
+                yield LintFinding(
+                    "R303",
+                    f"Keras numbers '{base}' layers by itself, and the numbers drift",
+                    rule.place.of("to"),
+                    f"write its rank among them: {base}[0], {base}[{{i}}]",
+                    text=match[0],
+                )
 
 
 def _listed(value: str | list[str]) -> list[str]:

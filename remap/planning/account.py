@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from remap.checkpoint.open import QUANTIZED
-from remap.checkpoint.tensor import Skipped
 from remap.errors import Problem
+from remap.inventory.inventory import Variable
 from remap.layout.axes import AxesError
 from remap.layout.compile import Form, compile_recipe
+from remap.layout.expression import source_patterns
 from remap.layout.tiles import Source
+from remap.opening.open import QUANTIZED
 from remap.planning.match import Claims
 from remap.planning.plan import Assignment
 from remap.planning.suggest import Nearest, grouped
-from remap.rules.layouts import source_patterns
 from remap.rules.rulefile import RuleFile
-from remap.target.inventory import Variable
+from remap.tensors.tensor import Skipped
 
 
 def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) -> Iterator[Problem]:
@@ -30,27 +30,37 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
     for pattern, members in grouped(claims.unclaimed):
         near = claimed.to(members[0], 1)
         yield Problem(
-            "no rule claims a source tensor", where=_several(pattern, members),
+            "no rule claims a source tensor",
+            where=_several(pattern, members),
             fix=_fix_unclaimed(members[0], near, keys),
-        )  # fmt: skip
+        )
     for key, rules in claims.contested:
         places = ", ".join(f"{rule.place} ('{rule.spec.match}')" for rule in rules)
         yield Problem("several rules claim one source tensor", key, places, "one rule", "narrow one of the patterns")
     for first, second, owner in claims.doubled:
-        yield Problem("two source tensors fit one place of a layout", str(owner.place), f"{first} and {second}",
-                      "one", "narrow the pattern, or capture what tells them apart")  # fmt: skip
+        yield Problem(
+            "two source tensors fit one place of a layout",
+            str(owner.place),
+            f"{first} and {second}",
+            "one",
+            "narrow the pattern, or capture what tells them apart",
+        )
     names, modules = Nearest(keys), Nearest(key.rpartition(".")[0] for key in keys)
     for rule in claims.idle:
         near = (modules if getattr(rule.spec, "layout", None) else names).to(_plain(rule.spec.match), 2)
         yield Problem(
-            "a rule matches nothing", str(rule.place), fix="check the pattern, or say optional = true",
-            found=f"closest: {', '.join(near)}" if near else "", excerpt=rule.place.of("match").excerpt(),
-        )  # fmt: skip
+            "a rule matches nothing",
+            str(rule.place),
+            fix="check the pattern, or say optional = true",
+            found=f"closest: {', '.join(near)}" if near else "",
+            excerpt=rule.place.of("match").excerpt(),
+        )
     for pattern, members in grouped(unused):
         yield Problem(
-            "a rule claims a source tensor and makes nothing of it", where=_several(pattern, members),
+            "a rule claims a source tensor and makes nothing of it",
+            where=_several(pattern, members),
             fix="name it in the layout, or [[ignore]] it with a reason",
-        )  # fmt: skip
+        )
 
 
 def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
@@ -58,9 +68,10 @@ def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
     names = [entry.name for entry in skipped if entry.reason == QUANTIZED]
     if names:
         yield Problem(
-            "quantised tensors of the checkpoint were left out", where=_several(names[0], names),
+            "quantised tensors of the checkpoint were left out",
+            where=_several(names[0], names),
             fix="--dequantize (dequantize=True in Python) reads them as float32",
-        )  # fmt: skip
+        )
 
 
 def target_problems(
@@ -79,9 +90,11 @@ def target_problems(
         other = by_name.setdefault(assignment.name, assignment)
         if other is not assignment:
             yield Problem(
-                "a variable is written twice", assignment.name,
-                found=f"from {_origin(other)} and from {_origin(assignment)}", expected="one rule for each variable",
-            )  # fmt: skip
+                "a variable is written twice",
+                assignment.name,
+                found=f"from {_origin(other)} and from {_origin(assignment)}",
+                expected="one rule for each variable",
+            )
         variable = assignment.variable
         if variable is not None and assignment.shape != variable.shape and assignment.kind != "kept":
             yield _shape_problem(assignment, variable, rules)
@@ -93,9 +106,11 @@ def target_problems(
     for pattern, members in grouped(missing):
         variable = missing[members[0]]
         yield Problem(
-            "no rule writes a variable of the model", where=_several(pattern, members),
-            found=f"shape {variable.shape}", fix=_fix_missing(members[0], siblings, near, rules),
-        )  # fmt: skip
+            "no rule writes a variable of the model",
+            where=_several(pattern, members),
+            found=f"shape {variable.shape}",
+            fix=_fix_missing(members[0], siblings, near, rules),
+        )
 
 
 def _fix_unclaimed(key: str, near: Sequence[str], keys: Sequence[str]) -> str:
@@ -113,13 +128,15 @@ def _shape_problem(assignment: Assignment, variable: Variable, rules: RuleFile) 
     others = _fitting_layouts(assignment, variable.shape, rules)
     sources = [f"{source.name} {source.shape}" for source in assignment.value.sources]
     return Problem(
-        "shapes differ", f"{assignment.place} ({assignment.name})",
+        "shapes differ",
+        f"{assignment.place} ({assignment.name})",
         found=f"{assignment.shape} from {', '.join(sources[:3])} by layout '{assignment.layout}'",
         expected=str(variable.shape),
-        fix=f"layout {' or '.join(repr(name) for name in others)} would give that shape" if others
+        fix=f"layout {' or '.join(repr(name) for name in others)} would give that shape"
+        if others
         else "check that this module and this layer are the same",
         excerpt=assignment.place.of("match").excerpt(),
-    )  # fmt: skip
+    )
 
 
 def _fitting_layouts(assignment: Assignment, shape: tuple[int, ...], rules: RuleFile) -> list[str]:

@@ -8,19 +8,20 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from remap.dtypes import dtype_of, working_dtype
 from remap.errors import PlanError, Problem
+from remap.inventory.inventory import Variable
+from remap.inventory.match import VariableNames
 from remap.layout.axes import AxesError
+from remap.layout.expression import Layout
 from remap.layout.tiles import Value
 from remap.planning.derived import Derived, leaves
 from remap.planning.match import Group
 from remap.planning.params import Scalar
 from remap.planning.plan import Assignment, Ignored
-from remap.planning.values import Layout, Values, found_sources, has_sources
-from remap.rules.rulefile import RAW, Part, RuleFile
+from remap.planning.values import Values, found_sources, has_sources
+from remap.rules.rulefile import RAW, IncludedPart, RuleFile
 from remap.rules.template import TemplateError, parse_template
-from remap.target.inventory import Variable
-from remap.target.match import Names
+from remap.tensors.dtypes import dtype_of, working_dtype
 
 
 @dataclass(slots=True)
@@ -40,12 +41,12 @@ class Assigner:
 
     rules: RuleFile
     values: Values
-    names: Names | None
+    names: VariableNames | None
     params: Mapping[str, Scalar]
     dtype: np.dtype | None
     problems: list[Problem] = field(default_factory=list)
     left: list[Ignored] = field(default_factory=list)
-    parts: set[Part] = field(default_factory=set)
+    parts: set[IncludedPart] = field(default_factory=set)
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
     def assign(self, groups: Sequence[Group]) -> Iterator[Assignment]:

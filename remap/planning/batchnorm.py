@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from remap.checkpoint.tensor import ArrayStorage, Tensor
-from remap.dtypes import working_dtype
 from remap.errors import PlanError
 from remap.layout.tiles import Source
 from remap.planning.derived import Derived
+from remap.tensors.dtypes import working_dtype
+from remap.tensors.tensor import ArrayStorage, Tensor
 
 
 def folded_gamma(gamma: Source | None, variance: Source, source: float, target: float) -> Derived:
@@ -55,8 +55,8 @@ def absorbed_variance(variance: Source, gamma: Source | None, source: float, tar
                 where=f"{variance.name}, {len(wrong)} channels, first {channel}",
                 found=f"gamma {scale[channel]:g}, variance {arrays[0][channel]:g}, result {found[channel]:g}",
                 expected="positive gamma and a result that is not negative",
-                fix="fold the BatchNorm into the convolution before it ([[derive]] op = \"fold_batchnorm_kernel\")",
-            )  # fmt: skip
+                fix='fold the BatchNorm into the convolution before it ([[derive]] op = "fold_batchnorm_kernel")',
+            )
         return np.asarray(found)
 
     inputs = [variance] if gamma is None else [variance, gamma]
@@ -68,9 +68,11 @@ def absorbed_variance(variance: Source, gamma: Source | None, source: float, tar
 def _not_negative(variance: np.ndarray, source: Source) -> None:
     if (variance < 0).any():
         raise PlanError(
-            "a running variance is negative", where=source.name, found=f"{float(variance.min()):g}",
+            "a running variance is negative",
+            where=source.name,
+            found=f"{float(variance.min()):g}",
             fix="the checkpoint is damaged, or the rule takes another tensor for the variance",
-        )  # fmt: skip
+        )
 
 
 def constant_source(name: str, values: Sequence[float] | np.ndarray, dtype: np.dtype) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from remap.checkpoint.tensor import Checkpoint
 from remap.errors import PlanError, Problem
 from remap.layout.ops import OPERATIONS
 from remap.layout.tiles import Source
@@ -15,6 +14,7 @@ from remap.rules.pattern import Patterns
 from remap.rules.rulefile import Rule, RuleFile
 from remap.rules.schema import Derive
 from remap.rules.template import TemplateError, parse_template
+from remap.tensors.tensor import Checkpoint
 
 Instance = dict[str, str]
 """Input of an operation to the key that it is read from."""
@@ -37,9 +37,13 @@ def derive_tensors(
         instances = _instances(rule, checkpoint)
         if not instances and not rule.spec.optional and rule.part is None:
             problems.append(
-                Problem("a rule matches nothing", str(rule.place), fix="check the patterns, or say optional = true",
-                        excerpt=rule.place.of("from").excerpt())
-            )  # fmt: skip
+                Problem(
+                    "a rule matches nothing",
+                    str(rule.place),
+                    fix="check the patterns, or say optional = true",
+                    excerpt=rule.place.of("from").excerpt(),
+                )
+            )
         for captures, instance in instances:
             try:
                 name = parse_template(rule.spec.to).fill({**_texts(params), **captures}, rules.tables)
@@ -81,9 +85,12 @@ def _derive(rule: Rule[Derive], instance: Instance, checkpoint: Checkpoint, name
     if spec.op not in OPERATIONS:
         close = get_close_matches(spec.op, list(OPERATIONS), n=1)
         raise PlanError(
-            f"unknown operation '{spec.op}'", where=str(rule.place), expected=f"one of: {', '.join(OPERATIONS)}",
-            fix=f"did you mean '{close[0]}'?" if close else "", excerpt=rule.place.excerpt(spec.op),
-        )  # fmt: skip
+            f"unknown operation '{spec.op}'",
+            where=str(rule.place),
+            expected=f"one of: {', '.join(OPERATIONS)}",
+            fix=f"did you mean '{close[0]}'?" if close else "",
+            excerpt=rule.place.excerpt(spec.op),
+        )
     inputs = {key: checkpoint[instance[key]] for key in spec.sources if key in instance}
     return operate(spec.op, inputs, spec.options, name, f"{rule.place} ({name})")
 

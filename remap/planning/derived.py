@@ -8,9 +8,9 @@ from threading import Lock
 
 import numpy as np
 
-from remap.checkpoint.tensor import dense_strides
-from remap.dtypes import is_float
 from remap.layout.tiles import Source
+from remap.tensors.dtypes import is_float
+from remap.tensors.tensor import dense_strides
 
 
 class Derived:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from remap.errors import PlanError, Problem
+from remap.inventory.inventory import Inventory, Variable
 from remap.planning.params import Scalar
 from remap.planning.plan import EpsilonMismatch
 from remap.rules.rulefile import Rule
 from remap.rules.schema import Rename
-from remap.target.inventory import Inventory, Variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,13 @@ class Epsilons:
         if policy.on_mismatch == "error":
             self.problems.append(
                 Problem(
-                    "BatchNorm epsilons differ", str(rule.place), f"{layer}: source {source:g}, target {target:g}",
+                    "BatchNorm epsilons differ",
+                    str(rule.place),
+                    f"{layer}: source {source:g}, target {target:g}",
                     fix='[batchnorm] on_mismatch = "fold" makes the outputs equal, "accept" leaves the difference',
                     excerpt=rule.place.of("match").excerpt(),
                 )
-            )  # fmt: skip
+            )
         else:
             self.mismatches[layer] = EpsilonMismatch(layer, source, target, policy.on_mismatch)
         return Epsilon(source, target, policy.on_mismatch)

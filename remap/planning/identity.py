@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from remap.target.inventory import Inventory, Variable
+from remap.inventory.inventory import Inventory, Variable
 
 _MAPPINGS = ("Dense", "Conv1D", "Conv2D", "Conv3D")
 

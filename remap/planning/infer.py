@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from math import prod
 
-from remap.rules.schema import Inferred
-from remap.target.inventory import Inventory, Layer
+from remap.inventory.inventory import Inventory, Layer
+from remap.layout.expression import Inferred
 
 FLATTENING = {"Flatten", "Reshape"}
 _SAME_CHANNELS = (

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remap.checkpoint.tensor import Checkpoint
 from remap.collector import collector_off
-from remap.dtypes import dtype_of
 from remap.errors import PlanError, Problem
+from remap.inventory.inventory import Inventory, Variable
+from remap.inventory.match import VariableNames
 from remap.layout.recipe import constant
 from remap.layout.tiles import Source, Value, whole
 from remap.planning.account import quantized_problem, source_problems, target_problems
@@ -28,10 +28,10 @@ from remap.planning.values import Values, number_of
 from remap.planning.warn import plan_warnings
 from remap.rules.pattern import PatternError, Patterns
 from remap.rules.place import Place
-from remap.rules.rulefile import Part, Rule, RuleFile
+from remap.rules.rulefile import IncludedPart, Rule, RuleFile
 from remap.rules.schema import Constant, FillRule, Keep
-from remap.target.inventory import Inventory, Variable
-from remap.target.match import Names
+from remap.tensors.dtypes import dtype_of
+from remap.tensors.tensor import Checkpoint
 
 Initial = Callable[[Variable], np.ndarray]
 """The value that a variable of a freshly built model starts with."""
@@ -104,7 +104,7 @@ def draft_plan(
     except PatternError as error:
         raise PlanError("a pattern takes too long", where=str(rules.path), found=str(error)) from error
     epsilons = Epsilons(target, problems, values)
-    names = Names(target) if target is not None else None
+    names = VariableNames(target) if target is not None else None
     element = dtype_of(dtype) if dtype is not None else None
     made = Values(tensors, values, epsilons, Caller(allow_code), target)
     assigner = Assigner(rules, made, names, values, element, problems)
@@ -116,9 +116,12 @@ def draft_plan(
         moved = _in_order(target.variables, moved)
     elif rules.fills:
         problems.append(
-            Problem("[[fill]] sets variables of a model, and none is given", str(rules.fills[0].place),
-                    fix="give --model or --target")
-        )  # fmt: skip
+            Problem(
+                "[[fill]] sets variables of a model, and none is given",
+                str(rules.fills[0].place),
+                fix="give --model or --target",
+            )
+        )
     problems += target_problems(moved, target.variables if target else (), claims.unclaimed, rules)
     if problems:
         problems += quantized_problem(checkpoint.skipped)
@@ -154,7 +157,7 @@ def _in_order(variables: Iterable[Variable], moved: list[Assignment]) -> list[As
 
 def _settled(
     rules: RuleFile,
-    parts: Container[Part],
+    parts: Container[IncludedPart],
     variables: Sequence[Variable],
     target: Inventory,
     dtype: np.dtype | None,
@@ -177,9 +180,13 @@ def _settled(
     for index, rule in enumerate(settling):
         if index not in fired and not rule.spec.optional and (rule.part is None or rule.part in parts):
             problems.append(
-                Problem("a rule matches no variable that is left", str(rule.place),
-                        fix="check the pattern, or say optional = true", excerpt=rule.place.of("match").excerpt())
-            )  # fmt: skip
+                Problem(
+                    "a rule matches no variable that is left",
+                    str(rule.place),
+                    fix="check the pattern, or say optional = true",
+                    excerpt=rule.place.of("match").excerpt(),
+                )
+            )
     return [assignment for assignment in found if assignment is not None]
 
 
@@ -205,9 +212,13 @@ def _settle(
         value = whole(source)
     else:
         problems.append(
-            Problem("a kept variable does not start with a constant", variable.path, expected="the model itself",
-                    fix="give --model, so that its initial value can be read")
-        )  # fmt: skip
+            Problem(
+                "a kept variable does not start with a constant",
+                variable.path,
+                expected="the model itself",
+                fix="give --model, so that its initial value can be read",
+            )
+        )
         return None
     kind: Kind = "filled" if isinstance(spec, FillRule) else "kept"
     return Assignment(variable.path, value, dtype or own, kind, rule.place, variable=variable, reason=spec.reason)
@@ -222,9 +233,14 @@ def _filled(
         if (len(given),) == variable.shape:
             return whole(constant_source(f"'value' of {place}", given, own))
         problems.append(
-            Problem("a list of numbers does not fit the variable", f"{place} ({variable.path})",
-                    f"{len(given)} numbers", f"shape {variable.shape}", excerpt=place.excerpt("value"))
-        )  # fmt: skip
+            Problem(
+                "a list of numbers does not fit the variable",
+                f"{place} ({variable.path})",
+                f"{len(given)} numbers",
+                f"shape {variable.shape}",
+                excerpt=place.excerpt("value"),
+            )
+        )
         return None
     found = identity_values(variable, target) if given == "identity" else number_of(given)
     if isinstance(found, np.ndarray):
@@ -232,8 +248,12 @@ def _filled(
     if found is not None:
         return Value(constant(variable.shape, found, own), ())
     problems.append(
-        Problem("the variable cannot be made the identity", str(place), variable.path,
-                "a BatchNormalization, or a Dense or convolution with as many channels after as before",
-                'value = "zeros", "ones" or a number')
-    )  # fmt: skip
+        Problem(
+            "the variable cannot be made the identity",
+            str(place),
+            variable.path,
+            "a BatchNormalization, or a Dense or convolution with as many channels after as before",
+            'value = "zeros", "ones" or a number',
+        )
+    )
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from remap.rules.layouts import source_patterns
+from remap.layout.expression import source_patterns
 from remap.rules.pattern import Patterns
 from remap.rules.rulefile import Rule, RuleFile
 from remap.rules.schema import Ignore, Rename
@@ -104,9 +104,10 @@ def match_keys(rules: RuleFile, keys: Iterable[str]) -> Claims:
     every: list[Rule[Rename] | Rule[Ignore]] = [*rules.renames, *rules.ignores]
     there = {rule.part for rule in every if id(rule) in fired}
     found.idle.extend(
-        rule for rule in every
+        rule
+        for rule in every
         if id(rule) not in fired and not rule.spec.optional and (rule.part is None or rule.part in there)
-    )  # fmt: skip
+    )
     return found
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from remap.dtypes import working_dtype
 from remap.errors import PlanError
 from remap.layout.axes import AxesError
 from remap.layout.ops import OPERATIONS, Operation, Option
 from remap.layout.tiles import Source
 from remap.planning.derived import Derived
+from remap.tensors.dtypes import working_dtype
 
 
 def operation(name: str) -> Operation:
@@ -27,9 +27,10 @@ def operation(name: str) -> Operation:
     if name not in OPERATIONS:
         close = get_close_matches(name, list(OPERATIONS), n=1)
         raise PlanError(
-            f"unknown operation '{name}'", expected=f"one of: {', '.join(OPERATIONS)}",
+            f"unknown operation '{name}'",
+            expected=f"one of: {', '.join(OPERATIONS)}",
             fix=f"did you mean '{close[0]}'?" if close else "",
-        )  # fmt: skip
+        )
     return OPERATIONS[name]
 
 
@@ -51,16 +52,20 @@ def operate(name: str, inputs: Mapping[str, Source], given: Mapping[str, Option]
     missing = [key for key in found.inputs if key not in inputs and key not in found.optional]
     if unknown or missing:
         raise PlanError(
-            f"operation '{name}' has other inputs", where=where,
+            f"operation '{name}' has other inputs",
+            where=where,
             found=", ".join([*(f"unknown {key}" for key in unknown), *(f"missing {key}" for key in missing)]),
             expected=f"{', '.join(found.inputs)}; settings: {', '.join(found.options) or 'none'}",
-        )  # fmt: skip
+        )
     options = {**found.options, **given}
     for key, value in options.items():
         if isinstance(value, str) and not isinstance(found.options[key], str):
-            raise PlanError(f"setting '{key}' of operation '{name}' is not known", where=where,
-                            found=f"'{value}' names neither a size of the rule nor a parameter",
-                            fix=f"say sizes = {{ {value} = NUMBER }} in the rule")  # fmt: skip
+            raise PlanError(
+                f"setting '{key}' of operation '{name}' is not known",
+                where=where,
+                found=f"'{value}' names neither a size of the rule nor a parameter",
+                fix=f"say sizes = {{ {value} = NUMBER }} in the rule",
+            )
     names = list(inputs)
     try:
         shape = found.shape({key: source.shape for key, source in inputs.items()}, options)
@@ -95,18 +100,22 @@ class Caller:
         """
         if not self.allowed:
             raise PlanError(
-                "the rule file runs code of its own", where=where, found=f'call = "{spec}"',
+                "the rule file runs code of its own",
+                where=where,
+                found=f'call = "{spec}"',
                 fix="read that function; if you trust it, add --allow-code",
-            )  # fmt: skip
+            )
         function = _function(spec, where)
         zeros = [np.broadcast_to(np.zeros((), source.dtype), source.shape).astype(np.float64) for source in sources]
         try:
             shape = np.asarray(function(*zeros)).shape
         except Exception as error:
             raise PlanError(
-                f"{spec} failed on zeros", where=where, found=f"{type(error).__name__}: {error}",
+                f"{spec} failed on zeros",
+                where=where,
+                found=f"{type(error).__name__}: {error}",
                 expected="a function of one array a source that returns an array",
-            ) from error  # fmt: skip
+            ) from error
         return Derived(
             f"{spec} of {where}", shape, working_dtype(sources[0].dtype), sources, lambda arrays: function(*arrays)
         )

@@ -9,12 +9,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from remap.checkpoint.location import Location, locate
 from remap.errors import PlanError, Problem, RemapError, UsageError
+from remap.inventory.inventory import Inventory
+from remap.layout.expression import Size
 from remap.rules.pattern import Patterns
 from remap.rules.rulefile import RuleFile
-from remap.rules.schema import Param, Size
-from remap.target.inventory import Inventory
+from remap.rules.schema import Param
+from remap.tensors.location import Location, locate
 
 Scalar = int | float | str
 MAX_JSON = 1 << 26
@@ -44,10 +45,11 @@ def resolve_params(
         if name not in rules.params:
             close = get_close_matches(name, list(rules.params), n=1)
             raise UsageError(
-                f"the rule file has no parameter '{name}'", where=str(rules.path),
+                f"the rule file has no parameter '{name}'",
+                where=str(rules.path),
                 expected=f"one of: {', '.join(rules.params) or 'it has none'}",
                 fix=f"did you mean '{close[0]}'?" if close else "",
-            )  # fmt: skip
+            )
     place = locate(beside) if any(param.source for param in rules.params.values()) else None
     files: dict[str, Any] = {}
     found: dict[str, Scalar] = {}
@@ -83,8 +85,12 @@ def _told_by_target(name: str, param: Param, target: Inventory) -> str | None:
     names = {name for variable in target.variables for name in (variable.path, variable.address)}
     found = {"".join(patterns.captures(0, each).values()) for each in names if patterns.match(each)}
     if len(found) > 1:
-        raise PlanError(f"the model tells several values of the parameter '{name}'", where=param.target,
-                        found=", ".join(sorted(found)[:4]), fix=f"give it with --set {name}=VALUE")  # fmt: skip
+        raise PlanError(
+            f"the model tells several values of the parameter '{name}'",
+            where=param.target,
+            found=", ".join(sorted(found)[:4]),
+            fix=f"give it with --set {name}=VALUE",
+        )
     return next(iter(found), None)
 
 
@@ -99,9 +105,10 @@ def sizes_of(named: Mapping[str, Size], params: Mapping[str, Scalar]) -> dict[st
         value = params.get(size) if isinstance(size, str) else size
         if not isinstance(value, int):
             raise PlanError(
-                f"the size of axis '{axis}' is not known", found=f"parameter '{size}' is {value!r}",
+                f"the size of axis '{axis}' is not known",
+                found=f"parameter '{size}' is {value!r}",
                 fix=f"give it with --set {size}=NUMBER",
-            )  # fmt: skip
+            )
         sizes[axis] = value
     return sizes
 

@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from remap.checkpoint.tensor import Checkpoint
+from remap.inventory.inventory import Inventory, Variable
 from remap.layout.tiles import Value
 from remap.rules.place import Place
 from remap.rules.rulefile import RuleFile
-from remap.target.inventory import Inventory, Variable
+from remap.tensors.tensor import Checkpoint
 
 Kind = Literal["moved", "filled", "kept"]
 

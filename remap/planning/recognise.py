@@ -8,8 +8,9 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from remap.checkpoint.tensor import Checkpoint
 from remap.errors import PlanError, RemapError
+from remap.inventory.inventory import Inventory
+from remap.inventory.shipped import shipped_inventory
 from remap.planning.derive import derive_tensors
 from remap.planning.make import Initial, make_plan
 from remap.planning.match import Claims, match_keys
@@ -19,8 +20,7 @@ from remap.rules.load import load_rules
 from remap.rules.pattern import Patterns
 from remap.rules.rulefile import RuleFile
 from remap.rules.shipped import shipped_names
-from remap.target.inventory import Inventory
-from remap.target.shipped import shipped_inventory
+from remap.tensors.tensor import Checkpoint
 
 Opener = Callable[[RuleFile], Checkpoint]
 
@@ -91,10 +91,7 @@ class Candidate:
 
 
 def recognise(
-    opened: Opener,
-    names: Iterable[str] | None = None,
-    target: Inventory | None = None,
-    initial: Initial | None = None,
+    opened: Opener, names: Iterable[str] | None = None, target: Inventory | None = None, initial: Initial | None = None
 ) -> list[Candidate]:
     """The shipped rule files that know something of a checkpoint, best first.
 
@@ -104,7 +101,7 @@ def recognise(
         target: The model that is to be filled, where it is known.
         initial: Where its initial values come from.
 
-    >>> from remap.checkpoint.open import open_checkpoint
+    >>> from remap.opening.open import open_checkpoint
     >>> recognise(lambda rules: open_checkpoint("fixtures/resnet/thin_resnet50.pt"), ["resnet"])[0].fits
     True
     """
@@ -134,8 +131,9 @@ def choose(
     if equal:
         raise PlanError(
             "several shipped rule files fit the checkpoint equally well, and do not do the same",
-            found="; ".join(f"{c.name} ({c.about})" for c in [best, *equal]), fix="name the one whose model you have",
-        )  # fmt: skip
+            found="; ".join(f"{c.name} ({c.about})" for c in [best, *equal]),
+            fix="name the one whose model you have",
+        )
     lines = [f"recognised as '{best.name}': {best.why()}"]
     lines += [
         f"'{c.name}' {'fits as well' if c.fits else 'is for other shapes'}: it would write the same ({c.about})"
@@ -151,9 +149,10 @@ def _nothing_fits(candidates: list[Candidate], target: Inventory | None) -> Plan
     return PlanError(
         "no shipped rule file fits the checkpoint" + (" and the model" if target is not None and by_names else ""),
         found="; ".join(f"{c.name}: {c.why()}" for c in near) or "its names are not those of any known family",
-        fix="name the one whose model you have" if by_names
+        fix="name the one whose model you have"
+        if by_names
         else "name a rule file, or write one ('remap inspect' shows the names)",
-    )  # fmt: skip
+    )
 
 
 @dataclass(slots=True)
@@ -196,9 +195,18 @@ def _candidate(
         unfilled = not model and (target is not None or known_all)
     about = f"{rules.about.source} -> {rules.about.target}"
     return Candidate(
-        name, about, used, known, len(checkpoint), len(claims.idle), closes, family, model, unfilled,
+        name,
+        about,
+        used,
+        known,
+        len(checkpoint),
+        len(claims.idle),
+        closes,
+        family,
+        model,
+        unfilled,
         _conversion(rules, claims),
-    )  # fmt: skip
+    )
 
 
 @cache

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from remap.checkpoint.tensor import Checkpoint
 from remap.errors import PlanError
+from remap.inventory.inventory import Inventory
+from remap.inventory.shipped import shipped_inventory
 from remap.planning.make import make_plan
 from remap.planning.plan import Plan
 from remap.rules.rulefile import RuleFile
-from remap.target.inventory import Inventory
-from remap.target.shipped import shipped_inventory
+from remap.tensors.tensor import Checkpoint
 
 
 def plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str, Any]) -> Plan:

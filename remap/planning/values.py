@@ -9,10 +9,11 @@ from itertools import accumulate
 import msgspec
 import numpy as np
 
-from remap.dtypes import dtype_of
 from remap.errors import PlanError
+from remap.inventory.inventory import Inventory, Variable
 from remap.layout.axes import parse_axes, parse_groups
 from remap.layout.compile import Form, compile_recipe
+from remap.layout.expression import Expression, Fill, Layout, like_parts, source_patterns
 from remap.layout.ops import OPERATIONS
 from remap.layout.recipe import Recipe, constant
 from remap.layout.tiles import Source, Value
@@ -22,12 +23,9 @@ from remap.planning.infer import Graph
 from remap.planning.match import Group
 from remap.planning.operate import Caller, operate, operation
 from remap.planning.params import Scalar, sizes_of
-from remap.rules.layouts import like_parts, source_patterns
-from remap.rules.schema import Expression, Fill
-from remap.target.inventory import Inventory, Variable
+from remap.tensors.dtypes import dtype_of
 
-Layout = Mapping[str, Expression]
-Found = list[dict[int, str]]
+MatchedKeys = list[dict[int, str]]
 """For each source pattern of an expression, the keys that it matched, by stacked index."""
 
 CONSTANTS = {"zeros": 0.0, "ones": 1.0}
@@ -55,7 +53,7 @@ class Values:
     _singles: dict[int, Expression] = field(default_factory=dict)
 
     def make(
-        self, group: Group, layout: Layout, entry: str, layer: str, variable: Variable | None, found: Found
+        self, group: Group, layout: Layout, entry: str, layer: str, variable: Variable | None, found: MatchedKeys
     ) -> Value:
         """The value of variable ``entry`` of a layout.
 
@@ -88,7 +86,7 @@ class Values:
         return self._compiled(group, expression, sources, parts, variable)
 
     def _stand_in(
-        self, group: Group, layout: Layout, entry: str, layer: str, variable: Variable | None, found: Found
+        self, group: Group, layout: Layout, entry: str, layer: str, variable: Variable | None, found: MatchedKeys
     ) -> Source | None:
         """The computed source that takes the place of the expression's own, where something is computed."""
         expression = layout[entry]
@@ -110,15 +108,18 @@ class Values:
         return None
 
     def _folded(
-        self, group: Group, layout: Layout, entry: str, layer: str, variable: Variable | None, found: Found
+        self, group: Group, layout: Layout, entry: str, layer: str, variable: Variable | None, found: MatchedKeys
     ) -> Source | None:
         role = layout[entry].batchnorm
         epsilon = self.epsilons.of(group.rule, layer, variable)
         variance = self._first(group, layout, "variance") or self._first(group, layout, "variance_without_gamma")
         if role == "variance_without_gamma":
             if epsilon.target is None or variance is None:
-                raise PlanError("the epsilon of the Keras layer is not known", where=f"{group.rule.place} ({layer})",
-                                fix="give --model, --target, or [batchnorm] target_epsilon")  # fmt: skip
+                raise PlanError(
+                    "the epsilon of the Keras layer is not known",
+                    where=f"{group.rule.place} ({layer})",
+                    fix="give --model, --target, or [batchnorm] target_epsilon",
+                )
             gamma = self._flat(found[1:])
             return absorbed_variance(variance, gamma[0] if gamma else None, epsilon.source, epsilon.target)
         if epsilon.action != "fold" or epsilon.target is None or variance is None:
@@ -173,8 +174,11 @@ class Values:
         pattern, axes = like_parts(str(expression.like))
         keys = group.tensors.get(pattern)
         if not keys:
-            raise PlanError("cannot tell the shape of a fill", where=f"{group.rule.place} ({group.module})",
-                            expected=f"a tensor '{pattern}', which 'like' names")  # fmt: skip
+            raise PlanError(
+                "cannot tell the shape of a fill",
+                where=f"{group.rule.place} ({group.module})",
+                expected=f"a tensor '{pattern}', which 'like' names",
+            )
         tensor = self.tensors[next(iter(keys.values()))]
         if not axes:
             return tensor.shape, tensor.dtype
@@ -200,16 +204,16 @@ class Values:
             self._singles[id(expression)] = found
         return found
 
-    def _flat(self, found: Found) -> list[Source]:
+    def _flat(self, found: MatchedKeys) -> list[Source]:
         return [self.tensors[key] for keys in found for _, key in sorted(keys.items())]
 
 
-def found_sources(group: Group, expression: Expression) -> Found:
+def found_sources(group: Group, expression: Expression) -> MatchedKeys:
     """The keys that each source pattern of an expression matched, empty where none."""
     return [group.tensors.get(pattern, {}) for pattern in source_patterns(expression)]
 
 
-def has_sources(found: Found, expression: Expression) -> bool:
+def has_sources(found: MatchedKeys, expression: Expression) -> bool:
     """Whether the module has what the variable is made from; if not, the layout leaves the variable out."""
     if expression.batchnorm == "variance_without_gamma":
         return bool(found[0])
@@ -233,18 +237,25 @@ def number_of(fill: Fill) -> float:
     return CONSTANTS[fill] if isinstance(fill, str) else float(fill)
 
 
-def _check_complete(group: Group, entry: str, expression: Expression, found: Found) -> None:
+def _check_complete(group: Group, entry: str, expression: Expression, found: MatchedKeys) -> None:
     if all(found) and expression.stack is None:
         return
     where = f"{group.rule.place} ({group.module}: {entry})"
     missing = [p for p, keys in zip(source_patterns(expression), found, strict=True) if not keys]
     if missing:
         here = [key for keys in found for key in keys.values()]
-        raise PlanError("only some of a variable's tensors are there", where=where, found=", ".join(here[:4]),
-                        expected=f"also {', '.join(missing)}")  # fmt: skip
+        raise PlanError(
+            "only some of a variable's tensors are there",
+            where=where,
+            found=", ".join(here[:4]),
+            expected=f"also {', '.join(missing)}",
+        )
     for keys in found:
         gaps = sorted(set(range(max(keys) + 1)) - set(keys))
         if gaps:
-            raise PlanError("a stack has gaps", where=where,
-                            found=f"{expression.stack} = {', '.join(map(str, sorted(keys)[:8]))}",
-                            expected=f"complete from 0; missing {', '.join(map(str, gaps[:8]))}")  # fmt: skip
+            raise PlanError(
+                "a stack has gaps",
+                where=where,
+                found=f"{expression.stack} = {', '.join(map(str, sorted(keys)[:8]))}",
+                expected=f"complete from 0; missing {', '.join(map(str, gaps[:8]))}",
+            )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from remap.inventory.inventory import Inventory, Layer
+from remap.layout.expression import Expression
 from remap.planning.infer import Graph
 from remap.planning.params import sizes_of
 from remap.planning.plan import Assignment, Plan
 from remap.planning.suggest import grouped
-from remap.rules.schema import Expression, Rename
-from remap.target.inventory import Inventory, Layer
+from remap.rules.schema import Rename
 
 KERAS_EPSILON = 1e-3
 """What Keras's normalisation layers take when nothing is said; PyTorch's take 1e-5 (RMSNorm: the dtype's own)."""

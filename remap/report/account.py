@@ -10,7 +10,7 @@ from remap.planning.suggest import grouped, pattern_of
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AccountRow:
     """What one rule moves.
 
     Args:
@@ -61,7 +61,7 @@ class Account:
         yield f"target: {self.variables} variables = {self.moved} moved + {self.filled} filled + {self.kept} kept"
 
 
-def rows(plan: Plan) -> list[Row]:
+def rows(plan: Plan) -> list[AccountRow]:
     """One row for each rule that moves something, in the order of the plan."""
     by_rule: dict[tuple[str, str], list[Assignment]] = {}
     for assignment in plan.assignments:
@@ -70,13 +70,13 @@ def rows(plan: Plan) -> list[Row]:
     return [_row(members) for members in by_rule.values()]
 
 
-def _row(members: list[Assignment]) -> Row:
+def _row(members: list[Assignment]) -> AccountRow:
     modules = list(dict.fromkeys(member.module or "(root)" for member in members))
     layers = list(dict.fromkeys(_layer(member) for member in members))
     first = members[0]
     place = f"{first.place.path.name}:{first.place.line}"
     nbytes = sum(member.nbytes for member in members)
-    return Row(_named(modules), _named(layers), first.layout, len(modules), len(members), nbytes, place)
+    return AccountRow(_named(modules), _named(layers), first.layout, len(modules), len(members), nbytes, place)
 
 
 def _layer(assignment: Assignment) -> str:

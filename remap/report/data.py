@@ -54,13 +54,18 @@ def result_data(result: Result) -> dict[str, Any]:
     written, checked = result.written, result.checked
     return {
         **plan_data(result.plan),
-        "written": None if written is None else {
-            "path": str(written.path), "format": written.format, "bytes": written.bytes,
-            "seconds": round(written.seconds, 4), "load": written.load_line,
+        "written": None
+        if written is None
+        else {
+            "path": str(written.path),
+            "format": written.format,
+            "bytes": written.bytes,
+            "seconds": round(written.seconds, 4),
+            "load": written.load_line,
             "not_finite": [asdict(found) for found in written.not_finite],
         },
-        "checked": None if checked is None else {
-            "variables": checked.variables, "equal": checked.equal, "seconds": round(checked.seconds, 3),
-        },
+        "checked": None
+        if checked is None
+        else {"variables": checked.variables, "equal": checked.equal, "seconds": round(checked.seconds, 3)},
         "seconds": round(result.seconds, 4),
-    }  # fmt: skip
+    }

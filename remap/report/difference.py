@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from remap.diff.files import Difference, Entry
+from remap.diff.files import DiffEntry, FileDifference
 from remap.planning.suggest import grouped
 from remap.report.terminal import table
 
 SHOWN = 40
 
 
-def print_difference(found: Difference, a: str, b: str, out: Console) -> None:
+def print_difference(found: FileDifference, a: str, b: str, out: Console) -> None:
     """What differs, names that differ in numbers only on one line; then the count."""
     differing = {entry.name: entry for entry in found.entries if entry.verdict != "equal"}
     rows = table(out, "name", "what", "a", "b", "max abs", "max rel", "equal", right=("max abs", "max rel", "equal"))
@@ -33,7 +33,7 @@ def print_difference(found: Difference, a: str, b: str, out: Console) -> None:
     )
 
 
-def _row(pattern: str, entries: list[Entry]) -> tuple[str, ...]:
+def _row(pattern: str, entries: list[DiffEntry]) -> tuple[str, ...]:
     kinds = "/".join(dict.fromkeys(entry.verdict for entry in entries))
     compared = [entry.compared for entry in entries if entry.compared is not None]
     elements, equal = sum(c.elements for c in compared), sum(c.equal for c in compared)

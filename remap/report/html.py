@@ -15,15 +15,15 @@ import numpy as np
 from remap import __version__
 from remap.planning.derived import leaves
 from remap.planning.plan import Plan
+from remap.proving.disagreement import Disagreement
+from remap.proving.rows import Row
+from remap.proving.verified import Verified
 from remap.report.account import account, blind_lines, epsilon_lines, rows, settled
 from remap.report.histogram import histogram_of
 from remap.report.plot import error_plot
 from remap.report.sizes import human_bytes
 from remap.report.verify_data import row_data
 from remap.report.verify_words import Line, headline, proof_lines
-from remap.verifying.disagreement import Disagreement
-from remap.verifying.rows import Row
-from remap.verifying.verified import Verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def verified_page(found: Verified) -> str:
     good = None if found.verdict == "audited" else found.proved
     return render(
         Page("Proof", headline(found), good, found.plan, list(proof_lines(found)), found.rows, found.audit, facts)
-    )  # fmt: skip
+    )
 
 
 def result_page(
@@ -74,7 +74,7 @@ def result_page(
 
     Args:
         plan: What was planned.
-        written: What was written (:class:`remap.write.write.Written`); None after a dry run.
+        written: What was written (:class:`remap.writing.write.Written`); None after a dry run.
         checked: The outcome of the check (:class:`remap.checking.compare.Checked`); None where there was none.
         audit: Settings that disagree, where both models were given.
         seconds: Time it took.

@@ -11,12 +11,12 @@ from typing import Any
 from rich.console import Console
 from rich.tree import Tree
 
-from remap.checkpoint.anything import open_weights
-from remap.checkpoint.tensor import Checkpoint, Tensor
 from remap.errors import UsageError
+from remap.opening.anything import open_weights
 from remap.planning.suggest import grouped
 from remap.report.sizes import human_bytes
 from remap.rules.pattern import PatternError, Patterns
+from remap.tensors.tensor import Checkpoint, Tensor
 
 SHAPES_SHOWN = 3
 SKIPPED_SHOWN = 12
@@ -47,9 +47,11 @@ def listing(path: str | Path, pattern: str | None = None) -> Listing:
         raise UsageError("invalid regular expression", found=f"'{pattern}': {error}") from error
     if not chosen:
         raise UsageError(
-            "the pattern matches no tensor", found=f"'{pattern}'", expected="a regex for whole names",
+            "the pattern matches no tensor",
+            found=f"'{pattern}'",
+            expected="a regex for whole names",
             fix=f"the first names are {', '.join(list(checkpoint)[:3])}",
-        )  # fmt: skip
+        )
     return Listing(checkpoint, chosen)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from math import ceil, floor, log10
 
-from remap.verifying.rows import Row
+from remap.proving.rows import Row
 
 WIDTH, HEIGHT = 1000, 260
 LEFT, TOP, BOTTOM = 48, 10, 26
@@ -41,9 +41,7 @@ def error_plot(rows: Sequence[Row]) -> str:
     for (index, row), height in zip(shown, heights, strict=True):
         parts.append(_dot(index, row, x(index), y(high if height is None else height), height is None))
     title = "Relative error of every layer along depth, log scale"
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}" class="plot">{"".join(parts)}</svg>'
-    )  # fmt: skip
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}" class="plot">{"".join(parts)}</svg>'
 
 
 def _scale(row: Row) -> float:

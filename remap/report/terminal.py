@@ -17,7 +17,7 @@ from remap.report.sizes import human_bytes
 
 if TYPE_CHECKING:
     from remap.api import Result
-    from remap.write.finite import NotFinite
+    from remap.writing.finite import NotFinite
 
 PLAIN_WIDTH = 160
 ODD_SHOWN = 6

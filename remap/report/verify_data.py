@@ -6,9 +6,9 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
+from remap.proving.rows import Row
+from remap.proving.verified import Verified
 from remap.report.verify_words import headline, proof_lines
-from remap.verifying.rows import Row
-from remap.verifying.verified import Verified
 
 
 def verified_data(found: Verified) -> dict[str, Any]:
@@ -23,7 +23,9 @@ def verified_data(found: Verified) -> dict[str, Any]:
         "checkpoint": str(found.plan.checkpoint.path),
         "inputs": list(found.inputs),
         "float64": found.float64,
-        "weights": None if found.weights is None else {
+        "weights": None
+        if found.weights is None
+        else {
             "variables": found.weights.variables,
             "equal": found.weights.equal,
             "differences": [_finite(asdict(entry)) for entry in found.weights.differences],
@@ -39,7 +41,7 @@ def verified_data(found: Verified) -> dict[str, Any]:
         "notes": list(found.notes),
         "lines": [asdict(line) for line in proof_lines(found)],
         "seconds": round(found.seconds, 3),
-    }  # fmt: skip
+    }
 
 
 def row_data(row: Row) -> dict[str, Any]:

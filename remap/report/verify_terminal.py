@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from remap.proving.disagreement import Disagreement
+from remap.proving.rows import Row
+from remap.proving.verified import Verified
 from remap.report.terminal import table
 from remap.report.verify_words import headline, proof_lines
-from remap.verifying.disagreement import Disagreement
-from remap.verifying.rows import Row
-from remap.verifying.verified import Verified
 
 AROUND = 3
 """Rows shown before and after the first divergence, beside those that differ by themselves."""
@@ -39,9 +39,18 @@ def _print_rows(found: Verified, out: Console, all_rows: bool) -> None:
         return
     out.print()
     shown = table(
-        out, "#", "Keras", "PyTorch", "kind", "largest", "relative", "cosine", "tolerance", "",
+        out,
+        "#",
+        "Keras",
+        "PyTorch",
+        "kind",
+        "largest",
+        "relative",
+        "cosine",
+        "tolerance",
+        "",
         right=("#", "largest", "relative", "cosine", "tolerance"),
-    )  # fmt: skip
+    )
     for number, row in rows:
         shown.add_row(str(number), row.layer, row.module, row.kind, *_numbers(row), _outcome(row))
     out.print(shown, markup=False)

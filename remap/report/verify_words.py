@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from remap.proving.explain import Finding
+from remap.proving.rows import Row
+from remap.proving.verified import Verified
 from remap.report.sizes import human_bytes
-from remap.verifying.explain import Finding
-from remap.verifying.rows import Row
-from remap.verifying.verified import Verified
 
 SHOWN = 5
 

@@ -39,7 +39,7 @@ class Automaton:
     doubled: bool = False
 
 
-Part = tuple[frozenset[int], frozenset[int], bool]
+Ends = tuple[frozenset[int], frozenset[int], bool]
 """First and last positions of a part, and whether it can be empty."""
 
 
@@ -55,7 +55,7 @@ def regular(node: Node) -> bool:
     return not any(isinstance(part, Special) for part in walk(node))
 
 
-def _build(node: Node, into: Automaton) -> Part:
+def _build(node: Node, into: Automaton) -> Ends:
     if isinstance(node, Chars):
         into.characters.append(node.codes & PRINTABLE)
         into.after.append(set())
@@ -74,7 +74,7 @@ def _build(node: Node, into: Automaton) -> Part:
     return frozenset(), frozenset(), True
 
 
-def _repeated(node: Repeat, into: Automaton) -> Part:
+def _repeated(node: Repeat, into: Automaton) -> Ends:
     copies = max(node.least, 1) if node.most is None else node.most
     parts = []
     for copy in range(copies):
@@ -85,7 +85,7 @@ def _repeated(node: Repeat, into: Automaton) -> Part:
     return _chain(parts, into)
 
 
-def _chain(parts: list[Part], into: Automaton) -> Part:
+def _chain(parts: list[Ends], into: Automaton) -> Ends:
     first: frozenset[int] = frozenset()
     last: frozenset[int] = frozenset()
     empty = True

@@ -72,10 +72,12 @@ class Converter:
             place = self._places.find(*at)
             self._problems.append(
                 Problem(
-                    f"'{_table_name(at)}' needs {_listed(missing)}", str(place), excerpt=place.excerpt(),
+                    f"'{_table_name(at)}' needs {_listed(missing)}",
+                    str(place),
+                    excerpt=place.excerpt(),
                     fix="; ".join(f"{name} = ...  ({_help(fields[name].type)})" for name in missing),
                 )
-            )  # fmt: skip
+            )
         return kind(**found) if len(self._problems) == before else None
 
     def unknown(self, key: str, known: Iterable[str], *at: str | int) -> str:
@@ -85,10 +87,13 @@ class Converter:
         where = f" in '{_table_name(at)}'" if at else ""
         self._problems.append(
             Problem(
-                f"unknown key '{key}'{where}", str(place), expected=f"one of: {', '.join(known)}",
-                fix=f"did you mean '{close[0]}'?" if close else "", excerpt=place.excerpt(),
+                f"unknown key '{key}'{where}",
+                str(place),
+                expected=f"one of: {', '.join(known)}",
+                fix=f"did you mean '{close[0]}'?" if close else "",
+                excerpt=place.excerpt(),
             )
-        )  # fmt: skip
+        )
         return close[0] if close else ""
 
     def _wrong(self, value: Any, kind: Any, at: tuple[str | int, ...]) -> Problem:
@@ -97,9 +102,13 @@ class Converter:
         choices = [str(choice) for option in _options(kind) for choice in _literals(option)]
         close = get_close_matches(str(value), choices, n=1) if isinstance(value, str) else []
         return Problem(
-            f"wrong value for '{name}'", str(place), found=_shown(value), expected=describe(kind),
-            fix=f'did you mean "{close[0]}"?' if close else "", excerpt=place.excerpt(),
-        )  # fmt: skip
+            f"wrong value for '{name}'",
+            str(place),
+            found=_shown(value),
+            expected=describe(kind),
+            fix=f'did you mean "{close[0]}"?' if close else "",
+            excerpt=place.excerpt(),
+        )
 
 
 def describe(kind: Any) -> str:

@@ -7,12 +7,11 @@ from difflib import get_close_matches
 
 from remap.errors import Problem
 from remap.layout.axes import Axes, AxesError, parse_axes, parse_groups
+from remap.layout.expression import Expression, SourcePart, like_parts, source_patterns
 from remap.layout.ops import OPERATIONS
 from remap.layout.take import TakeError, names_in
-from remap.rules.layouts import like_parts, source_patterns
 from remap.rules.pattern import PatternError, captures_of
 from remap.rules.place import Place
-from remap.rules.schema import Expression, Part
 
 
 def expression_problems(expression: Expression, place: Place, params: Collection[str] = ()) -> Iterator[Problem]:
@@ -30,10 +29,14 @@ def expression_problems(expression: Expression, place: Place, params: Collection
         yield from operation_problems(expression.op, expression.options, place)
         inputs = OPERATIONS[expression.op].inputs if expression.op in OPERATIONS else source_patterns(expression)
         if len(source_patterns(expression)) > len(inputs):
-            yield fault(f"operation '{expression.op}' has fewer inputs", place.of("from"),
-                        found=f"{len(source_patterns(expression))} tensors", expected=", ".join(inputs))  # fmt: skip
+            yield fault(
+                f"operation '{expression.op}' has fewer inputs",
+                place.of("from"),
+                found=f"{len(source_patterns(expression))} tensors",
+                expected=", ".join(inputs),
+            )
     for i, part in enumerate(expression.sources if isinstance(expression.sources, list) else ()):
-        if isinstance(part, Part):
+        if isinstance(part, SourcePart):
             yield from _axes(part.axes, part.take, {}, place.of("from", i), params)
     named = {**dict.fromkeys(expression.order, "order"), **dict.fromkeys(expression.flip, "flip")}
     if expression.concat:
@@ -43,14 +46,22 @@ def expression_problems(expression: Expression, place: Place, params: Collection
         known = sized_axes(expression)
         for axis in sizes:
             if axis not in known:
-                yield unknown(f"'{word}' names '{axis}', which is no axis of the expression", axis, sorted(known),
-                              place.of(word, axis))  # fmt: skip
+                yield unknown(
+                    f"'{word}' names '{axis}', which is no axis of the expression",
+                    axis,
+                    sorted(known),
+                    place.of(word, axis),
+                )
     yield from _repeats(expression, place)
     yield from _like(expression, place)
     for axis, order in expression.order.items():
         if sorted(order) != list(range(len(order))):
-            yield fault(f"order of axis '{axis}' is no permutation", place.of("order", axis), found=str(order),
-                        expected=f"each of 0..{len(order) - 1} once")  # fmt: skip
+            yield fault(
+                f"order of axis '{axis}' is no permutation",
+                place.of("order", axis),
+                found=str(order),
+                expected=f"each of 0..{len(order) - 1} once",
+            )
 
 
 def sized_axes(expression: Expression) -> set[str]:
@@ -61,7 +72,7 @@ def sized_axes(expression: Expression) -> set[str]:
     """
     found = {value for value in expression.options.values() if isinstance(value, str)}
     parts = expression.sources if isinstance(expression.sources, list) else []
-    for text in (expression.axes, *(part.axes for part in parts if isinstance(part, Part))):
+    for text in (expression.axes, *(part.axes for part in parts if isinstance(part, SourcePart))):
         axes = _parsed(text)
         found |= {*axes.names, *axes.new} if axes is not None else set()
     return found
@@ -75,8 +86,9 @@ def operation_problems(name: str, options: Mapping[str, object], place: Place) -
         return
     for option in options:
         if option not in operation.options:
-            yield unknown(f"operation '{name}' has no setting '{option}'", option, operation.options,
-                          place.of("options", option))  # fmt: skip
+            yield unknown(
+                f"operation '{name}' has no setting '{option}'", option, operation.options, place.of("options", option)
+            )
 
 
 def pattern_problems(pattern: str, place: Place) -> Iterator[Problem]:
@@ -84,8 +96,12 @@ def pattern_problems(pattern: str, place: Place) -> Iterator[Problem]:
     try:
         captures_of(pattern)
     except PatternError as error:
-        yield Problem("invalid regular expression", str(place), found=f"'{pattern}': {error}",
-                      excerpt=place.excerpt(pattern, error.column))  # fmt: skip
+        yield Problem(
+            "invalid regular expression",
+            str(place),
+            found=f"'{pattern}': {error}",
+            excerpt=place.excerpt(pattern, error.column),
+        )
 
 
 def captures(pattern: str) -> tuple[str, ...]:
@@ -105,8 +121,13 @@ def unknown(what: str, name: str, known: Iterable[str], place: Place) -> Problem
     """A name that is none of those known, with the one most like it."""
     names = list(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
-    return fault(what, place, name, expected=f"one of: {', '.join(names)}" if names else "there is none",
-                 fix=f"did you mean '{close[0]}'?" if close else "")  # fmt: skip
+    return fault(
+        what,
+        place,
+        name,
+        expected=f"one of: {', '.join(names)}" if names else "there is none",
+        fix=f"did you mean '{close[0]}'?" if close else "",
+    )
 
 
 def _sources(expression: Expression, place: Place) -> Iterator[Problem]:
@@ -119,12 +140,19 @@ def _sources(expression: Expression, place: Place) -> Iterator[Problem]:
         yield from pattern_problems(pattern, at)
         if expression.stack is not None and expression.stack not in captures(pattern):
             names = ", ".join(captures(pattern))
-            yield fault(f"'stack' names no capture of '{pattern}'", place.of("stack"), found=expression.stack,
-                        expected=f"one of: {names}" if names else "a capture, like <i>, in the pattern")  # fmt: skip
+            yield fault(
+                f"'stack' names no capture of '{pattern}'",
+                place.of("stack"),
+                found=expression.stack,
+                expected=f"one of: {names}" if names else "a capture, like <i>, in the pattern",
+            )
         if i and set(captures(pattern)) != set(captures(patterns[0])):
-            yield fault("tensors of one list have different captures", at,
-                        found=f"{_braced(captures(pattern))} in '{pattern}'",
-                        expected=f"{_braced(captures(patterns[0]))}, as in '{patterns[0]}'")  # fmt: skip
+            yield fault(
+                "tensors of one list have different captures",
+                at,
+                found=f"{_braced(captures(pattern))} in '{pattern}'",
+                expected=f"{_braced(captures(patterns[0]))}, as in '{patterns[0]}'",
+            )
 
 
 def _combination(expression: Expression, place: Place) -> Iterator[Problem]:
@@ -134,8 +162,12 @@ def _combination(expression: Expression, place: Place) -> Iterator[Problem]:
         yield fault("'concat' and 'reduce' exclude each other", place.of("reduce"), fix="keep the one you mean")
     for word, value in (("concat", expression.concat), ("reduce", expression.reduce)):
         if value and isinstance(expression.sources, str):
-            yield fault(f"'{word}' needs a list of tensors", place.of(word), found=f"from = '{expression.sources}'",
-                        expected="from = ['first', 'second']")  # fmt: skip
+            yield fault(
+                f"'{word}' needs a list of tensors",
+                place.of(word),
+                found=f"from = '{expression.sources}'",
+                expected="from = ['first', 'second']",
+            )
 
 
 def _axes(
@@ -149,14 +181,22 @@ def _axes(
             yield fault(what, at, found=str(error))
             continue
         if strange:
-            yield fault(what, at, strange[0], found=f"no parameter is called '{strange[0]}'",
-                        expected=f"a number, or one of: {', '.join(params) or 'there is no parameter'}")  # fmt: skip
+            yield fault(
+                what,
+                at,
+                strange[0],
+                found=f"no parameter is called '{strange[0]}'",
+                expected=f"a number, or one of: {', '.join(params) or 'there is no parameter'}",
+            )
     words = {**dict.fromkeys(take, "take"), **named}
     if text is None:
         if words:
-            yield fault(f"'{next(iter(words.values()))}' names an axis, so there must be 'axes'",
-                        place.of(next(iter(words.values()))), found=", ".join(words),
-                        expected='axes = "...", which names them')  # fmt: skip
+            yield fault(
+                f"'{next(iter(words.values()))}' names an axis, so there must be 'axes'",
+                place.of(next(iter(words.values()))),
+                found=", ".join(words),
+                expected='axes = "...", which names them',
+            )
         return
     try:
         axes = parse_axes(text)
@@ -173,12 +213,20 @@ def _repeats(expression: Expression, place: Place) -> Iterator[Problem]:
     new = axes.new if axes is not None else ()
     for axis in new:
         if axis not in expression.repeat:
-            yield fault(f"axis '{axis}' stands only on the right of '{expression.axes}'", place.of("axes"), axis,
-                        fix=f"write it on the left too, or say repeat = ['{axis}']")  # fmt: skip
+            yield fault(
+                f"axis '{axis}' stands only on the right of '{expression.axes}'",
+                place.of("axes"),
+                axis,
+                fix=f"write it on the left too, or say repeat = ['{axis}']",
+            )
     for axis in expression.repeat:
         if axis not in new and (axes is not None or expression.axes is None):
-            yield fault(f"'repeat' names '{axis}', which is no axis that only the Keras side has", place.of("repeat"),
-                        axis, expected=f"one of: {', '.join(new)}" if new else "there is none")  # fmt: skip
+            yield fault(
+                f"'repeat' names '{axis}', which is no axis that only the Keras side has",
+                place.of("repeat"),
+                axis,
+                expected=f"one of: {', '.join(new)}" if new else "there is none",
+            )
 
 
 def _computation(expression: Expression, place: Place) -> Iterator[Problem]:
@@ -192,9 +240,12 @@ def _computation(expression: Expression, place: Place) -> Iterator[Problem]:
         if getattr(expression, other) is not None:
             yield fault(f"'{word}' and '{other}' exclude each other", place.of(other), fix="keep the one you mean")
     for i, part in enumerate(expression.sources if isinstance(expression.sources, list) else ()):
-        if isinstance(part, Part) and (part.axes is not None or part.take):
-            yield fault(f"'{word}' gets its tensors whole, without axes or take of their own", place.of("from", i),
-                        fix="name the tensor alone")  # fmt: skip
+        if isinstance(part, SourcePart) and (part.axes is not None or part.take):
+            yield fault(
+                f"'{word}' gets its tensors whole, without axes or take of their own",
+                place.of("from", i),
+                fix="name the tensor alone",
+            )
 
 
 def _like(expression: Expression, place: Place) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import msgspec
 
 from remap.rules import schema
 from remap.rules.place import Place
-from remap.rules.rulefile import Part, Rule, RuleFile
+from remap.rules.rulefile import IncludedPart, Rule, RuleFile
 
 
 def included(file: RuleFile, include: schema.Include, place: Place) -> RuleFile:
@@ -22,7 +22,7 @@ def included(file: RuleFile, include: schema.Include, place: Place) -> RuleFile:
     if not include.prefix and not include.to_prefix and not include.absent:
         return file
     replace = msgspec.structs.replace
-    part = Part(place, include.absent) if include.absent else None
+    part = IncludedPart(place, include.absent) if include.absent else None
 
     def target(to: str | list[str]) -> str | list[str]:
         return [include.to_prefix + each for each in to] if isinstance(to, list) else include.to_prefix + to

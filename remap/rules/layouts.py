@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from remap.rules.schema import Expression, Layout
+from remap.layout.expression import Expression
+from remap.rules.schema import LayoutTable
 
 BUILTIN_PATH = Path(__file__).with_name("layouts.toml")
 
@@ -21,33 +22,11 @@ def builtin_layouts() -> dict[str, dict[str, Expression]]:
     'o i h w -> h w i o'
     """
     document = tomllib.loads(BUILTIN_PATH.read_text("utf-8"))
-    return {name: normalise(layout) for name, layout in msgspec.convert(document, dict[str, Layout]).items()}
+    return {name: normalise(layout) for name, layout in msgspec.convert(document, dict[str, LayoutTable]).items()}
 
 
-def normalise(layout: Layout) -> dict[str, Expression]:
+def normalise(layout: LayoutTable) -> dict[str, Expression]:
     """Write bare strings out as expressions."""
     return {
         variable: Expression(sources=entry) if isinstance(entry, str) else entry for variable, entry in layout.items()
     }
-
-
-def like_parts(like: str) -> tuple[str, str]:
-    """The pattern of the tensor that a fill is shaped like, and which of its axes; no axes for all of them.
-
-    >>> like_parts("(?:pw|1).weight: o"), like_parts("weight")
-    (('(?:pw|1).weight', 'o'), ('weight', ''))
-    """
-    pattern, colon, axes = like.rpartition(": ")
-    return (pattern.strip(), axes.strip()) if colon else (like.strip(), "")
-
-
-def source_patterns(expression: Expression) -> list[str]:
-    """The patterns of the tensors that an expression reads, in order.
-
-    >>> source_patterns(Expression(sources=["a", "b"]))
-    ['a', 'b']
-    """
-    sources = expression.sources
-    if isinstance(sources, str):
-        return [sources]
-    return [source if isinstance(source, str) else source.tensor for source in sources]

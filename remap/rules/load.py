@@ -60,10 +60,11 @@ def _locate(rules: str | Path) -> Path:
         return shipped
     close = get_close_matches(str(rules), shipped_names(), n=3)
     raise RuleError(
-        "no such rule file", where=str(rules),
+        "no such rule file",
+        where=str(rules),
         expected="a path, or the bare name of a shipped rule file ('remap rules' lists them)",
         fix=f"did you mean {' or '.join(close)}?" if close else "",
-    )  # fmt: skip
+    )
 
 
 class _Reader:
@@ -147,11 +148,14 @@ class _Reader:
         what = "unknown format of rule file" if "format" in document else "the rule file does not say its format"
         self.problems.append(
             Problem(
-                what, str(place), found=str(found) if "format" in document else "", expected="format = 1",
+                what,
+                str(place),
+                found=str(found) if "format" in document else "",
+                expected="format = 1",
                 fix="" if "format" in document else "make that the first line",
                 excerpt=place.excerpt() if "format" in document else "",
             )
-        )  # fmt: skip
+        )
 
     def _rules(
         self, document: dict[str, Any], name: str, converter: Converter, places: Places, batchnorm: schema.BatchNorm
@@ -160,9 +164,13 @@ class _Reader:
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             place = places.find(name)
             self.problems.append(
-                Problem(f"'{name}' is a list of tables", str(place), expected=f"[[{name}]], one for each rule",
-                        excerpt=place.excerpt())
-            )  # fmt: skip
+                Problem(
+                    f"'{name}' is a list of tables",
+                    str(place),
+                    expected=f"[[{name}]], one for each rule",
+                    excerpt=place.excerpt(),
+                )
+            )
             return ()
         specs = [converter.convert(entry, _RULES[name], name, index) for index, entry in enumerate(entries)]
         return tuple(Rule(spec, places.find(name, i), batchnorm) for i, spec in enumerate(specs) if spec is not None)
@@ -170,17 +178,21 @@ class _Reader:
     def _layouts(self, entries: Any, converter: Converter, places: Places) -> dict[str, Any]:
         """The file's own layouts; one with a mistake is there with no variables."""
         if not isinstance(entries, dict):
-            converter.convert(entries, dict[str, schema.Layout], "layouts")
+            converter.convert(entries, dict[str, schema.LayoutTable], "layouts")
             return {}
         found = {}
         for name, entry in entries.items():
-            converted = converter.convert(entry, schema.Layout, "layouts", name)
+            converted = converter.convert(entry, schema.LayoutTable, "layouts", name)
             if isinstance(entry, dict) and not entry:
                 place = places.find("layouts", name)
                 self.problems.append(
-                    Problem(f"layout '{name}' has no variables", str(place), expected='kernel = "weight", or the like',
-                            excerpt=place.excerpt())
-                )  # fmt: skip
+                    Problem(
+                        f"layout '{name}' has no variables",
+                        str(place),
+                        expected='kernel = "weight", or the like',
+                        excerpt=place.excerpt(),
+                    )
+                )
             whole = converted is not None and len(converted) == len(entry)
             found[name] = normalise(converted) if whole else {}
         return found
@@ -194,9 +206,11 @@ class _Reader:
             if not file.is_file() or file.resolve() in self._open:
                 raise RuleError(
                     "the rule file includes itself" if file.is_file() else "no such rule file to include",
-                    where=str(place), found=include.file, expected="a path relative to this file, or a shipped name",
+                    where=str(place),
+                    found=include.file,
+                    expected="a path relative to this file, or a shipped name",
                     excerpt=place.excerpt(include.file),
-                )  # fmt: skip
+                )
             return included(self.read(file), include, place)
         except RuleError as error:
             self.problems += error.problems
@@ -212,9 +226,13 @@ class _Reader:
             for name, value in part.items():
                 if name not in own and merged.get(name, value) != value:
                     self.problems.append(
-                        Problem(f"included files differ in what {kind} '{name}' is", str(place),
-                                fix=f"rename one, or declare {kind} '{name}' in this file", excerpt=place.excerpt())
-                    )  # fmt: skip
+                        Problem(
+                            f"included files differ in what {kind} '{name}' is",
+                            str(place),
+                            fix=f"rename one, or declare {kind} '{name}' in this file",
+                            excerpt=place.excerpt(),
+                        )
+                    )
                 merged[name] = value
         return {**merged, **own}
 
@@ -241,10 +259,12 @@ def _parse(text: str, places: Places) -> dict[str, Any]:
             last = max((i for i, line in enumerate(places.lines, 1) if line.strip()), default=1)
             place = places.at(last, len(places.lines[last - 1]))
         raise RuleError(
-            "the rule file is not valid TOML", where=str(place), found=_TOML_PLACE.sub("", str(error)),
+            "the rule file is not valid TOML",
+            where=str(place),
+            found=_TOML_PLACE.sub("", str(error)),
             fix=_toml_fix(str(error)) if match and match[1] else "close the bracket, brace or quote that is still open",
             excerpt=place.excerpt(),
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _toml_fix(message: str) -> str:

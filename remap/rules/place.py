@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from unicodedata import east_asian_width
 
-Key = tuple[str | int, ...]
-Span = tuple[int, int]
+TomlKey = tuple[str | int, ...]
+Columns = tuple[int, int]
 """Offsets in the text: [start, stop)."""
 
 EXCERPT_WIDTH = 66
@@ -48,7 +48,7 @@ class Place:
     start: int = 0
     stop: int = 0
     _places: Places | None = field(default=None, repr=False, compare=False)
-    _key: Key = field(default=(), repr=False, compare=False)
+    _key: TomlKey = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
@@ -127,7 +127,7 @@ class Places:
         span = self._spans.keys.get(key)
         return self.find(*key) if span is None else self._place(span, key)
 
-    def containing(self, what: str, table: Key) -> Place | None:
+    def containing(self, what: str, table: TomlKey) -> Place | None:
         """The first line of a table's keys and values on which a text stands."""
         for key, span in self._spans.values.items():
             if key[: len(table)] == table and key != table and what in self.text[slice(*span)]:
@@ -152,7 +152,7 @@ class Places:
             starts.append(starts[-1] + len(line) + 1)
         return starts
 
-    def _place(self, span: Span, key: Key) -> Place:
+    def _place(self, span: Columns, key: TomlKey) -> Place:
         line = bisect_right(self._starts, span[0])
         start = span[0] - self._starts[line - 1]
         text = self.lines[line - 1]
@@ -168,15 +168,15 @@ class _Scanner:
     """
 
     def __init__(self, text: str) -> None:
-        self.keys: dict[Key, Span] = {}
-        self.values: dict[Key, Span] = {}
+        self.keys: dict[TomlKey, Columns] = {}
+        self.values: dict[TomlKey, Columns] = {}
         self._text = text
         self._at = 0
-        self._counts: dict[Key, int] = {}
+        self._counts: dict[TomlKey, int] = {}
         self._document()
 
     def _document(self) -> None:
-        table: Key = ()
+        table: TomlKey = ()
         while self._skip() < len(self._text):
             before = self._at
             if self._text[self._at] == "[":
@@ -190,11 +190,11 @@ class _Scanner:
         self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
         return self._at
 
-    def _header(self) -> Key:
+    def _header(self) -> TomlKey:
         start = self._at
         many = self._text.startswith("[[", start)
         self._at += 2 if many else 1
-        found: Key = ()
+        found: TomlKey = ()
         for key, _ in (keys := self._dotted()):
             found = (*found, key)
             self.values.setdefault(found, (start, start + 1))
@@ -209,7 +209,7 @@ class _Scanner:
             self.values[found] = (start, self._at)
         return found
 
-    def _assignment(self, table: Key) -> None:
+    def _assignment(self, table: TomlKey) -> None:
         keys = self._dotted()
         self._at += 1  # the "="
         key = table
@@ -219,8 +219,8 @@ class _Scanner:
             self.values.setdefault(key, span)
         self._value(key)
 
-    def _dotted(self) -> list[tuple[str, Span]]:
-        keys: list[tuple[str, Span]] = []
+    def _dotted(self) -> list[tuple[str, Columns]]:
+        keys: list[tuple[str, Columns]] = []
         while match := _KEY.match(self._text, self._at):
             group = next(i for i in (1, 2, 3) if match[i] is not None)
             keys.append((match[group], match.span(group)))
@@ -230,7 +230,7 @@ class _Scanner:
             self._at += 1
         return keys
 
-    def _value(self, key: Key) -> None:
+    def _value(self, key: TomlKey) -> None:
         start = self._skip()
         first = self._text[start : start + 1]
         if first in ("[", "{"):

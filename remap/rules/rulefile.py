@@ -7,19 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from remap.layout.expression import Expression
 from remap.rules.place import Place
-from remap.rules.schema import (
-    About,
-    BatchNorm,
-    Derive,
-    Expression,
-    FillRule,
-    Ignore,
-    Keep,
-    Param,
-    Rename,
-    SourceOptions,
-)
+from remap.rules.schema import About, BatchNorm, Derive, FillRule, Ignore, Keep, Param, Rename, SourceOptions
 
 Spec = TypeVar("Spec", Rename, Ignore, Keep, FillRule, Derive)
 
@@ -28,7 +18,7 @@ RAW = "tensor"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class IncludedPart:
     """An included file that a checkpoint, or the target, may have nothing of.
 
     Args:
@@ -54,7 +44,7 @@ class Rule(Generic[Spec]):
     spec: Spec
     place: Place
     batchnorm: BatchNorm = field(default=BatchNorm(), repr=False)
-    part: Part | None = field(default=None, repr=False)
+    part: IncludedPart | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

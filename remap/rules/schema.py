@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, field
 
-Size = int | str
-"""A number, or the name of a parameter."""
+from remap.layout.expression import Expression, Fill, Size, Table
 
-Reduce = Literal["sum"]
-BatchNormRole = Literal["gamma", "variance", "variance_without_gamma"]
 Mismatch = Literal["error", "accept", "fold"]
-Fill = float | Literal["zeros", "ones"]
 Constant = Fill | Literal["identity"] | list[float]
-Inferred = Literal["channels_before", "channels_after"]
-"""Channels of the feature map before the Flatten that feeds a layer, or of the Reshape that a layer feeds."""
-
-
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every table: a word that is not known is an error, not a silence."""
 
 
 class About(Table, frozen=True):
@@ -78,50 +67,7 @@ class Param(Table, frozen=True):
     ] = None
 
 
-class Part(Table, frozen=True):
-    """One source of a list, with its own axes and take, applied before it is combined."""
-
-    tensor: Annotated[str, Meta(description="Regex of the tensor's name, relative to the module.")]
-    axes: Annotated[str | None, Meta(description="einops pattern for this source alone.")] = None
-    take: Annotated[dict[str, int | str], Meta(description="An index or a slice of an axis of this source.")] = {}
-
-
-class Expression(Table, frozen=True):
-    """How one Keras variable is made. The steps run in a fixed order: from, axes, take, order, flip,
-    scale, add."""
-
-    sources: Annotated[str | list[str | Part], Meta(description="Tensor or tensors it is made from.")] = field(
-        name="from", default_factory=list
-    )
-    stack: Annotated[str | None, Meta(description="Capture gathered over all its values as a new first axis.")] = None
-    concat: Annotated[str | None, Meta(description="Axis along which a list of tensors is joined.")] = None
-    reduce: Annotated[
-        Reduce | None, Meta(description="How a list of tensors becomes one: sum; axes of size 1 stretch.")
-    ] = None
-    op: Annotated[str | None, Meta(description="A named operation on the sources.")] = None
-    call: Annotated[str | None, Meta(description="A function of yours, module:name; needs --allow-code.")] = None
-    options: Annotated[dict[str, float | int | str | bool], Meta(description="The operation's own settings.")] = {}
-    axes: Annotated[str | None, Meta(description="einops pattern: 'o i h w -> h w i o'.")] = None
-    sizes: Annotated[dict[str, Size], Meta(description="Sizes of named axes, or the parameter that has them.")] = {}
-    infer: Annotated[dict[str, Inferred], Meta(description="Axes whose size, unless given, the model tells.")] = {}
-    repeat: Annotated[list[str], Meta(description="Axes that only the Keras side has: repeat along them.")] = []
-    take: Annotated[
-        dict[str, int | str],
-        Meta(description="An index or a slice 'start:stop:step' of an axis; parameters may be its start and stop."),
-    ] = {}
-    order: Annotated[dict[str, list[int]], Meta(description="A permutation along an axis.")] = {}
-    flip: Annotated[list[str], Meta(description="Axes to reverse.")] = []
-    scale: Annotated[float, Meta(description="Factor.")] = 1.0
-    add: Annotated[float, Meta(description="Addend, after the factor.")] = 0.0
-    fill: Annotated[Fill | None, Meta(description="The value a rule's 'fill' gives when the source is absent.")] = None
-    like: Annotated[str | None, Meta(description="Where a fill takes its shape: 'weight' or 'weight: o'.")] = None
-    batchnorm: Annotated[BatchNormRole | None, Meta(description="Its part in folding a BatchNorm epsilon.")] = None
-    verify: Annotated[
-        bool, Meta(description="Set to false where no other layout could be meant, whatever the shape.")
-    ] = True
-
-
-Layout = dict[str, str | Expression]
+LayoutTable = dict[str, str | Expression]
 """Keras variable (below the layer) to expression; a bare string is ``{ from = "..." }``."""
 
 
@@ -216,7 +162,7 @@ class Document(Table, frozen=True):
     tables: Annotated[dict[str, dict[str, int | str]], Meta(description="Look-ups for templates: {roles[role]}.")] = {}
     include: Annotated[list[str | Include], Meta(description="Rule files whose rules are taken in.")] = []
     layouts: Annotated[
-        dict[str, Layout], Meta(description="Layouts of this file's own: Keras variable to how it is made.")
+        dict[str, LayoutTable], Meta(description="Layouts of this file's own: Keras variable to how it is made.")
     ] = {}
     rename: Annotated[list[Rename], Meta(description="Where modules, or single tensors, go.")] = []
     ignore: Annotated[list[Ignore], Meta(description="Source tensors that are left behind.")] = []

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-Names = Mapping[str, str]
+CaptureNames = Mapping[str, str]
 Tables = Mapping[str, Mapping[str, int | str]]
-_Node = Callable[[Names, Tables], str | int]
+_Node = Callable[[CaptureNames, Tables], str | int]
 
 _OPERATIONS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: lambda a, b: a + b,
@@ -44,7 +44,7 @@ class Template:
         self._parts: list[str | _Node] = []
         self._parse()
 
-    def fill(self, captures: Names, tables: Tables) -> str:
+    def fill(self, captures: CaptureNames, tables: Tables) -> str:
         """The text with everything put in.
 
         Raises:
@@ -98,7 +98,7 @@ class Template:
 
 
 def _name(name: str) -> _Node:
-    def node(captures: Names, tables: Tables) -> str:
+    def node(captures: CaptureNames, tables: Tables) -> str:
         if name not in captures:
             raise TemplateError(f"{{{name}}} names no capture; there are: {', '.join(captures) or 'none'}")
         return captures[name]
@@ -107,7 +107,7 @@ def _name(name: str) -> _Node:
 
 
 def _arithmetic(operation: Callable[[int, int], int], left: _Node, right: _Node, text: str) -> _Node:
-    def node(captures: Names, tables: Tables) -> int:
+    def node(captures: CaptureNames, tables: Tables) -> int:
         values = left(captures, tables), right(captures, tables)
         try:
             return operation(int(values[0]), int(values[1]))
@@ -120,7 +120,7 @@ def _arithmetic(operation: Callable[[int, int], int], left: _Node, right: _Node,
 
 
 def _lookup(table: str, key: _Node) -> _Node:
-    def node(captures: Names, tables: Tables) -> str | int:
+    def node(captures: CaptureNames, tables: Tables) -> str | int:
         entries, found = tables.get(table), str(key(captures, tables))
         if entries is None:
             raise TemplateError(f"there is no table {table!r}; there are: {', '.join(tables) or 'none'}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from remap.errors import Problem
+from remap.layout.expression import source_patterns
 from remap.layout.ops import OPERATIONS
 from remap.rules.expression import (
     captures,
@@ -17,7 +18,6 @@ from remap.rules.expression import (
     sized_axes,
     unknown,
 )
-from remap.rules.layouts import source_patterns
 from remap.rules.pattern import PatternError, captures_of
 from remap.rules.place import Place
 from remap.rules.rulefile import Rule, RuleFile
@@ -46,17 +46,25 @@ def validate(rules: RuleFile) -> list[Problem]:
         epsilon = policy.source_epsilon
         if isinstance(epsilon, str) and epsilon not in rules.params:
             problems.append(
-                Problem(f"no parameter is called '{epsilon}'", str(rules.path), f'source_epsilon = "{epsilon}"',
-                        f"a number, or one of: {', '.join(rules.params) or 'it has no parameters'}")
-            )  # fmt: skip
+                Problem(
+                    f"no parameter is called '{epsilon}'",
+                    str(rules.path),
+                    f'source_epsilon = "{epsilon}"',
+                    f"a number, or one of: {', '.join(rules.params) or 'it has no parameters'}",
+                )
+            )
     return problems
 
 
 def _param(name: str, param: Param, rules: RuleFile) -> Iterator[Problem]:
     where = f"{rules.path} [params.{name}]"
     if param.source is not None and not _PARAM_SOURCE.fullmatch(param.source):
-        yield Problem(f"parameter '{name}' is read from nowhere", str(rules.path), found=f'from = "{param.source}"',
-                      expected='a file and a key in it: "config.json:num_attention_heads"')  # fmt: skip
+        yield Problem(
+            f"parameter '{name}' is read from nowhere",
+            str(rules.path),
+            found=f'from = "{param.source}"',
+            expected='a file and a key in it: "config.json:num_attention_heads"',
+        )
     for pattern in [*param.keys, *([] if param.target is None else [param.target])]:
         try:
             found = captures_of(pattern)
@@ -64,8 +72,12 @@ def _param(name: str, param: Param, rules: RuleFile) -> Iterator[Problem]:
             yield Problem("invalid regular expression", where, found=f"'{pattern}': {error}")
             continue
         if pattern == param.target and len(found) != 1:
-            yield Problem(f"'target' of a parameter captures {'nothing' if not found else ', '.join(found)}", where,
-                          found=f"'{pattern}'", expected=f"one capture: (?P<{name}>...)")  # fmt: skip
+            yield Problem(
+                f"'target' of a parameter captures {'nothing' if not found else ', '.join(found)}",
+                where,
+                found=f"'{pattern}'",
+                expected=f"one capture: (?P<{name}>...)",
+            )
 
 
 def _plain_patterns(rules: RuleFile) -> list[tuple[str, Place]]:
@@ -89,8 +101,11 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
     if spec.layout is None:
         yield from expression_problems(layout[""], place, rules.params)
     elif spec.axes or spec.take:
-        yield fault("'axes' and 'take' belong to a rule without a layout", place.of("axes" if spec.axes else "take"),
-                    fix="remove 'layout', or put them into a layout of your own under [layouts.NAME]")  # fmt: skip
+        yield fault(
+            "'axes' and 'take' belong to a rule without a layout",
+            place.of("axes" if spec.axes else "take"),
+            fix="remove 'layout', or put them into a layout of your own under [layouts.NAME]",
+        )
     yield from _fill(rule, rules)
     axes = {axis for expression in layout.values() for axis in sized_axes(expression)}
     for axis in spec.sizes if spec.layout is not None else ():
@@ -100,8 +115,12 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
     stacked = {expression.stack for expression in layout.values() if expression.stack}
     own = set(captures(spec.match))
     for name in sorted(own & inner):
-        yield fault(f"capture '{name}' stands in the rule and in its layout", place.of("match"), name,
-                    fix="give one of them another name")  # fmt: skip
+        yield fault(
+            f"capture '{name}' stands in the rule and in its layout",
+            place.of("match"),
+            name,
+            fix="give one of them another name",
+        )
     if invalid:  # what it captures is not known
         return
     known = own | (inner - stacked) | set(rules.params)
@@ -117,16 +136,22 @@ def _fill(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
     layout = rules.layout_of(spec)
     if spec.layout is None:
         if spec.fill:
-            yield fault("'fill' belongs to a rule with a layout", rule.place.of("fill"),
-                        fix="a [[fill]] sets a variable that no tensor is for")  # fmt: skip
+            yield fault(
+                "'fill' belongs to a rule with a layout",
+                rule.place.of("fill"),
+                fix="a [[fill]] sets a variable that no tensor is for",
+            )
         return
     for i, variable in enumerate(spec.fill):
         place = rule.place.of("fill", i)
         if variable not in layout:
             yield unknown(f"layout '{spec.layout}' has no variable '{variable}' to fill", variable, layout, place)
         elif layout[variable].fill is None or layout[variable].like is None:
-            yield fault(f"layout '{spec.layout}' does not say how to fill '{variable}'", place,
-                        expected=f'{variable} = {{ ..., fill = "zeros", like = "weight" }}')  # fmt: skip
+            yield fault(
+                f"layout '{spec.layout}' does not say how to fill '{variable}'",
+                place,
+                expected=f'{variable} = {{ ..., fill = "zeros", like = "weight" }}',
+            )
 
 
 def _derive(rule: Rule[Derive], rules: RuleFile) -> Iterator[Problem]:
@@ -142,8 +167,12 @@ def _derive(rule: Rule[Derive], rules: RuleFile) -> Iterator[Problem]:
                 yield unknown(f"operation '{spec.op}' has no input '{name}'", name, operation.inputs, place.of("from"))
         missing = [name for name in operation.inputs if name not in {*spec.sources, *operation.optional}]
         if missing:
-            yield fault(f"operation '{spec.op}' needs more inputs", place.of("from"), found=", ".join(spec.sources),
-                        expected=f"also {', '.join(missing)}")  # fmt: skip
+            yield fault(
+                f"operation '{spec.op}' needs more inputs",
+                place.of("from"),
+                found=", ".join(spec.sources),
+                expected=f"also {', '.join(missing)}",
+            )
     invalid = [p for name, text in spec.sources.items() for p in pattern_problems(text, place.of("from", name))]
     yield from invalid
     if invalid:
@@ -162,9 +191,12 @@ def _template(text: str, names: set[str], rules: RuleFile, place: Place) -> Iter
         braces = next(part for part in _BRACES.findall(text) if name in re.split(r"\W+", part))
         close = get_close_matches(name, sorted(names), n=1, cutoff=0.5)
         yield fault(
-            "a template names no capture", place, braces, found=f"{{{name}}} in '{text}'",
+            "a template names no capture",
+            place,
+            braces,
+            found=f"{{{name}}} in '{text}'",
             expected=f"one of: {', '.join(sorted(names))}" if names else "no capture: 'match' captures nothing",
             fix=f"did you mean '{close[0]}'?" if close else "",
-        )  # fmt: skip
+        )
     for table in sorted(template.tables - set(rules.tables)):
         yield unknown(f"there is no [tables.{table}]", table, rules.tables, place)

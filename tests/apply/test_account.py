@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import remap
-from remap.target.inventory import Inventory, Layer, Variable
+from remap.inventory.inventory import Inventory, Layer, Variable
 
 RULES = """
 format = 1
@@ -34,9 +34,17 @@ def inventory(**shapes: tuple[int, ...]) -> Inventory:
         index = layers.setdefault(layer, len(layers))
         initial = 0.0 if path.endswith("bias") else None
         variables.append(
-            Variable(path, path, shape, "float32", index, initial, legacy_h5=(layer, path),
-                     weights_h5=(f"layers/{layer}/vars/{'01'[path.endswith('bias')]}",))
-        )  # fmt: skip
+            Variable(
+                path,
+                path,
+                shape,
+                "float32",
+                index,
+                initial,
+                legacy_h5=(layer, path),
+                weights_h5=(f"layers/{layer}/vars/{'01'[path.endswith('bias')]}",),
+            )
+        )
     kinds = [Layer(layer, "Layer", layer, layer) for layer in layers]
     return Inventory("demo", tuple(variables), tuple(kinds), "functional", "3.15.1", tuple(layers))
 
@@ -144,9 +152,13 @@ def test_ignored_kept_and_filled_close_the_account_with_their_reasons(plan):
         '[[fill]]\nmatch = \'new/kernel\'\nvalue = "ones"\nreason = "neutral"\n'
     )
     target = inventory(
-        conv_1__kernel=(3, 3, 3, 4), conv_1__bias=(4,), head__kernel=(4, 5), head__bias=(5,),
-        new__kernel=(2, 2), new__bias=(2,),
-    )  # fmt: skip
+        conv_1__kernel=(3, 3, 3, 4),
+        conv_1__bias=(4,),
+        head__kernel=(4, 5),
+        head__bias=(5,),
+        new__kernel=(2, 2),
+        new__bias=(2,),
+    )
     found = plan(rules, {**tensors(), "extra": np.ones(1, "f4")}, target)
     settled = {a.name: (a.kind, a.reason, a.value.array().tolist()) for a in found.assignments[4:]}
     assert settled == {
@@ -160,7 +172,7 @@ def test_kept_variable_with_a_random_start_needs_the_model(plan):
     rules = RULES + "[[keep]]\nmatch = 'new/kernel'\nreason = \"trained later\"\n"
     target = inventory(
         conv_1__kernel=(3, 3, 3, 4), conv_1__bias=(4,), head__kernel=(4, 5), head__bias=(5,), new__kernel=(2, 2)
-    )  # fmt: skip
+    )
     problem = problems(plan, rules, None, target)["a kept variable does not start with a constant"]
     assert "--model" in problem.fix
 

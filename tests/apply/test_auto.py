@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 import remap
-from remap.checkpoint.memory import from_state_dict
 from remap.errors import PlanError
+from remap.opening.memory import from_state_dict
 from remap.planning.recognise import choose, recognise
 
 
@@ -89,9 +89,14 @@ def roberta_shapes() -> dict[str, tuple[int, ...]]:
         "embeddings.LayerNorm.weight": (8,),
         "embeddings.LayerNorm.bias": (8,),
     }
-    for name, size in (("attention.self.query", (8, 8)), ("attention.self.key", (8, 8)),
-                       ("attention.self.value", (8, 8)), ("attention.output.dense", (8, 8)),
-                       ("intermediate.dense", (16, 8)), ("output.dense", (8, 16))):  # fmt: skip
+    for name, size in (
+        ("attention.self.query", (8, 8)),
+        ("attention.self.key", (8, 8)),
+        ("attention.self.value", (8, 8)),
+        ("attention.output.dense", (8, 8)),
+        ("intermediate.dense", (16, 8)),
+        ("output.dense", (8, 16)),
+    ):
         shapes |= {f"encoder.layer.0.{name}.weight": size, f"encoder.layer.0.{name}.bias": size[:1]}
     for name in ("attention.output.LayerNorm", "output.LayerNorm"):
         shapes |= {f"encoder.layer.0.{name}.weight": (8,), f"encoder.layer.0.{name}.bias": (8,)}

@@ -100,7 +100,7 @@ def test_a_wrong_file_fails_the_check(apply, monkeypatch):
 def test_narrowing_reports_the_largest_error_and_refuses_overflow(apply, fixtures, tmp_path, remap_command):
     ran = remap_command(
         "apply", "resnet", fixtures / "resnet/thin_resnet50.pt", "-o", tmp_path / "half.h5", "--dtype", "float16"
-    )  # fmt: skip
+    )
     assert ran.code == 0, ran.err
     assert "narrowed: largest error" in ran.out
     np.savez(tmp_path / "large.npz", **{"weight": np.full((5, 10), 1e6, "f4"), "bias": np.zeros(5, "f4")})

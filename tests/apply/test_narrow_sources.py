@@ -41,8 +41,10 @@ def test_without_a_target_the_sources_own_type_is_written(tmp_path):
 
 def test_folding_an_epsilon_into_a_bfloat16_checkpoint_is_exact_in_float32(tmp_path):
     generator = np.random.default_rng(5)
-    values = {name: (generator.random(64) + 0.01).astype(ml_dtypes.bfloat16)
-              for name in ("weight", "bias", "running_mean", "running_var")}  # fmt: skip
+    values = {
+        name: (generator.random(64) + 0.01).astype(ml_dtypes.bfloat16)
+        for name in ("weight", "bias", "running_mean", "running_var")
+    }
     rules = tmp_path / "rules.toml"
     rules.write_text(
         'format = 1\n[batchnorm]\nsource_epsilon = 1e-5\ntarget_epsilon = 1e-3\non_mismatch = "fold"\n'

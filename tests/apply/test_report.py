@@ -18,10 +18,19 @@ def test_report_page_tells_the_conversion(fixtures, tmp_path, remap_command):
 
 def test_torch_model_is_audited_against_the_keras_model(fixtures, tmp_path, remap_command):
     ran = remap_command(
-        "apply", fixtures / "conv_bn/conv_bn.toml", fixtures / "conv_bn/conv_bn.safetensors", "-o", tmp_path / "o.h5",
-        "--model", f"{fixtures}/conv_bn/keras_model.py:build", "--model-arg", "padding=same", "--json",
-        "--torch", f"{fixtures}/conv_bn/torch_model.py:build",
-    )  # fmt: skip
+        "apply",
+        fixtures / "conv_bn/conv_bn.toml",
+        fixtures / "conv_bn/conv_bn.safetensors",
+        "-o",
+        tmp_path / "o.h5",
+        "--model",
+        f"{fixtures}/conv_bn/keras_model.py:build",
+        "--model-arg",
+        "padding=same",
+        "--json",
+        "--torch",
+        f"{fixtures}/conv_bn/torch_model.py:build",
+    )
     assert ran.code == 0, ran.err
     audit = [(entry["layer"], entry["setting"]) for entry in json.loads(ran.out)["audit"] if not entry["harmless"]]
     assert audit == [("conv", "padding")]
@@ -29,9 +38,14 @@ def test_torch_model_is_audited_against_the_keras_model(fixtures, tmp_path, rema
 
 def test_audit_needs_a_keras_model(fixtures, tmp_path, remap_command):
     ran = remap_command(
-        "apply", fixtures / "conv_bn/conv_bn.toml", fixtures / "conv_bn/conv_bn.safetensors", "-o", tmp_path / "o.h5",
-        "--torch", f"{fixtures}/conv_bn/torch_model.py:build",
-    )  # fmt: skip
+        "apply",
+        fixtures / "conv_bn/conv_bn.toml",
+        fixtures / "conv_bn/conv_bn.safetensors",
+        "-o",
+        tmp_path / "o.h5",
+        "--torch",
+        f"{fixtures}/conv_bn/torch_model.py:build",
+    )
     assert ran.code == 2
     assert "--model" in ran.err
 

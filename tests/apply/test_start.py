@@ -25,7 +25,7 @@ print(json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})
 def modules_after(*arguments: object) -> set[str]:
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT, *map(str, arguments)], capture_output=True, text=True, check=True
-    )  # fmt: skip
+    )
     code, modules = json.loads(ran.stderr.splitlines()[-1])
     assert code == 0, ran.stderr
     return set(modules)
@@ -56,5 +56,5 @@ def test_inspect_and_help_import_no_framework(fixtures):
 def test_import_remap_alone_costs_nothing():
     ran = subprocess.run(
         [sys.executable, "-c", "import remap, sys; print('numpy' in sys.modules)"], capture_output=True, text=True
-    )  # fmt: skip
+    )
     assert ran.stdout.strip() == "False"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import remap
-from remap.checkpoint.tensor import Tensor
+from remap.tensors.tensor import Tensor
 
 
 def test_storages_are_found_right_when_threads_read_at_once(tmp_path):

@@ -2,7 +2,7 @@
 
 import gc
 
-from remap.target.framework import prepare_process
+from remap.sides.keras.framework import prepare_process
 
 prepare_process()
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from remap.checkpoint.tensor import ArrayStorage, Checkpoint, Tensor
 from remap.planning.make import make_plan
 from remap.rules.load import load_rules
 from remap.rules.rulefile import RuleFile
+from remap.tensors.tensor import ArrayStorage, Checkpoint, Tensor
 
 TENSORS = 100_000
 RULES = 60

@@ -75,7 +75,8 @@ tell()
 PROOF = """
 with Stage("import remap"):
     import remap
-    from remap.verifying import run, torch_side, torch_source
+    from remap.proving import run
+from remap.sides.torch import side as torch_side, source as torch_source
 
 def timed(module, function, name):
     original = getattr(module, function)

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from processes import run
 
-from remap.target.inventory import Inventory, Layer, Variable
+from remap.inventory.inventory import Inventory, Layer, Variable
 
 SHAPES = [(4096, 4096), (1024, 1024, 3, 3), (2048, 8192), (512, 512, 3, 3), (1000, 2048), (256, 64, 3, 3), (8192, 4096)]
 RULES = r"""format = 1

@@ -124,7 +124,11 @@ def test_memory_does_not_grow_with_the_files(tmp_path):
     ran = subprocess.run(command, capture_output=True, text=True)
     result, _, measured = ran.stdout.partition("PEAK")
     assert json.loads(result)["entries"][0]["compared"] == {
-        "elements": nbytes // 4, "equal": nbytes // 4 - 1, "absolute": 3.0, "relative": 1.0}  # fmt: skip
+        "elements": nbytes // 4,
+        "equal": nbytes // 4 - 1,
+        "absolute": 3.0,
+        "relative": 1.0,
+    }
     peak, code = measured.split()
     assert code == "1"
     assert int(peak) < 300_000

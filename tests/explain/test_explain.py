@@ -127,24 +127,31 @@ def test_ignored_tensor_shows_the_reason(files, remap_command):
 
 NEAR = {
     "another name in the middle": (
-        "layer1.0.foo.weight", "layer<stage>\\.<block>\\.conv<n>",
+        "layer1.0.foo.weight",
+        "layer<stage>\\.<block>\\.conv<n>",
         "fits up to 'layer1.0.', then fails at 'foo.weight': it wants 'conv'",
     ),
     "a tensor that the layout does not know": (
-        "layer1.0.conv1.scale", "layer<stage>\\.<block>\\.conv<n>",
+        "layer1.0.conv1.scale",
+        "layer<stage>\\.<block>\\.conv<n>",
         "fits up to 'layer1.0.conv1.', then fails at 'scale': it wants 'weight' or 'bias'",
     ),
     "a name that ends early": (
-        "layer1.0.conv1", "layer<stage>\\.<block>\\.conv<n>",
+        "layer1.0.conv1",
+        "layer<stage>\\.<block>\\.conv<n>",
         "fits 'layer1.0.conv1', then wants '0-9' or '.weight' or '.bias' where the name ends",
     ),
     "a choice": (
-        "attn.v.weight", "attn\\.(?P<role>q|k)", "fits up to 'attn.', then fails at 'v.weight': it wants '[kq]'",
+        "attn.v.weight",
+        "attn\\.(?P<role>q|k)",
+        "fits up to 'attn.', then fails at 'v.weight': it wants '[kq]'",
     ),
     "more than the rule takes": (
-        "head.weight_g", "head\\.weight", "fits up to 'head.weight', then fails at '_g': it wants the end of the name",
+        "head.weight_g",
+        "head\\.weight",
+        "fits up to 'head.weight', then fails at '_g': it wants the end of the name",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name, pattern, why", NEAR.values(), ids=NEAR.keys())

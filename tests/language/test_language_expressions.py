@@ -56,14 +56,8 @@ EXPRESSIONS = [
     ("{ from = ['b', 'a'], axes = 's o i -> o s i' }", np.stack([B, A], 1)),
     ("{ from = ['a', 'b'], concat = 'o', axes = 'o i -> i o' }", np.concatenate([A, B]).T),
     ("{ from = ['a', 'b'], concat = 'i', axes = 'o i -> o i' }", np.concatenate([A, B], 1)),
-    (
-        "{ from = ['a', 'b'], concat = 'q', axes = '(q o) i -> q i o', sizes = { q = 2 } }",
-        np.stack([A.T, B.T]),
-    ),
-    (
-        "{ from = ['a', { tensor = 'b', axes = 'o i -> o i', take = { o = '::-1' } }], reduce = 'sum' }",
-        A + B[::-1],
-    ),
+    ("{ from = ['a', 'b'], concat = 'q', axes = '(q o) i -> q i o', sizes = { q = 2 } }", np.stack([A.T, B.T])),
+    ("{ from = ['a', { tensor = 'b', axes = 'o i -> o i', take = { o = '::-1' } }], reduce = 'sum' }", A + B[::-1]),
     ("{ from = 'a', axes = 'o i -> r o i', repeat = ['r'], sizes = { r = 2 } }", np.stack([A, A])),
 ]
 
@@ -179,10 +173,7 @@ WRONG = [
     ("{ from = ['a', 'b', 'c'], op = 'weight_norm' }", "has fewer inputs"),
     ("{ from = ['a', 'b'], op = 'weight_norm', reduce = 'sum' }", "'op' and 'reduce' exclude each other"),
     ("{ from = 'a<e>', call = 'my:own', stack = 'e' }", "'call' and 'stack' exclude each other"),
-    (
-        "{ from = ['a', { tensor = 'b', axes = 'o i -> i o' }], op = 'weight_norm' }",
-        "'op' gets its tensors whole",
-    ),
+    ("{ from = ['a', { tensor = 'b', axes = 'o i -> i o' }], op = 'weight_norm' }", "'op' gets its tensors whole"),
     ("{ from = 'a', options = { dim = 1 } }", "there is no 'op'"),
     ("{ from = 'a', axes = 'o i -> i o', sizes = { h = 2 } }", "'sizes' names 'h'"),
     ("{ from = 'a', axes = 'o i -> i o', infer = { h = 'channels_before' } }", "'infer' names 'h'"),

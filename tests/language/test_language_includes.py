@@ -5,7 +5,7 @@ import pytest
 from language import arrays, plan_of, values_of
 
 from remap.errors import PlanError, RuleError
-from remap.target.inventory import Inventory, Layer, Variable
+from remap.inventory.inventory import Inventory, Layer, Variable
 
 ENCODER = r"""
 [params]

@@ -9,7 +9,7 @@ from language import arrays, expect, plan_of, values_of
 
 import remap
 from remap.errors import PlanError, RemapError, RuleError, UsageError
-from remap.target.inventory import Inventory, Layer, Variable
+from remap.inventory.inventory import Inventory, Layer, Variable
 
 # ---- parameters ------------------------------------------------------------------------------------------------------
 
@@ -280,9 +280,11 @@ def test_a_function_of_ones_own_is_refused_otherwise(tmp_path):
 def test_a_function_that_is_not_there_or_fails_is_told(spec, message, tmp_path):
     with pytest.raises(RemapError, match=message):
         plan_of(
-            tmp_path, CALL.replace("port_of_mine:scaled", spec), arrays(m__weight=(4, 3), m__factor=(4,)),
+            tmp_path,
+            CALL.replace("port_of_mine:scaled", spec),
+            arrays(m__weight=(4, 3), m__factor=(4,)),
             allow_code=True,
-        )  # fmt: skip
+        )
 
 
 @pytest.mark.usefixtures("own_module")
@@ -309,8 +311,10 @@ def test_planning_runs_a_function_on_zeros_only(tmp_path):
 
 def test_both_sides_of_the_account_close_or_the_plan_fails(tmp_path):
     rules = "[[rename]]\nmatch = 'fc'\nto = 'fc'\nlayout = 'dense'\n"
-    variables = [Variable(f"fc/{name}", f"fc/{name}", shape, "float32", 0, initial=0.0)
-                 for name, shape in (("kernel", (3, 4)), ("bias", (4,)))]  # fmt: skip
+    variables = [
+        Variable(f"fc/{name}", f"fc/{name}", shape, "float32", 0, initial=0.0)
+        for name, shape in (("kernel", (3, 4)), ("bias", (4,)))
+    ]
     target = Inventory("test", tuple(variables), (Layer("fc", "Dense", "fc", "fc"),), "functional", "3")
     source = arrays(fc__weight=(4, 3), step=(1,))
     with pytest.raises(PlanError) as failure:

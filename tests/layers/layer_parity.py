@@ -11,11 +11,11 @@ import torch
 
 import remap
 from remap.checking.compare import as_numpy
-from remap.checkpoint.memory import from_state_dict
+from remap.opening.memory import from_state_dict
 from remap.planning.make import make_plan
 from remap.planning.plan import Plan
 from remap.rules.load import load_rules
-from remap.target.keras_model import identify, inventory_of
+from remap.sides.keras.keras_model import identify, inventory_of
 
 TOLERANCE = 1e-5
 """Largest difference in float32, as a part of the largest output."""

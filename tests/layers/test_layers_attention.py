@@ -7,8 +7,8 @@ from keras import layers
 from layer_parity import Case, check_equal, planned, sequential, write_rules
 from torch import nn
 
-from remap.checkpoint.memory import from_state_dict
 from remap.errors import PlanError
+from remap.opening.memory import from_state_dict
 from remap.planning.make import make_plan
 from remap.rules.load import load_rules
 
@@ -94,9 +94,13 @@ DENSE = "[[rename]]\nmatch = '0'\nto = 'layer'\nlayout = '{layout}'\n"
 
 def einsum(name, module, layer, layout, input, run):
     return Case(
-        name, lambda: nn.Sequential(module()), lambda: sequential(input, layer()), DENSE.format(layout=layout), input,
+        name,
+        lambda: nn.Sequential(module()),
+        lambda: sequential(input, layer()),
+        DENSE.format(layout=layout),
+        input,
         run=run,
-    )  # fmt: skip
+    )
 
 
 CASES += [

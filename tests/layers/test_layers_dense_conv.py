@@ -246,13 +246,7 @@ CASES = [
         "prelu",
         (6, 4, 4),
     ),
-    one(
-        "PReLU(C) to alpha [H,W,C]",
-        lambda: nn.PReLU(6),
-        lambda: layers.PReLU(name="layer"),
-        "prelu",
-        (6, 4, 5),
-    ),
+    one("PReLU(C) to alpha [H,W,C]", lambda: nn.PReLU(6), lambda: layers.PReLU(name="layer"), "prelu", (6, 4, 5)),
 ]
 
 

@@ -172,14 +172,7 @@ FOLDED = [
         "conv2d",
         (4, 7, 7),
     ),
-    folded(
-        "without affine",
-        conv,
-        lambda: nn.BatchNorm2d(6, affine=False),
-        keras_conv,
-        "conv2d",
-        (4, 7, 7),
-    ),
+    folded("without affine", conv, lambda: nn.BatchNorm2d(6, affine=False), keras_conv, "conv2d", (4, 7, 7)),
     folded(
         "of another epsilon",
         conv,
@@ -369,9 +362,10 @@ def test_weight_norm_computes_in_float64(tmp_path):
         module[0].weight_v.copy_(torch.randn(5, 300) * 100)
     half = module.half()
     plan = planned(
-        half, sequential((300,), layers.Dense(5, use_bias=False, name="layer")),
+        half,
+        sequential((300,), layers.Dense(5, use_bias=False, name="layer")),
         write_rules(tmp_path, WEIGHT_NORM_OLD + LAYER.format(layout="dense")),
-    )  # fmt: skip
+    )
     g, v = (half[0].state_dict()[key].double().numpy() for key in ("weight_g", "weight_v"))
     expected = (g * v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32).T
     np.testing.assert_array_equal(plan.assignments[0].value.array(), expected)

@@ -8,8 +8,8 @@ from keras import layers
 from layer_parity import Case, check_equal, convert, planned, randomise, relative_difference, sequential, write_rules
 from torch import nn
 
-from remap.checkpoint.memory import from_state_dict
 from remap.errors import PlanError
+from remap.opening.memory import from_state_dict
 from remap.planning.make import make_plan
 from remap.rules.load import load_rules
 
@@ -32,12 +32,7 @@ def flattened(name, conv, layer, layout, input, positions, channels=4, sizes="")
     return Case(
         name,
         lambda: nn.Sequential(conv(), nn.Flatten(), nn.Linear(channels * positions, 7)),
-        lambda: sequential(
-            (*input[1:], input[0]),
-            layer(),
-            layers.Flatten(),
-            layers.Dense(7, name="dense"),
-        ),
+        lambda: sequential((*input[1:], input[0]), layer(), layers.Flatten(), layers.Dense(7, name="dense")),
         FLATTENED.format(conv=layout, sizes=sizes),
         input,
         True,
@@ -49,12 +44,7 @@ CASES = [
         "after Conv1d", lambda: nn.Conv1d(3, 4, 3), lambda: layers.Conv1D(4, 3, name="conv"), "conv1d", (3, 7), 5
     ),
     flattened(
-        "after Conv2d",
-        lambda: nn.Conv2d(3, 4, 3),
-        lambda: layers.Conv2D(4, 3, name="conv"),
-        "conv2d",
-        (3, 7, 5),
-        5 * 3,
+        "after Conv2d", lambda: nn.Conv2d(3, 4, 3), lambda: layers.Conv2D(4, 3, name="conv"), "conv2d", (3, 7, 5), 5 * 3
     ),
     flattened(
         "after Conv3d",

@@ -248,10 +248,7 @@ MISTAKES = {
         "'bias_ih_l<layer>' }\n[[ignore]]\nmatch = '.*bias_hh.*'\nreason = 'a mistake'",
     ),
     "biases of a GRU summed": Mistake(
-        ONE_GRU,
-        'axes = "s (g u) -> s (g u)"',
-        'reduce = "sum", axes = "(g u) -> (g u)"',
-        caught="shapes differ",
+        ONE_GRU, 'axes = "s (g u) -> s (g u)"', 'reduce = "sum", axes = "(g u) -> (g u)"', caught="shapes differ"
     ),
     "input and recurrent kernel exchanged": Mistake(
         ONE_LSTM, LSTM, swapped(LSTM, "weight_ih", "weight_hh"), told=("lstm_cell/kernel", "lstm_cell/recurrent_kernel")

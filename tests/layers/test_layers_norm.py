@@ -320,9 +320,14 @@ def test_an_epsilon_that_weights_cannot_make_up_for_is_warned_of(module, layer, 
 def test_rms_norm_without_epsilon_uses_that_of_the_dtype(tmp_path):
     """finfo(float32).eps against 1e-6: small, but float64 shows that it is not equal."""
     case = one(
-        "", lambda: nn.RMSNorm(6), lambda: layers.RMSNormalization(epsilon=1e-6, name="layer"), "rms_normalization",
-        (4, 6), f"epsilon = {np.finfo(np.float32).eps}", channels=False,
-    )  # fmt: skip
+        "",
+        lambda: nn.RMSNorm(6),
+        lambda: layers.RMSNormalization(epsilon=1e-6, name="layer"),
+        "rms_normalization",
+        (4, 6),
+        f"epsilon = {np.finfo(np.float32).eps}",
+        channels=False,
+    )
     module, model = randomise(case.torch()), case.keras()
     plan = convert(module, model, write_rules(tmp_path, case.rules))
     assert "the rule says 1.19209e-07" in plan.warnings[0]

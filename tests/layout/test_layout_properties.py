@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 import remap.layout.copy as copying
 import remap.layout.tiles as tiling
-from remap.checkpoint.tensor import ArrayStorage, Tensor
 from remap.layout.axes import AxesError, parse_axes
 from remap.layout.combine import Form
 from remap.layout.compile import compile_recipe
+from remap.layout.expression import Expression
 from remap.layout.tiles import Value
-from remap.rules.schema import Expression
+from remap.tensors.tensor import ArrayStorage, Tensor
 
 NAMES = ("a", "bb", "c1", "d_x", "e")
 DTYPES = (np.float32, np.float16, np.int64, ml_dtypes.bfloat16)

@@ -39,10 +39,17 @@ FOUND = {
     "two patterns share names": (rule(r"a\.(?:x|y)") + rule(r"a\.(?:y|z)", "c"), None, "R102", 6, "warning"),
     "two patterns share names of a layout": (
         rule(r"(?:a|b)", "x", 'layout = "conv2d"\n') + rule(r"(?:b|c)", "y", 'layout = "dense"\n'),
-        None, "R102", 7, "warning",
+        None,
+        "R102",
+        7,
+        "warning",
     ),
     "two patterns share names through look-around": (
-        rule(r"(?!x)\w+") + rule(r"a(?=1)\d|c", "c"), ["a1", "c"], "R102", 6, "error",
+        rule(r"(?!x)\w+") + rule(r"a(?=1)\d|c", "c"),
+        ["a1", "c"],
+        "R102",
+        6,
+        "error",
     ),
     "shadowed by a wider pattern": (rule(r"a\.w") + ignore(r"a\..*"), None, "R103", 3, "warning"),
     "shadowed by its double": (rule(r"a\.<i>", "b{i}") + rule(r"a\.(?P<n>\d+?)", "c{n}"), None, "R103", 3, "warning"),
@@ -55,14 +62,22 @@ FOUND = {
     "a loose dot": (rule("a.w"), None, "R106", 3, "warning"),
     "an unused capture": (rule(r"a<i>\.w", "b"), None, "R201", 3, "warning"),
     "an unused capture of a layout": (
-        "[layouts.x]\nkernel = 'w<l>'\n" + rule("a", "b", 'layout = "x"\n'), None, "R201", 5, "warning",
+        "[layouts.x]\nkernel = 'w<l>'\n" + rule("a", "b", 'layout = "x"\n'),
+        None,
+        "R201",
+        5,
+        "warning",
     ),
     "a group without a name": (rule(r"(a|b)\.w", "b"), None, "R202", 3, "warning"),
     "an unused layout": ("[layouts.x]\nkernel = 'w'\n", None, "R203", 2, "warning"),
     "an unused table": ("[tables.roles]\nq = 'query'\n", None, "R204", 2, "warning"),
     "an unused parameter": ("[params]\nheads = 8\n", None, "R205", 3, "warning"),
     "an unneeded fill": (
-        rule("a", "b", 'layout = "dense"\nfill = ["bias"]\n'), ["a.weight", "a.bias"], "R206", 6, "warning",
+        rule("a", "b", 'layout = "dense"\nfill = ["bias"]\n'),
+        ["a.weight", "a.bias"],
+        "R206",
+        6,
+        "warning",
     ),
     "an index written out": (rule(r"a(?P<i>\d+)", "b{i}"), None, "R301", 3, "warning"),
     "an index written out as a class": (rule(r"a(?P<i>[0-9]+)", "b{i}"), None, "R301", 3, "warning"),
@@ -70,7 +85,7 @@ FOUND = {
     "a name that drifts": (rule("a", "conv2d_3", 'layout = "conv2d"\n'), None, "R303", 4, "warning"),
     "a key that nothing claims": (rule("a"), ["a", "zz"], "R401", 1, "error"),
     "a shape that does not fit": (rule("a", "b", "axes = 'x -> x'\n"), ["a"], "R401", 3, "error"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text, keys, code, line, level", FOUND.values(), ids=FOUND.keys())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import remap
-from remap.target.inventory import Inventory, Layer, Variable
+from remap.inventory.inventory import Inventory, Layer, Variable
 
 RULES = """
 format = 1
@@ -37,8 +37,15 @@ match = 'deep.*'
 reason = "a mark"
 optional = true
 """
-SHAPES = {"conv/kernel": (3, 3, 2, 4), "bn/gamma": (4,), "bn/beta": (4,), "bn/moving_mean": (4,),
-          "bn/moving_variance": (4,), "head/kernel": (4, 5), "head/bias": (5,)}  # fmt: skip
+SHAPES = {
+    "conv/kernel": (3, 3, 2, 4),
+    "bn/gamma": (4,),
+    "bn/beta": (4,),
+    "bn/moving_mean": (4,),
+    "bn/moving_variance": (4,),
+    "head/kernel": (4, 5),
+    "head/bias": (5,),
+}
 
 
 def target(name="net", head=True, **more):

@@ -27,8 +27,10 @@ def made(tmp_path, axes):
     rules = tmp_path / "rules.toml"
     rules.write_text(RULES.format(axes=axes))
     rng = np.random.default_rng(0)
-    tensors = {f"embeddings.{name}.weight": rng.normal(size=size).astype("f4")
-               for name, size in (("position", (7, 3)), ("type", (2, 3)))}  # fmt: skip
+    tensors = {
+        f"embeddings.{name}.weight": rng.normal(size=size).astype("f4")
+        for name, size in (("position", (7, 3)), ("type", (2, 3)))
+    }
     return tensors, remap.plan(rules, tensors)
 
 

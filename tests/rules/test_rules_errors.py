@@ -223,11 +223,13 @@ GOOD = {
     "a byte-order mark": "\ufeff" + HEAD + RULE,
     "look-around": HEAD + "[[rename]]\nmatch = '(?!x)a<i>(?<!9)'\nto = 'b{i}'\n",
     "several targets": HEAD + "[[rename]]\nmatch = 'a<i>'\nto = ['b{i*2}', 'c{i//2}_{i%2}']\n",
-    "a layout of its own": HEAD + "[layouts.x]\n'q/kernel' = { from = 'w', axes = '(h d) e -> e h d' }\n" + RULE
+    "a layout of its own": HEAD
+    + "[layouts.x]\n'q/kernel' = { from = 'w', axes = '(h d) e -> e h d' }\n"
+    + RULE
     + "layout = 'x'\nsizes = { h = 4 }\n",
     "own word for a built-in layout": HEAD + "[layouts.dense]\nkernel = 'weight'\n",
     "braces in a name": HEAD + "[[rename]]\nmatch = 'a'\nto = 'b{{1}}'\n",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", GOOD.values(), ids=GOOD.keys())

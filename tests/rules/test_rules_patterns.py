@@ -106,8 +106,12 @@ def test_patterns_that_would_fill_the_memory_are_refused(written):
 
 def test_only_what_is_beyond_the_linear_engine_backtracks():
     assert [needs_backtracking(text) for text in (r"a<i>", r"(?:a+)+", r"(?!a)b", r"(a)\1", "a{,3}")] == [
-        False, False, True, True, True,
-    ]  # fmt: skip
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_command_with_a_pattern_that_would_take_minutes_ends_soon(tmp_path, capsys):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from remap.inventory.shipped import FILES, shipped_inventory
 from remap.rules.load import load_rules
 from remap.rules.shipped import shipped_names
-from remap.target.shipped import FILES, shipped_inventory
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "fixtures" / "make_table.py"))

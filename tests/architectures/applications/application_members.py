@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from remap.checkpoint.tensor import ArrayStorage, Checkpoint, Tensor, dense_strides
-from remap.dtypes import dtype_of
+from remap.tensors.dtypes import dtype_of
+from remap.tensors.tensor import ArrayStorage, Checkpoint, Tensor, dense_strides
 
 
 @dataclass(frozen=True)

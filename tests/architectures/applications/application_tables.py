@@ -480,8 +480,9 @@ def nasnetalarge(t: Table) -> None:
                 separable = f"{at}.separable_{n}"
                 t.separable(
                     f"separable_conv_{n}_{kind}_{side}_{keras}",
-                    f"{separable}.depthwise_conv2d", f"{separable}.pointwise_conv2d",
-                )  # fmt: skip
+                    f"{separable}.depthwise_conv2d",
+                    f"{separable}.pointwise_conv2d",
+                )
                 t.bn(f"separable_conv_{n}_bn_{kind}_{side}_{keras}", f"{at}.bn_sep_{n}")
         if torch in ("cell_stem_1", "cell_0", "cell_6", "cell_12"):
             t.conv(f"adjust_conv_1_{keras}", f"{torch}.path_1.conv")

@@ -6,11 +6,11 @@ import pytest
 from application_members import MEMBERS, VARIANTS, meta_checkpoint
 
 import remap
-from remap.checkpoint.tensor import Checkpoint
+from remap.inventory.shipped import shipped_inventory
 from remap.planning.derived import leaves
 from remap.planning.recognise import choose
 from remap.rules.shipped import shipped_names
-from remap.target.shipped import shipped_inventory
+from remap.tensors.tensor import Checkpoint
 
 pytestmark = pytest.mark.architectures
 
@@ -42,7 +42,7 @@ def test_member_closes(member):
 
 @pytest.mark.parametrize("member", {member.rules: member for member in reversed(MEMBERS)}.values(), ids=str)
 def test_headless_target_closes_from_both_checkpoints(member):
-    from remap.target.keras_model import inventory_of
+    from remap.sides.keras.keras_model import inventory_of
 
     # where sizes are open, Keras's NASNet compares None with None and takes two maps for equally large
     shape = {"input_shape": (331, 331, 3)} if member.rules == "nasnet" else {}
@@ -68,7 +68,7 @@ def test_member_is_recognised(member):
 
 @pytest.mark.parametrize("member", VARIANTS, ids=str)
 def test_variant_closes_and_is_recognised(member):
-    from remap.target.keras_model import inventory_of
+    from remap.sides.keras.keras_model import inventory_of
 
     checkpoint, epsilons = meta_checkpoint(member)
     inventory = inventory_of(member.keras)

@@ -77,8 +77,13 @@ PROOFS = [
     Proof("timm:tf_mobilenetv3_small_minimal_100", tables.tf_mobilenetv3_small_minimal_100, 64, options=BARE),
     Proof("timm:tf_mobilenetv3_large_100", tables.tf_mobilenetv3_large_100, 64, options=BARE),
     Proof(
-        "torchvision:efficientnet_b0", tables.efficientnet_b0, 65, (1e-5, 1e-3),
-        torch_input=imagenet, keras_input=as_pixels, plain_size=64,
+        "torchvision:efficientnet_b0",
+        tables.efficientnet_b0,
+        65,
+        (1e-5, 1e-3),
+        torch_input=imagenet,
+        keras_input=as_pixels,
+        plain_size=64,
     ),
     Proof("timm:tf_efficientnet_b0", tables.tf_efficientnet_b0, 64, torch_input=imagenet, keras_input=as_pixels),
     Proof("torchvision:efficientnet_v2_s", tables.efficientnet_v2_s, 65, plain_size=64, options=BARE),
@@ -90,7 +95,7 @@ PROOFS = [
     Proof("timm:legacy_xception", tables.legacy_xception, 103, (1e-5, 1e-3), plain_size=107),
     Proof("timm:inception_resnet_v2", tables.inception_resnet_v2, 107),
     Proof("timm:nasnetalarge", tables.nasnetalarge, 64, twin=twins.zeros_before_pooling, plain_size=64),
-]  # fmt: skip
+]
 
 
 @pytest.fixture

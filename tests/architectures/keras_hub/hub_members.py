@@ -14,7 +14,7 @@ import transformers
 from hub_checkpoints import spelled
 from transformers.core_model_loading import revert_weight_conversion
 
-from remap.target.inventory import Inventory
+from remap.inventory.inventory import Inventory
 
 
 @dataclass(frozen=True)

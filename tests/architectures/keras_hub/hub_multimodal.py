@@ -18,15 +18,28 @@ PADDED = 31
 Inputs = tuple[dict[str, np.ndarray], dict[str, torch.Tensor]]
 
 TEXT = {
-    "vocab_size": 31, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "intermediate_size": 20, "max_position_embeddings": 32, "pad_token_id": 0,
-    "bos_token_id": 1, "eos_token_id": 2, "head_dim": 8,
-}  # fmt: skip
+    "vocab_size": 31,
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 20,
+    "max_position_embeddings": 32,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "head_dim": 8,
+}
 SLIDING = {"query_pre_attn_scalar": 8, "sliding_window": 8}
 SIGLIP = {
-    "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,
-    "image_size": 32, "patch_size": 4, "vision_use_head": False,
-}  # fmt: skip
+    "hidden_size": 12,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "intermediate_size": 20,
+    "image_size": 32,
+    "patch_size": 4,
+    "vision_use_head": False,
+}
 TOWER = {"vision_tower.": "vision_tower.vision_model."}
 """Published files have a level more than this version of transformers."""
 
@@ -47,9 +60,12 @@ def interleaved(backbone: Any, rng: np.random.Generator) -> Inputs:
     ids, mask = _text_with_image(rng, tokens=4)
     images = _images(rng, backbone.image_size)
     keras = {
-        "token_ids": ids, "padding_mask": np.ones_like(ids), "images": images[:, None], "vision_indices": _places(mask),
+        "token_ids": ids,
+        "padding_mask": np.ones_like(ids),
+        "images": images[:, None],
+        "vision_indices": _places(mask),
         "vision_mask": mask,
-    }  # fmt: skip
+    }
     theirs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": mask}
     return keras, {**_longs(theirs), "pixel_values": _channels_first(images)}
 
@@ -61,9 +77,13 @@ def encoded(backbone: Any, rng: np.random.Generator) -> Inputs:
     ids[:, 6] = answer[:, 3] = IMAGE_END
     images = _images(rng, backbone.vision_encoder.image_size)
     keras = {
-        "encoder_token_ids": ids, "encoder_padding_mask": np.ones_like(ids), "decoder_token_ids": answer,
-        "decoder_padding_mask": np.ones_like(answer), "images": images[:, None], "vision_indices": _places(mask),
-    }  # fmt: skip
+        "encoder_token_ids": ids,
+        "encoder_padding_mask": np.ones_like(ids),
+        "decoder_token_ids": answer,
+        "decoder_padding_mask": np.ones_like(answer),
+        "images": images[:, None],
+        "vision_indices": _places(mask),
+    }
     theirs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "decoder_input_ids": answer}
     return keras, {**_longs(theirs), "pixel_values": _channels_first(images)}
 
@@ -91,11 +111,18 @@ def seen_and_heard(backbone: Any, rng: np.random.Generator) -> Inputs:
     mel = rng.normal(size=(BATCH, 16, 128)).astype("float32")
     ones, order = np.ones_like(ids), np.tile(np.arange(LENGTH, dtype="int32"), (BATCH, 1))
     keras = {
-        "token_ids": ids, "padding_mask": ones, "position_ids": order, "pixel_values": patches[:, None],
-        "pixel_position_ids": places[:, None], "vision_indices": _places(image), "vision_mask": image,
-        "audio_mel": mel[:, None], "audio_mel_mask": np.ones((BATCH, 1, 16), "int32"), "audio_mask": sound,
+        "token_ids": ids,
+        "padding_mask": ones,
+        "position_ids": order,
+        "pixel_values": patches[:, None],
+        "pixel_position_ids": places[:, None],
+        "vision_indices": _places(image),
+        "vision_mask": image,
+        "audio_mel": mel[:, None],
+        "audio_mel_mask": np.ones((BATCH, 1, 16), "int32"),
+        "audio_mask": sound,
         "audio_indices": _places(sound),
-    }  # fmt: skip
+    }
     theirs = _longs({"input_ids": ids, "attention_mask": ones, "image_position_ids": places})
     theirs["input_features_mask"] = torch.ones(BATCH, 16, dtype=torch.bool)
     return keras, {**theirs, "pixel_values": torch.tensor(patches), "input_features": torch.tensor(mel)}
@@ -119,13 +146,25 @@ def pali_gemma_backbone(config: Any) -> Any:
     softcap = {"attention_logit_soft_cap": text.attn_logit_softcapping} if second else {}
     window = {"sliding_window_size": text.sliding_window} if second else {}
     return keras_hub.models.PaliGemmaBackbone(
-        vocabulary_size=config.image_token_index, image_size=vision.image_size, num_layers=text.num_hidden_layers,
-        num_query_heads=text.num_attention_heads, num_key_value_heads=text.num_key_value_heads,
-        hidden_dim=text.hidden_size, intermediate_dim=text.intermediate_size * 2, head_dim=text.head_dim,
-        use_post_ffw_norm=second, use_post_attention_norm=second, use_sliding_window_attention=second,
-        vit_patch_size=vision.patch_size, vit_num_heads=vision.num_attention_heads, vit_hidden_dim=vision.hidden_size,
-        vit_num_layers=vision.num_hidden_layers, vit_intermediate_dim=vision.intermediate_size, **softcap, **window,
-    )  # fmt: skip
+        vocabulary_size=config.image_token_index,
+        image_size=vision.image_size,
+        num_layers=text.num_hidden_layers,
+        num_query_heads=text.num_attention_heads,
+        num_key_value_heads=text.num_key_value_heads,
+        hidden_dim=text.hidden_size,
+        intermediate_dim=text.intermediate_size * 2,
+        head_dim=text.head_dim,
+        use_post_ffw_norm=second,
+        use_post_attention_norm=second,
+        use_sliding_window_attention=second,
+        vit_patch_size=vision.patch_size,
+        vit_num_heads=vision.num_attention_heads,
+        vit_hidden_dim=vision.hidden_size,
+        vit_num_layers=vision.num_hidden_layers,
+        vit_intermediate_dim=vision.intermediate_size,
+        **softcap,
+        **window,
+    )
 
 
 def _text_with_image(rng: np.random.Generator, tokens: int) -> tuple[np.ndarray, np.ndarray]:
@@ -151,45 +190,119 @@ def _longs(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     return {name: torch.tensor(array).long() for name, array in arrays.items()}
 
 
-_IMAGE_TOKENS = {"mm_tokens_per_image": 4, "image_token_index": IMAGE_TOKEN, "boi_token_index": 27,
-                 "eoi_token_index": IMAGE_END}  # fmt: skip
+_IMAGE_TOKENS = {
+    "mm_tokens_per_image": 4,
+    "image_token_index": IMAGE_TOKEN,
+    "boi_token_index": 27,
+    "eoi_token_index": IMAGE_END,
+}
 
 
 def _pali_gemma(name: str, text: dict[str, object]) -> Multimodal:
     vision = {**SIGLIP, "model_type": "siglip_vision_model", "image_size": 16}
-    settings = {"text_config": {**TEXT, "vocab_size": 40, "head_dim": 16, **text}, "vision_config": vision,
-                "projection_dim": 24, "image_token_index": PADDED}  # fmt: skip
-    return Multimodal("pali_gemma", "PaliGemmaForConditionalGeneration", "PaliGemmaConfig", settings, name,
-                      respelled=TOWER, inputs=image_first)  # fmt: skip
+    settings = {
+        "text_config": {**TEXT, "vocab_size": 40, "head_dim": 16, **text},
+        "vision_config": vision,
+        "projection_dim": 24,
+        "image_token_index": PADDED,
+    }
+    return Multimodal(
+        "pali_gemma",
+        "PaliGemmaForConditionalGeneration",
+        "PaliGemmaConfig",
+        settings,
+        name,
+        respelled=TOWER,
+        inputs=image_first,
+    )
 
 
 _GEMMA4 = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 8}
 MULTIMODAL = [
     _pali_gemma("", {"model_type": "gemma"}),
-    Multimodal("t5gemma2", "T5Gemma2ForConditionalGeneration", "T5Gemma2Config",
-               {"encoder": {"text_config": {**TEXT, **SLIDING}, "vision_config": SIGLIP, **_IMAGE_TOKENS},
-                "decoder": {**TEXT, **SLIDING}, "eoi_token_index": IMAGE_END, "image_token_index": IMAGE_TOKEN},
-               respelled=TOWER, inputs=encoded),
-    Multimodal("gemma4", "Gemma4ForConditionalGeneration", "Gemma4Config",
-               {"text_config": {**TEXT, "num_hidden_layers": 4, "global_head_dim": 8, "num_kv_shared_layers": 2,
-                                "sliding_window": 8, "layer_types": _GEMMA4["layer_types"] * 2,
-                                "hidden_size_per_layer_input": 6, "vocab_size_per_layer_input": 31},
-                "vision_config": {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
-                                  "num_key_value_heads": 3, "head_dim": 4, "intermediate_size": 20, "patch_size": 4,
-                                  "position_embedding_size": 16, "pooling_kernel_size": 2, "standardize": True,
-                                  "use_clipped_linears": True},
-                "audio_config": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-                                 "output_proj_dims": 12, "subsampling_conv_channels": [128, 3],
-                                 "conv_kernel_size": 3},
-                "image_token_id": IMAGE_TOKEN, "audio_token_id": SOUND_TOKEN, "eoi_token_id": IMAGE_END},
-               inputs=seen_and_heard),
-    Multimodal("gemma4", "Gemma4ForCausalLM", "Gemma4TextConfig",
-               {**TEXT, **_GEMMA4, "global_head_dim": 16, "attention_k_eq_v": True, "num_global_key_value_heads": 1,
-                "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0, "enable_moe_block": True,
-                "num_experts": 3, "top_k_experts": 2, "moe_intermediate_size": 12}, "experts",
-               published={"global_head_dim": 16, "num_global_key_value_heads": 1}, inputs=read),
-    Multimodal("gemma3", "Gemma3ForConditionalGeneration", "Gemma3Config",
-               {"text_config": {**TEXT, **SLIDING}, "vision_config": SIGLIP, **_IMAGE_TOKENS}, respelled=TOWER,
-               inputs=interleaved),
-]  # fmt: skip
+    Multimodal(
+        "t5gemma2",
+        "T5Gemma2ForConditionalGeneration",
+        "T5Gemma2Config",
+        {
+            "encoder": {"text_config": {**TEXT, **SLIDING}, "vision_config": SIGLIP, **_IMAGE_TOKENS},
+            "decoder": {**TEXT, **SLIDING},
+            "eoi_token_index": IMAGE_END,
+            "image_token_index": IMAGE_TOKEN,
+        },
+        respelled=TOWER,
+        inputs=encoded,
+    ),
+    Multimodal(
+        "gemma4",
+        "Gemma4ForConditionalGeneration",
+        "Gemma4Config",
+        {
+            "text_config": {
+                **TEXT,
+                "num_hidden_layers": 4,
+                "global_head_dim": 8,
+                "num_kv_shared_layers": 2,
+                "sliding_window": 8,
+                "layer_types": _GEMMA4["layer_types"] * 2,
+                "hidden_size_per_layer_input": 6,
+                "vocab_size_per_layer_input": 31,
+            },
+            "vision_config": {
+                "hidden_size": 12,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 3,
+                "num_key_value_heads": 3,
+                "head_dim": 4,
+                "intermediate_size": 20,
+                "patch_size": 4,
+                "position_embedding_size": 16,
+                "pooling_kernel_size": 2,
+                "standardize": True,
+                "use_clipped_linears": True,
+            },
+            "audio_config": {
+                "hidden_size": 16,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "output_proj_dims": 12,
+                "subsampling_conv_channels": [128, 3],
+                "conv_kernel_size": 3,
+            },
+            "image_token_id": IMAGE_TOKEN,
+            "audio_token_id": SOUND_TOKEN,
+            "eoi_token_id": IMAGE_END,
+        },
+        inputs=seen_and_heard,
+    ),
+    Multimodal(
+        "gemma4",
+        "Gemma4ForCausalLM",
+        "Gemma4TextConfig",
+        {
+            **TEXT,
+            **_GEMMA4,
+            "global_head_dim": 16,
+            "attention_k_eq_v": True,
+            "num_global_key_value_heads": 1,
+            "hidden_size_per_layer_input": 0,
+            "num_kv_shared_layers": 0,
+            "enable_moe_block": True,
+            "num_experts": 3,
+            "top_k_experts": 2,
+            "moe_intermediate_size": 12,
+        },
+        "experts",
+        published={"global_head_dim": 16, "num_global_key_value_heads": 1},
+        inputs=read,
+    ),
+    Multimodal(
+        "gemma3",
+        "Gemma3ForConditionalGeneration",
+        "Gemma3Config",
+        {"text_config": {**TEXT, **SLIDING}, "vision_config": SIGLIP, **_IMAGE_TOKENS},
+        respelled=TOWER,
+        inputs=interleaved,
+    ),
+]
 PALI_GEMMA_2 = _pali_gemma("2", {"model_type": "gemma2", "query_pre_attn_scalar": 16, "sliding_window": 64})

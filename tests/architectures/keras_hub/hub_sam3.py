@@ -17,19 +17,38 @@ NORMS = {"layer_norm_eps": 1e-5}
 _JOINING = {"hidden_size": 16, "num_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
 SETTINGS = {
     "vision_config": {
-        "fpn_hidden_size": 16, "backbone_feature_sizes": [[48, 48], [24, 24], [12, 12]],
-        "backbone_config": {"model_type": "sam3_vit_model", "hidden_size": 24, "intermediate_size": 20,
-                            "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": SIZE, "patch_size": 4,
-                            "pretrain_image_size": 24, "window_size": 6, "global_attn_indexes": [1]},
+        "fpn_hidden_size": 16,
+        "backbone_feature_sizes": [[48, 48], [24, 24], [12, 12]],
+        "backbone_config": {
+            "model_type": "sam3_vit_model",
+            "hidden_size": 24,
+            "intermediate_size": 20,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": SIZE,
+            "patch_size": 4,
+            "pretrain_image_size": 24,
+            "window_size": 6,
+            "global_attn_indexes": [1],
+        },
     },
-    "text_config": {"vocab_size": 31, "hidden_size": 12, "intermediate_size": 20, "num_hidden_layers": 2,
-                    "num_attention_heads": 3, "max_position_embeddings": LENGTH, "projection_dim": 12,
-                    "hidden_act": "gelu", "bos_token_id": 1, "eos_token_id": 2},
+    "text_config": {
+        "vocab_size": 31,
+        "hidden_size": 12,
+        "intermediate_size": 20,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "max_position_embeddings": LENGTH,
+        "projection_dim": 12,
+        "hidden_act": "gelu",
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    },
     "geometry_encoder_config": {**_JOINING, **NORMS, "roi_size": 3},
     "detr_encoder_config": {**_JOINING, **NORMS},
     "detr_decoder_config": {**_JOINING, **NORMS, "num_queries": 5},
     "mask_decoder_config": {**NORMS, "hidden_size": 16, "num_attention_heads": 2},
-}  # fmt: skip
+}
 TRACKER = {"tracker_model.mask_decoder.iou_token.weight": (1, 16), "tracker_neck.fpn_layers.0.proj1.bias": (16,)}
 
 

@@ -13,11 +13,11 @@ from hub_published import MEMBERS
 from hub_transformers import CASES
 
 import remap
+from remap.inventory.inventory import Inventory
 from remap.planning.make import make_plan
 from remap.planning.recognise import Candidate, choose
 from remap.rules.shipped import shipped_names
-from remap.target.inventory import Inventory
-from remap.target.keras_model import inventory_of
+from remap.sides.keras.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
 REAL_SIZES = {
@@ -34,10 +34,16 @@ REAL_SIZES = {
 }
 """Of families that nothing but sizes tells from others."""
 TINY = [
-    Member(case.rules, str(case), case.model, case.config,
-           tuple({**case.settings, **REAL_SIZES.get(case.rules, {})}.items()), case.respelled)
+    Member(
+        case.rules,
+        str(case),
+        case.model,
+        case.config,
+        tuple({**case.settings, **REAL_SIZES.get(case.rules, {})}.items()),
+        case.respelled,
+    )
     for case in CASES
-]  # fmt: skip
+]
 RESNET_VD = [Member("resnet_vd", name) for name in ("resnet18d", "resnet50d", "resnet200d")]
 ALL = [*TINY, *RESNET_VD, *MEMBERS, *MULTIMODAL_MEMBERS]
 ALSO_OF_APPLICATIONS = {

@@ -17,18 +17,47 @@ import remap
 pytestmark = pytest.mark.architectures
 QUERIES, IMAGE_TOKEN, BATCH, LENGTH = 5, 30, 2, 8
 IMAGES = {
-    "vision_config": {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,
-                      "image_size": 16, "patch_size": 4},
-    "qformer_config": {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 20,
-                       "encoder_hidden_size": 12, "vocab_size": 31},
-    "num_query_tokens": QUERIES, "image_token_index": IMAGE_TOKEN,
-}  # fmt: skip
+    "vision_config": {
+        "hidden_size": 12,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "intermediate_size": 20,
+        "image_size": 16,
+        "patch_size": 4,
+    },
+    "qformer_config": {
+        "hidden_size": 16,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 20,
+        "encoder_hidden_size": 12,
+        "vocab_size": 31,
+    },
+    "num_query_tokens": QUERIES,
+    "image_token_index": IMAGE_TOKEN,
+}
 LANGUAGE = {
-    "blip2": {"model_type": "opt", "vocab_size": 31, "hidden_size": 24, "num_hidden_layers": 2,
-              "num_attention_heads": 4, "ffn_dim": 20, "max_position_embeddings": 32, "word_embed_proj_dim": 24},
-    "blip2_flan_t5": {"model_type": "t5", "vocab_size": 31, "d_model": 24, "d_kv": 6, "d_ff": 20, "num_layers": 2,
-                      "num_heads": 4, "feed_forward_proj": "gated-gelu"},
-}  # fmt: skip
+    "blip2": {
+        "model_type": "opt",
+        "vocab_size": 31,
+        "hidden_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "ffn_dim": 20,
+        "max_position_embeddings": 32,
+        "word_embed_proj_dim": 24,
+    },
+    "blip2_flan_t5": {
+        "model_type": "t5",
+        "vocab_size": 31,
+        "d_model": 24,
+        "d_kv": 6,
+        "d_ff": 20,
+        "num_layers": 2,
+        "num_heads": 4,
+        "feed_forward_proj": "gated-gelu",
+    },
+}
 
 
 @pytest.fixture(scope="module", params=LANGUAGE)

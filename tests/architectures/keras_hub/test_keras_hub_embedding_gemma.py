@@ -17,10 +17,10 @@ from hub_multimodal import SLIDING, TEXT
 from safetensors.torch import load_file, save_file
 
 import remap
-from remap.checkpoint.memory import from_state_dict
+from remap.opening.memory import from_state_dict
 from remap.planning.make import make_plan
 from remap.planning.recognise import choose
-from remap.target.keras_model import inventory_of
+from remap.sides.keras.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
 RULES = "keras_hub/embedding_gemma"
@@ -30,9 +30,15 @@ WINDOW = 64
 """More than twice the length of a text: keras_hub's window ends a token earlier on the left."""
 
 PUBLISHED = {
-    "num_hidden_layers": 24, "hidden_size": 768, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 256,
-    "intermediate_size": 1152, "vocab_size": 262144, "use_bidirectional_attention": True,
-}  # fmt: skip
+    "num_hidden_layers": 24,
+    "hidden_size": 768,
+    "num_attention_heads": 3,
+    "num_key_value_heads": 1,
+    "head_dim": 256,
+    "intermediate_size": 1152,
+    "vocab_size": 262144,
+    "use_bidirectional_attention": True,
+}
 """Of the 300M model."""
 PARAMETERS = 307_581_696
 """As keras_hub's list of presets has them."""
@@ -58,10 +64,14 @@ def folder(language_model, tmp_path_factory) -> Path:
         save_file({"linear.weight": weight}, folder / f"{number}_Dense" / "model.safetensors")
     kinds = ("Transformer", "Pooling", "Dense", "Dense", "Normalize")
     modules = [
-        {"idx": number, "name": str(number), "path": f"{number}_{kind}" if number else "",
-         "type": f"sentence_transformers.models.{kind}"}
+        {
+            "idx": number,
+            "name": str(number),
+            "path": f"{number}_{kind}" if number else "",
+            "type": f"sentence_transformers.models.{kind}",
+        }
         for number, kind in enumerate(kinds)
-    ]  # fmt: skip
+    ]
     (folder / "modules.json").write_text(json.dumps(modules))
     return folder
 

@@ -17,9 +17,9 @@ from keras_hub.src.utils.transformers import convert_gemma3n
 from safetensors.torch import save_file
 
 import remap
-from remap.checkpoint.memory import from_state_dict
+from remap.opening.memory import from_state_dict
 from remap.planning.recognise import choose
-from remap.target.keras_model import inventory_of
+from remap.sides.keras.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
 ROUNDING = bound("gemma3n", 1e-4)
@@ -31,19 +31,38 @@ TOKENS, IMAGE_TOKEN, SOUND_TOKEN = 31, 32, 36
 SOUND_TOKENS = 4
 """Of which the frames make two, and padding the others."""
 SETTINGS = {
-    "text_config": {**TEXT, "vocab_size": 38, "vocab_size_per_layer_input": TOKENS, "num_hidden_layers": 4,
-                    "intermediate_size": 40, "hidden_size_per_layer_input": 6, "altup_num_inputs": 3, "laurel_rank": 5,
-                    "sliding_window": 8, "num_kv_shared_layers": 2,
-                    "layer_types": ["sliding_attention", "full_attention"] * 2,
-                    "activation_sparsity_pattern": [0.5, 0.5, 0.0, 0.0]},
-    "vision_config": {"vocab_offset": TOKENS, "vocab_size": 4,
-                      "model_args": {"channel_multiplier": 1 / NARROWER}},
-    "audio_config": {"vocab_offset": 35, "vocab_size": 3, "hidden_size": 16, "input_feat_size": 16,
-                     "conf_num_hidden_layers": 2, "conf_num_attention_heads": 2, "conf_attention_chunk_size": 4,
-                     "conf_attention_context_left": 5, "conf_conv_kernel_size": 3, "conf_reduction_factor": 2,
-                     "sscp_conv_channel_size": (6, 3)},
-    "image_token_id": IMAGE_TOKEN, "audio_token_id": SOUND_TOKEN, "audio_soft_tokens_per_image": SOUND_TOKENS,
-}  # fmt: skip
+    "text_config": {
+        **TEXT,
+        "vocab_size": 38,
+        "vocab_size_per_layer_input": TOKENS,
+        "num_hidden_layers": 4,
+        "intermediate_size": 40,
+        "hidden_size_per_layer_input": 6,
+        "altup_num_inputs": 3,
+        "laurel_rank": 5,
+        "sliding_window": 8,
+        "num_kv_shared_layers": 2,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "activation_sparsity_pattern": [0.5, 0.5, 0.0, 0.0],
+    },
+    "vision_config": {"vocab_offset": TOKENS, "vocab_size": 4, "model_args": {"channel_multiplier": 1 / NARROWER}},
+    "audio_config": {
+        "vocab_offset": 35,
+        "vocab_size": 3,
+        "hidden_size": 16,
+        "input_feat_size": 16,
+        "conf_num_hidden_layers": 2,
+        "conf_num_attention_heads": 2,
+        "conf_attention_chunk_size": 4,
+        "conf_attention_context_left": 5,
+        "conf_conv_kernel_size": 3,
+        "conf_reduction_factor": 2,
+        "sscp_conv_channel_size": (6, 3),
+    },
+    "image_token_id": IMAGE_TOKEN,
+    "audio_token_id": SOUND_TOKEN,
+    "audio_soft_tokens_per_image": SOUND_TOKENS,
+}
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +108,11 @@ def loaded(folder) -> tuple[Any, list[np.ndarray]]:
 
 def test_every_variable_is_as_keras_hub_loads_it_but_for_a_bias_that_it_forgets(loaded, model):
     backbone, theirs = loaded
-    unequal = [(variable, values) for variable, values in zip(backbone.weights, theirs, strict=True)
-               if np.asarray(variable).tobytes() != values.tobytes()]  # fmt: skip
+    unequal = [
+        (variable, values)
+        for variable, values in zip(backbone.weights, theirs, strict=True)
+        if np.asarray(variable).tobytes() != values.tobytes()
+    ]
     ((bias, forgotten),) = unequal
     assert bias.path == "conv_stem/conv2d/bias"
     assert not forgotten.any()
@@ -108,13 +130,18 @@ def inputs(seeds: dict[str, int]) -> tuple[dict[str, np.ndarray], dict[str, torc
     frames = rng["sounds"].normal(size=(BATCH, FRAMES, 16)).astype("float32")
     padding = np.zeros((BATCH, FRAMES), bool)
     keras = {
-        "token_ids": ids, "padding_mask": np.ones_like(ids, bool), "images": images[:, None],
-        "input_features": frames[:, None], "input_features_mask": padding[:, None],
-    }  # fmt: skip
+        "token_ids": ids,
+        "padding_mask": np.ones_like(ids, bool),
+        "images": images[:, None],
+        "input_features": frames[:, None],
+        "input_features_mask": padding[:, None],
+    }
     theirs = {
-        "input_ids": torch.tensor(ids).long(), "pixel_values": torch.tensor(images).permute(0, 3, 1, 2),
-        "input_features": torch.tensor(frames), "input_features_mask": torch.tensor(~padding),
-    }  # fmt: skip
+        "input_ids": torch.tensor(ids).long(),
+        "pixel_values": torch.tensor(images).permute(0, 3, 1, 2),
+        "input_features": torch.tensor(frames),
+        "input_features_mask": torch.tensor(~padding),
+    }
     return keras, theirs
 
 

@@ -18,7 +18,7 @@ from hub_multimodal_members import GEMMA4_ASSISTANTS
 
 import remap
 from remap.planning.recognise import choose
-from remap.target.keras_model import inventory_of
+from remap.sides.keras.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
 RULES = "keras_hub/gemma4_assistant"
@@ -30,10 +30,16 @@ HEADS = {"sliding_attention": (2, 8), "full_attention": (1, 16)}
 BEYOND = 3
 """Places of keras_hub's cache behind the position, whose values nobody has written yet."""
 SETTINGS = {
-    **TEXT, "model_type": "gemma4_text", "vocab_size": TOKENS, "num_hidden_layers": 4, "sliding_window": WINDOW,
-    "layer_types": ["sliding_attention"] * 3 + ["full_attention"], "attention_k_eq_v": True,
-    "hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0,
-}  # fmt: skip
+    **TEXT,
+    "model_type": "gemma4_text",
+    "vocab_size": TOKENS,
+    "num_hidden_layers": 4,
+    "sliding_window": WINDOW,
+    "layer_types": ["sliding_attention"] * 3 + ["full_attention"],
+    "attention_k_eq_v": True,
+    "hidden_size_per_layer_input": 0,
+    "vocab_size_per_layer_input": 0,
+}
 PUBLISHED = {"global_head_dim": 16, "num_global_key_value_heads": 1}
 """Entries of published configurations that transformers writes layer by layer."""
 PARAMETERS = {"E2B": 77_731_332, "E4B": 77_731_332, "26B-A4B": 412_764_420, "31B": 454_707_460}
@@ -46,9 +52,12 @@ backbone of every size, though those of the others have more."""
 @pytest.fixture(scope="module", params=[True, False], ids=["ordered", "plain"])
 def model(request) -> torch.nn.Module:
     settings = {
-        "text_config": {**SETTINGS, **PUBLISHED}, "backbone_hidden_size": WIDTH, "num_centroids": CENTROIDS,
-        "centroid_intermediate_top_k": ACTIVE, "use_ordered_embeddings": request.param,
-    }  # fmt: skip
+        "text_config": {**SETTINGS, **PUBLISHED},
+        "backbone_hidden_size": WIDTH,
+        "num_centroids": CENTROIDS,
+        "centroid_intermediate_top_k": ACTIVE,
+        "use_ordered_embeddings": request.param,
+    }
     model = transformers_model("Gemma4AssistantForCausalLM", "Gemma4AssistantConfig", settings)
     fill_randomly(model)
     if request.param:
@@ -125,9 +134,10 @@ def drafted_by_torch(model: torch.nn.Module, cache: Cache, states: np.ndarray) -
     theirs = {kind: tuple(torch.tensor(array).permute(1, 0, 3, 2, 4)) for kind, array in cache.items()}
     with torch.no_grad():
         found = model(
-            inputs_embeds=torch.cat(list(torch.tensor(states)), dim=-1), position_ids=torch.tensor([[last]]),
+            inputs_embeds=torch.cat(list(torch.tensor(states)), dim=-1),
+            position_ids=torch.tensor([[last]]),
             shared_kv_states=theirs,
-        )  # fmt: skip
+        )
     return [found.logits.numpy(), found.last_hidden_state.numpy()]
 
 

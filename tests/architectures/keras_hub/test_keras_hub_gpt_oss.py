@@ -16,10 +16,20 @@ from remap.errors import PlanError
 
 pytestmark = pytest.mark.architectures
 SETTINGS = {
-    "vocab_size": 31, "hidden_size": 64, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 16, "num_local_experts": 3, "num_experts_per_tok": 2, "pad_token_id": 0,
-    "layer_types": ["sliding_attention", "full_attention"], "sliding_window": 128, "eos_token_id": 2,
-}  # fmt: skip
+    "vocab_size": 31,
+    "hidden_size": 64,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "num_local_experts": 3,
+    "num_experts_per_tok": 2,
+    "pad_token_id": 0,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "sliding_window": 128,
+    "eos_token_id": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +51,11 @@ def folders(tmp_path_factory):
     plain, published = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("published")
     for folder in (plain, published):
         save_transformers(model, folder, published={"rope_scaling": {"factor": 32.0}})
-    others = {name: tensor for name, tensor in load_file(plain / "model.safetensors").items()
-              if f"{name}_blocks" not in packed}  # fmt: skip
+    others = {
+        name: tensor
+        for name, tensor in load_file(plain / "model.safetensors").items()
+        if f"{name}_blocks" not in packed
+    }
     save_file({**others, **packed}, published / "model.safetensors")
     return model, plain, published
 

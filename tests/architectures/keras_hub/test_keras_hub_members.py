@@ -18,7 +18,7 @@ from keras_hub.src.models.vit.vit_layers import ViTEncoder
 import remap
 from remap.planning.make import make_plan
 from remap.rules.shipped import shipped_names
-from remap.target.keras_model import inventory_of
+from remap.sides.keras.keras_model import inventory_of
 
 import test_keras_hub_resnet_vd as resnet_vd  # isort: skip
 

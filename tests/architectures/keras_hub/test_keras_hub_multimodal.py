@@ -16,7 +16,7 @@ from hub_multimodal import MULTIMODAL, PALI_GEMMA_2, SLIDING, TEXT, Multimodal, 
 from hub_multimodal_members import PALI_GEMMA_MEMBERS
 
 import remap
-from remap.target.keras_model import inventory_of
+from remap.sides.keras.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
 
@@ -48,8 +48,10 @@ def test_outputs_are_those_of_transformers(case, models):
     scale = np.abs(theirs).max()
     kinds = {value.is_floating_point() for value in first[1].values()}
     for floating in kinds:
-        mixed = {name: second[1][name] if value.is_floating_point() is floating else value
-                 for name, value in first[1].items()}  # fmt: skip
+        mixed = {
+            name: second[1][name] if value.is_floating_point() is floating else value
+            for name, value in first[1].items()
+        }
         moved = np.abs(torch_output(model, mixed) - theirs).max()
         assert moved / scale > 0.1, "the outputs hardly depend on the " + ("images" if floating else "text")
     difference = np.abs(ours - theirs).max() / scale

@@ -16,16 +16,42 @@ import remap
 
 pytestmark = pytest.mark.architectures
 TEXT = {
-    "vocab_size": 31, "hidden_size": 24, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "head_dim": 8, "intermediate_size": 20, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 6, "linear_value_head_dim": 5,
-    "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5,
-                        "mrope_section": [1, 1, 0]},
-}  # fmt: skip
-EXPERTS = {"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 12,
-           "shared_expert_intermediate_size": 16}  # fmt: skip
-VISION = {"depth": 2, "hidden_size": 12, "num_heads": 3, "intermediate_size": 20, "patch_size": 4,
-          "out_hidden_size": 24, "num_position_embeddings": 16}  # fmt: skip
+    "vocab_size": 31,
+    "hidden_size": 24,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "intermediate_size": 20,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 6,
+    "linear_value_head_dim": 5,
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 1e4,
+        "partial_rotary_factor": 0.5,
+        "mrope_section": [1, 1, 0],
+    },
+}
+EXPERTS = {
+    "num_experts": 3,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 12,
+    "shared_expert_intermediate_size": 16,
+}
+VISION = {
+    "depth": 2,
+    "hidden_size": 12,
+    "num_heads": 3,
+    "intermediate_size": 20,
+    "patch_size": 4,
+    "out_hidden_size": 24,
+    "num_position_embeddings": 16,
+}
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,21 @@ from hub_checkpoints import fill_randomly, settle, timm_model
 from hub_compare import bound
 
 import remap
-from remap.checkpoint.memory import from_state_dict
+from remap.opening.memory import from_state_dict
 from remap.planning.make import make_plan
-from remap.target.keras_model import inventory_of
+from remap.sides.keras.keras_model import inventory_of
 
 pytestmark = pytest.mark.architectures
 RULES = "keras_hub/resnet_vd"
 BLOCKS = {
-    "resnet18d": (2, 2, 2, 2), "resnet26d": (2, 2, 2, 2), "resnet34d": (3, 4, 6, 3), "resnet50d": (3, 4, 6, 3),
-    "resnet101d": (3, 4, 23, 3), "resnet152d": (3, 8, 36, 3), "resnet200d": (3, 24, 36, 3),
-}  # fmt: skip
+    "resnet18d": (2, 2, 2, 2),
+    "resnet26d": (2, 2, 2, 2),
+    "resnet34d": (3, 4, 6, 3),
+    "resnet50d": (3, 4, 6, 3),
+    "resnet101d": (3, 4, 23, 3),
+    "resnet152d": (3, 8, 36, 3),
+    "resnet200d": (3, 24, 36, 3),
+}
 BASIC = ("resnet18d", "resnet34d")
 ROUNDING = bound("resnet_vd")
 """Of float64."""
@@ -41,8 +46,14 @@ def backbone(architecture: str) -> keras.Model:
 
 def pairs(architecture: str) -> dict[str, str]:
     """Every Keras layer and the PyTorch module in it."""
-    found = {"conv1_conv": "conv1.0", "conv1_bn": "conv1.1", "conv2_conv": "conv1.3", "conv2_bn": "conv1.4",
-             "conv3_conv": "conv1.6", "conv3_bn": "bn1"}  # fmt: skip
+    found = {
+        "conv1_conv": "conv1.0",
+        "conv1_bn": "conv1.1",
+        "conv2_conv": "conv1.3",
+        "conv2_bn": "conv1.4",
+        "conv3_conv": "conv1.6",
+        "conv3_bn": "bn1",
+    }
     for stage, blocks in enumerate(BLOCKS[architecture]):
         for block in range(blocks):
             ours, theirs = f"stack{stage}_block{block}", f"layer{stage + 1}.{block}"

@@ -55,10 +55,12 @@ def inputs(seeds: dict[str, int], label: int = 1) -> tuple[dict[str, np.ndarray]
     numbered = np.concatenate([np.zeros((1, BOXES, 1), "float32"), boxes], -1)
     keras = {"pixel_values": images, "token_ids": ids, "padding_mask": mask, "boxes": numbered, "box_labels": labels}
     theirs = {
-        "pixel_values": torch.tensor(images).permute(0, 3, 1, 2), "input_ids": torch.tensor(ids).long(),
-        "attention_mask": torch.tensor(mask).long(), "input_boxes": torch.tensor(boxes),
+        "pixel_values": torch.tensor(images).permute(0, 3, 1, 2),
+        "input_ids": torch.tensor(ids).long(),
+        "attention_mask": torch.tensor(mask).long(),
+        "input_boxes": torch.tensor(boxes),
         "input_boxes_labels": torch.tensor(labels).long(),
-    }  # fmt: skip
+    }
     return keras, theirs
 
 

@@ -1,1 +1,0 @@
-"""Checkpoint files: every input format yields a mapping from names to tensor records."""

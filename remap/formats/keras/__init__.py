@@ -1,0 +1,1 @@
+"""What Keras writes and loads."""

@@ -1,0 +1,1 @@
+"""A pickle machine that builds plain data and inert stand-ins, and can call nothing."""

@@ -1,0 +1,140 @@
+"""A pickle machine that builds plain data and inert stand-ins; it imports nothing and calls nothing a pickle names.
+
+Opcodes: https://docs.python.org/3/library/pickletools.html
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from remap.formats.pickles.inert import Constructor, call
+from remap.formats.pickles.opcodes import COLD
+
+MAX_OPCODES = 20_000_000
+_U32 = struct.Struct("<I")
+
+
+class PickleError(Exception):
+    """A pickle that is damaged, hostile, or beyond a limit; readers say of which file."""
+
+
+class Machine:
+    """Runs one pickle.
+
+    Args:
+        data: Bytes that hold it.
+        find: From module and name to a :class:`Constructor`, a :class:`Global` or a plain value.
+        persist: From a persistent id to a value.
+        start: Where it begins.
+
+    After :meth:`run`, :attr:`end` is the position behind the pickle.
+    """
+
+    def __init__(
+        self, data: bytes | mmap.mmap, find: Callable[[str, str], Any], persist: Callable[[Any], Any], start: int = 0
+    ) -> None:
+        self.data = data
+        self.find: Callable[[str, str], Any] = find
+        self.persist: Callable[[Any], Any] = persist
+        self.end = start
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self) -> Any:
+        """The value that the pickle describes.
+
+        Raises:
+            PickleError: It is damaged, or goes beyond a limit.
+        """
+        try:
+            return self._loop()
+        except (IndexError, KeyError, TypeError, ValueError, OverflowError, AttributeError, struct.error) as error:
+            raise PickleError(f"damaged pickle ({type(error).__name__}: {error})") from error
+        except (MemoryError, RecursionError) as error:
+            raise PickleError("pickle takes more memory than there is") from error
+
+    def _loop(self) -> Any:
+        # A checkpoint of 100,000 tensors has four million opcodes: the common ones are handled here, by frequency.
+        data, stack, marks, memo, pos = self.data, self.stack, self.marks, self.memo, self.end
+        push, pop, mark, unmark = stack.append, stack.pop, marks.append, marks.pop
+        cold, persist, u32 = COLD, self.persist, _U32.unpack_from
+        for _ in range(MAX_OPCODES):
+            op = data[pos]
+            pos += 1
+            if op == 0x72:  # LONG_BINPUT
+                memo[u32(data, pos)[0]] = stack[-1]
+                pos += 4
+            elif op == 0x4B:  # BININT1
+                push(data[pos])
+                pos += 1
+            elif op == 0x68:  # BINGET
+                push(memo[data[pos]])
+                pos += 1
+            elif op == 0x58:  # BINUNICODE
+                start = pos + 4
+                pos = start + u32(data, pos)[0]
+                push(str(data[start:pos], "utf-8", "surrogatepass"))
+            elif op == 0x28:  # MARK
+                mark(len(stack))
+            elif op == 0x86:  # TUPLE2
+                last = pop()
+                stack[-1] = (stack[-1], last)
+            elif op == 0x52:  # REDUCE
+                args = pop()
+                function = stack[-1]
+                stack[-1] = function.call(*args) if type(function) is Constructor else call(function, args)
+            elif op == 0x74:  # TUPLE
+                start = unmark()
+                items = tuple(stack[start:])
+                del stack[start:]
+                push(items)
+            elif op == 0x6A:  # LONG_BINGET
+                push(memo[u32(data, pos)[0]])
+                pos += 4
+            elif op == 0x51:  # BINPERSID
+                stack[-1] = persist(stack[-1])
+            elif op == 0x89:  # NEWFALSE
+                push(False)
+            elif op == 0x29:  # EMPTY_TUPLE
+                push(())
+            elif op == 0x85:  # TUPLE1
+                stack[-1] = (stack[-1],)
+            elif op == 0x4D:  # BININT2
+                push(data[pos] | data[pos + 1] << 8)
+                pos += 2
+            elif op == 0x71:  # BINPUT
+                memo[data[pos]] = stack[-1]
+                pos += 1
+            elif op == 0x94:  # MEMOIZE
+                memo[len(memo)] = stack[-1]
+            elif op == 0x2E:  # STOP
+                self.end = pos
+                return pop()
+            else:
+                self.end = pos
+                pos = cold[op](self, pos)
+        raise PickleError(f"pickle of more than {MAX_OPCODES} operations")
+
+    def text(self, start: int, stop: int) -> str:
+        """Text that lies at a range."""
+        if stop > len(self.data):
+            raise IndexError("text ends behind the file")
+        return str(self.data[start:stop], "utf-8", "surrogatepass")
+
+    def line(self, pos: int) -> tuple[bytes, int]:
+        """The line at ``pos`` and where the next begins."""
+        end = self.data.find(b"\n", pos)
+        if end < 0:
+            raise IndexError("line without an end")
+        return self.data[pos:end], end + 1
+
+    def since_mark(self) -> list[Any]:
+        """Everything above the last mark, taken off the stack."""
+        mark = self.marks.pop()
+        items = self.stack[mark:]
+        del self.stack[mark:]
+        return items

@@ -1,0 +1,275 @@
+"""The less common operations of the pickle machine, one small function each, in a table by opcode."""
+
+from __future__ import annotations
+
+import codecs
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from remap.formats.pickles.inert import add_items, call
+from remap.formats.tree import Foreign, Span
+
+if TYPE_CHECKING:
+    from remap.formats.pickles.machine import Machine
+
+MAX_INTEGER_BYTES = 256
+
+
+def _sized(width: int) -> Callable[[Machine, int], tuple[int, int]]:
+    def span(machine: Machine, pos: int) -> tuple[int, int]:
+        start = pos + width
+        stop = start + int.from_bytes(machine.data[pos:start], "little")
+        if stop > len(machine.data):
+            raise IndexError("data ends behind the file")
+        return start, stop
+
+    return span
+
+
+Handler = Callable[["Machine", int], int]
+
+
+def _unknown(machine: Machine, pos: int) -> int:
+    raise ValueError(f"byte {machine.data[pos - 1]:#04x} at {pos - 1} is no supported pickle operation")
+
+
+COLD: list[Handler] = [_unknown] * 256
+
+
+def _op(code: int) -> Callable[[Handler], Handler]:
+    def register(handler: Handler) -> Handler:
+        COLD[code] = handler
+        return handler
+
+    return register
+
+
+def _constant(code: int, make: Callable[[], Any]) -> None:
+    def handler(machine: Machine, pos: int) -> int:
+        machine.stack.append(make())
+        return pos
+
+    COLD[code] = handler
+
+
+def _fixed(code: int, layout: str) -> None:
+    unpack = struct.Struct(layout)
+
+    def handler(machine: Machine, pos: int) -> int:
+        machine.stack.append(unpack.unpack_from(machine.data, pos)[0])
+        return pos + unpack.size
+
+    COLD[code] = handler
+
+
+def _counted(code: int, width: int, make: Callable[[Machine, int, int], Any]) -> None:
+    measure = _sized(width)
+
+    def handler(machine: Machine, pos: int) -> int:
+        start, stop = measure(machine, pos)
+        machine.stack.append(make(machine, start, stop))
+        return stop
+
+    COLD[code] = handler
+
+
+def _line_value(code: int, make: Callable[[Machine, bytes], Any]) -> None:
+    def handler(machine: Machine, pos: int) -> int:
+        line, pos = machine.line(pos)
+        machine.stack.append(make(machine, line))
+        return pos
+
+    COLD[code] = handler
+
+
+def _text(machine: Machine, start: int, stop: int) -> str:
+    return machine.text(start, stop)
+
+
+def _old_text(machine: Machine, start: int, stop: int) -> Any:
+    """A Python 2 ``str``: short ones are names, long ones the bytes of an array."""
+    return Span(start, stop) if stop - start > 4096 else str(machine.data[start:stop], "latin-1")
+
+
+def _integer(machine: Machine, start: int, stop: int) -> int:
+    if stop - start > MAX_INTEGER_BYTES:
+        raise ValueError(f"whole number of {stop - start} bytes")
+    return int.from_bytes(machine.data[start:stop], "little", signed=True)
+
+
+def _decimal(machine: Machine, line: bytes) -> Any:
+    if line in (b"00", b"01"):
+        return line == b"01"
+    if len(line) > MAX_INTEGER_BYTES:
+        raise ValueError(f"whole number of {len(line)} digits")
+    return int(line.rstrip(b"L"))
+
+
+for _code, _make in ((0x4E, lambda: None), (0x88, lambda: True), (0x7D, dict), (0x5D, list), (0x8F, list)):
+    _constant(_code, _make)  # NONE, NEWTRUE, EMPTY_DICT, EMPTY_LIST, EMPTY_SET
+_fixed(0x4A, "<i")  # BININT
+_fixed(0x47, ">d")  # BINFLOAT
+for _code, _width in ((0x8C, 1), (0x8D, 8)):  # SHORT_BINUNICODE, BINUNICODE8
+    _counted(_code, _width, _text)
+for _code, _width in ((0x43, 1), (0x42, 4), (0x8E, 8), (0x96, 8)):  # BINBYTES of three widths, BYTEARRAY8
+    _counted(_code, _width, lambda machine, start, stop: Span(start, stop))
+for _code, _width in ((0x55, 1), (0x54, 4)):  # SHORT_BINSTRING, BINSTRING
+    _counted(_code, _width, _old_text)
+for _code, _width in ((0x8A, 1), (0x8B, 4)):  # LONG1, LONG4
+    _counted(_code, _width, _integer)
+_line_value(0x49, _decimal)  # INT
+_line_value(0x4C, _decimal)  # LONG
+_line_value(0x46, lambda machine, line: float(line))  # FLOAT
+_line_value(0x53, lambda machine, line: codecs.escape_decode(line[1:-1])[0].decode("latin-1"))  # STRING
+_line_value(0x56, lambda machine, line: line.decode("raw-unicode-escape"))  # UNICODE
+_line_value(0x50, lambda machine, line: machine.persist(line.decode("latin-1")))  # PERSID
+_line_value(0x67, lambda machine, line: machine.memo[int(line)])  # GET
+
+
+@_op(0x80)
+def _proto(machine: Machine, pos: int) -> int:
+    if machine.data[pos] > 5:
+        raise ValueError(f"pickle protocol {machine.data[pos]}")
+    return pos + 1
+
+
+@_op(0x95)
+def _frame(machine: Machine, pos: int) -> int:
+    return pos + 8
+
+
+@_op(0x70)
+def _put(machine: Machine, pos: int) -> int:
+    line, pos = machine.line(pos)
+    machine.memo[int(line)] = machine.stack[-1]
+    return pos
+
+
+@_op(0x30)
+def _pop(machine: Machine, pos: int) -> int:
+    if machine.marks and machine.marks[-1] == len(machine.stack):
+        machine.marks.pop()
+    else:
+        machine.stack.pop()
+    return pos
+
+
+@_op(0x31)
+def _pop_mark(machine: Machine, pos: int) -> int:
+    machine.since_mark()
+    return pos
+
+
+@_op(0x32)
+def _dup(machine: Machine, pos: int) -> int:
+    machine.stack.append(machine.stack[-1])
+    return pos
+
+
+@_op(0x87)
+def _tuple3(machine: Machine, pos: int) -> int:
+    stack = machine.stack
+    stack[-3:] = [(stack[-3], stack[-2], stack[-1])]
+    return pos
+
+
+@_op(0x6C)
+@_op(0x91)
+def _list(machine: Machine, pos: int) -> int:  # LIST, FROZENSET
+    items = machine.since_mark()
+    machine.stack.append(items)
+    return pos
+
+
+@_op(0x64)
+def _dict(machine: Machine, pos: int) -> int:
+    items = machine.since_mark()
+    made: dict[Any, Any] = {}
+    add_items(made, items)
+    machine.stack.append(made)
+    return pos
+
+
+@_op(0x61)
+def _append(machine: Machine, pos: int) -> int:
+    item = machine.stack.pop()
+    if type(machine.stack[-1]) is list:
+        machine.stack[-1].append(item)
+    return pos
+
+
+@_op(0x65)
+@_op(0x90)
+def _appends(machine: Machine, pos: int) -> int:  # APPENDS, ADDITEMS
+    items = machine.since_mark()
+    if type(machine.stack[-1]) is list:
+        machine.stack[-1].extend(items)
+    return pos
+
+
+@_op(0x73)
+def _set_item(machine: Machine, pos: int) -> int:
+    value, key = machine.stack.pop(), machine.stack.pop()
+    add_items(machine.stack[-1], [key, value])
+    return pos
+
+
+@_op(0x75)
+def _set_items(machine: Machine, pos: int) -> int:
+    items = machine.since_mark()
+    add_items(machine.stack[-1], items)
+    return pos
+
+
+@_op(0x63)
+def _global(machine: Machine, pos: int) -> int:
+    module, pos = machine.line(pos)
+    name, pos = machine.line(pos)
+    machine.stack.append(machine.find(str(module, "utf-8"), str(name, "utf-8")))
+    return pos
+
+
+@_op(0x93)
+def _stack_global(machine: Machine, pos: int) -> int:
+    name, module = machine.stack.pop(), machine.stack.pop()
+    if type(name) is not str or type(module) is not str:
+        raise TypeError("a global whose name is no text")
+    machine.stack.append(machine.find(module, name))
+    return pos
+
+
+@_op(0x81)
+def _new_object(machine: Machine, pos: int) -> int:
+    args = machine.stack.pop()
+    machine.stack[-1] = call(machine.stack[-1], args)
+    return pos
+
+
+@_op(0x92)
+def _new_object_ex(machine: Machine, pos: int) -> int:
+    machine.stack.pop()
+    return _new_object(machine, pos)
+
+
+@_op(0x6F)
+def _object(machine: Machine, pos: int) -> int:
+    function, *args = machine.since_mark()
+    machine.stack.append(call(function, tuple(args)))
+    return pos
+
+
+@_op(0x69)
+def _instance(machine: Machine, pos: int) -> int:
+    args = tuple(machine.since_mark())
+    pos = _global(machine, pos)
+    machine.stack[-1] = call(machine.stack[-1], args)
+    return pos
+
+
+@_op(0x62)
+def _build(machine: Machine, pos: int) -> int:
+    state = machine.stack.pop()
+    if isinstance(machine.stack[-1], Foreign):
+        machine.stack[-1].state = state
+    return pos

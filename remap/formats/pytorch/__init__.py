@@ -1,0 +1,1 @@
+"""What PyTorch writes: archives, pickles and programs of every age."""

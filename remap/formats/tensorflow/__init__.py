@@ -1,0 +1,1 @@
+"""TensorFlow checkpoints, name-based and object-based, without TensorFlow."""

@@ -1,0 +1,1 @@
+"""Both networks held beside each other: which layer differs first, and why."""

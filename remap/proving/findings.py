@@ -1,0 +1,148 @@
+"""All places where the two networks part: the first, and those that part by themselves after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from remap.errors import TargetError
+from remap.planning.plan import Plan
+from remap.proving.alone import CallKey, run_alone
+from remap.proving.difference import Tolerance
+from remap.proving.disagreement import Disagreement
+from remap.proving.explain import Finding, Networks, explain
+from remap.proving.reference import Reference
+from remap.proving.rows import Row
+from remap.sides.keras.side import KerasSide
+from remap.sides.trace import Trace
+
+NEIGHBOURS = 4
+"""How many rows before an unexplained divergence are looked at."""
+CLOSELY = 0.01
+"""Share of the tolerance in double precision that tells values apart which differ by a rounded constant only."""
+JUST = 4
+"""A row is equal only just where it is within the tolerance but not within a fourth of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found.
+
+    Args:
+        first: Where the two part first; None where they do not.
+        further: Layers after it that differ on PyTorch's own inputs too, each with its cause.
+        rows: The rows, each with what came of it by itself where that was tried.
+        note: Why it was not tried; empty where it was, or where nothing parts.
+    """
+
+    first: Finding | None
+    further: tuple[Finding, ...]
+    rows: list[Row]
+    note: str = ""
+
+
+def find(
+    rows: Sequence[Row],
+    outputs: Sequence[Row],
+    reference: Reference,
+    side: KerasSide,
+    plan: Plan,
+    tolerance: Tolerance,
+    audit: Sequence[Disagreement],
+    spec: str,
+) -> Findings:
+    """Explain the first divergence, then run the Keras model on PyTorch's values and explain what is left.
+
+    Args:
+        rows: All rows.
+        outputs: Those of the outputs.
+        reference: The PyTorch side.
+        side: The Keras side.
+        plan: The plan.
+        tolerance: How far values may be apart.
+        audit: Settings that disagree.
+        spec: How messages call the Keras model.
+    """
+    known = {row.keras_value: row.torch_value for row in rows if row.outcome == "equal"}
+    wrong = not outputs or any(row.outcome == "differs" for row in outputs)
+    both = Networks(reference.trace, side, plan, tolerance, audit)
+    outlived = _outlived(rows, reference.trace)
+    passed_over = {id(row) for row in rows if row.outcome == "differs" and row.torch_value in outlived}
+    for row in (*rows, *outputs):
+        signs = wrong + (id(row) not in passed_over)  # one alone, or a proof alone, does not make it a divergence
+        if row.outcome != "differs" or not signs:
+            continue
+        first = _explained(row, known, both)
+        if signs + first.proved >= 2:
+            break
+    else:
+        return Findings(None, (), [_without_counterpart(row) if row.outcome == "differs" else row for row in rows])
+    if not first.proved:
+        for suspect in _nearly(rows, row):
+            others = {keras: torch for keras, torch in known.items() if keras != suspect.keras_value}
+            earlier = _explained(suspect, others, both)
+            if earlier.proved:
+                row, first = replace(suspect, outcome="differs"), earlier
+                rows = [row if entry is suspect else entry for entry in rows]
+                break
+    held = {key: entry for key, entry in _keyed(rows, side.trace) if id(entry) not in passed_over}
+    try:
+        alone = run_alone(held.items(), reference.trace, side, reference.feeds, spec, tolerance)
+    except TargetError as error:
+        note = f"layers after the first divergence were not tried by themselves: {error.problems[0].found}"
+        return Findings(first, (), list(rows), note)
+    own = next((key for key, entry in held.items() if entry is row), ("", 0))
+    found = {(first.layer, first.cause): first}
+    left = [entry for key, entry in alone.rows.items() if key != own]
+    left += [] if row in outputs else alone.outputs
+    for entry in sorted(left, key=lambda entry: (entry.torch_call is None, entry.torch_call)):
+        if entry.outcome == "differs":
+            more = _explained(entry, alone.known, replace(both, side=alone.side))
+            found.setdefault((more.layer, more.cause), more)
+    judged = {id(held[key]): entry.outcome for key, entry in alone.rows.items()}
+    return Findings(first, tuple(found.values())[1:], [replace(r, alone=judged.get(id(r))) for r in rows])
+
+
+def _explained(row: Row, known: Mapping[int, int], both: Networks) -> Finding:
+    """Why a row differs; in double precision a value before it that is equal may still be told from an exact one."""
+    found = explain(row, known, both)
+    if found.proved or not both.tolerance.float64:
+        return found
+    closely = explain(row, known, replace(both, tolerance=replace(both.tolerance, share=CLOSELY)))
+    return closely if closely.proved else found
+
+
+def _nearly(rows: Sequence[Row], stop: Row) -> list[Row]:
+    """The rows right before ``stop`` that are equal only just, the last one first.
+
+    A difference can lie below the tolerance where large numbers make PyTorch's own rounding error large, and show where
+    a normalisation makes them small.
+    """
+    before = rows[: next((number for number, row in enumerate(rows) if row is stop), len(rows))]
+    return [
+        row
+        for row in reversed(before[-NEIGHBOURS:])
+        if row.outcome == "equal"
+        and row.difference is not None
+        and row.tolerance is not None
+        and row.difference.largest > row.tolerance / JUST
+    ]
+
+
+def _keyed(rows: Sequence[Row], keras: Trace) -> Iterator[tuple[CallKey, Row]]:
+    """The rows that were compared, by the name of the call and its turn."""
+    for row in rows:
+        if row.keras_call is not None and row.outcome != "not compared":
+            name = keras.calls[row.keras_call].name
+            yield (name, keras.by_name[name].index(row.keras_call)), row
+
+
+def _without_counterpart(row: Row) -> Row:
+    reason = "what is made from it is equal: the layer and PyTorch's module end at other places"
+    return replace(row, outcome="not compared", reason=reason)
+
+
+def _outlived(rows: Sequence[Row], torch: Trace) -> set[int]:
+    """PyTorch's values from which that of an equal row is made: what differs there is not their counterpart."""
+    calls = set(torch.between((), (row.torch_value for row in rows if row.outcome == "equal")))
+    return {value for value, made_by in torch.producers.items() if made_by in calls}

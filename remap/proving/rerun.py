@@ -1,0 +1,69 @@
+"""Running one live Keras layer again, with other settings or other weights, and putting everything back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+
+from remap.checking.compare import as_numpy
+from remap.sides.keras.framework import import_keras
+from remap.sides.keras.side import ACTIVATED, attribute
+
+
+def rerun(
+    layer: Any,
+    inputs: Sequence[np.ndarray],
+    settings: Mapping[str, Any] | None = None,
+    weights: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
+    """The first output of a layer, its own activation left out.
+
+    Args:
+        layer: A live layer or operation; it is as before afterwards.
+        inputs: Arrays for its call.
+        settings: Attributes to change for the time.
+        weights: Values for its weights by name, to change for the time.
+    """
+    keras = import_keras()
+    with ExitStack() as stack:
+        for name, value in (settings or {}).items():
+            stack.enter_context(attribute(layer, name, value))
+        if type(layer).__name__.startswith(ACTIVATED):
+            stack.enter_context(attribute(layer, "activation", None))
+        if weights:
+            stack.enter_context(_weights(layer, weights))
+        tensors = [keras.ops.convert_to_tensor(array) for array in inputs]
+        output = layer(*tensors)
+    while isinstance(output, list | tuple):
+        output = output[0]
+    return np.asarray(as_numpy(output))
+
+
+@contextmanager
+def _weights(layer: Any, weights: Mapping[str, np.ndarray]) -> Iterator[None]:
+    variables = weights_of(layer)
+    before = {name: np.array(as_numpy(variables[name])) for name in weights}
+    try:
+        for name, value in weights.items():
+            variables[name].assign(value)
+        yield
+    finally:
+        for name, value in before.items():
+            variables[name].assign(value)
+
+
+def weights_of(layer: Any) -> dict[str, Any]:
+    """A layer's variables by the end of their paths, one component where that tells them apart."""
+    variables = list(getattr(layer, "weights", ()))
+    short = [variable.path.rpartition("/")[2] for variable in variables]
+    if len(set(short)) == len(short):
+        return dict(zip(short, variables, strict=True))
+    return {"/".join(variable.path.split("/")[-2:]): variable for variable in variables}
+
+
+def arrays_of(layer: Any) -> dict[str, np.ndarray]:
+    """The values of a layer's variables, as copies."""
+    return {name: np.array(as_numpy(variable)) for name, variable in weights_of(layer).items()}

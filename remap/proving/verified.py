@@ -1,0 +1,105 @@
+"""What the proof found, as data, and its verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from remap.checking.compare import Checked
+from remap.planning.plan import Plan
+from remap.proving.disagreement import Disagreement
+from remap.proving.explain import Finding
+from remap.proving.rows import Row
+
+Verdict = Literal["equal", "nearly", "differ", "blind", "weights", "audited"]
+
+BLIND = 1e-3
+"""Outputs that move by less than this, relative to their size, when the input changes tell nothing."""
+SEEN = 100.0
+"""How many times further than they are apart the outputs must move for a comparison to mean something."""
+NEARLY = 1e-5
+"""Relative difference in double precision that single precision would hide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How far the outputs move when the input changes.
+
+    Args:
+        moved: Largest change over the largest output; None where it could not be measured.
+        apart: Largest difference of outputs that are equal within the tolerance, likewise relative.
+    """
+
+    moved: float | None
+    apart: float
+
+    @property
+    def blind(self) -> bool:
+        """Whether equal outputs prove nothing."""
+        return self.moved is not None and self.moved < max(BLIND, SEEN * self.apart)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The outcome of holding two networks beside each other.
+
+    Args:
+        plan: What was converted.
+        torch: The PyTorch side, in words.
+        keras: The Keras side.
+        weights: Whether the Keras model holds what the plan says.
+        outputs: One row for each output.
+        rows: One row for each call of each layer that a rule writes, in order of execution.
+        untraced: Layers that could not be looked into, and why.
+        sight: How far the outputs move.
+        finding: Where the two part, and why; None where they do not.
+        further: Layers after it that differ on PyTorch's own inputs too, and why.
+        audit: Settings that disagree.
+        tolerance: Where the tolerance comes from.
+        float64: Whether both sides were in double precision.
+        inputs: The inputs in words.
+        notes: What a reader should know.
+        seconds: Time it took.
+    """
+
+    plan: Plan
+    torch: str
+    keras: str
+    weights: Checked | None = None
+    outputs: list[Row] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    untraced: dict[str, str] = field(default_factory=dict)
+    sight: Sight = field(default_factory=lambda: Sight(None, 0.0))
+    finding: Finding | None = None
+    further: tuple[Finding, ...] = ()
+    audit: list[Disagreement] = field(default_factory=list)
+    tolerance: str = ""
+    float64: bool = False
+    inputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """The one word: ``equal`` only where weights and outputs are, and the outputs depend on the input."""
+        compared = [row for row in self.outputs if row.outcome != "not compared"]
+        if self.weights is None:
+            return "audited"
+        if not self.weights.equal:
+            return "weights"
+        if not compared or any(row.outcome == "differs" for row in compared) or self.finding is not None:
+            return "nearly" if compared and self.float64 and self._single_precision() else "differ"
+        return "blind" if self.sight.blind else "equal"
+
+    def _single_precision(self) -> bool:
+        """In double precision: whether the outputs are as near as single precision can tell."""
+        return all(
+            row.difference is not None and row.difference.relative <= NEARLY
+            for row in self.outputs
+            if row.outcome != "not compared"
+        )
+
+    @property
+    def proved(self) -> bool:
+        """Whether nothing speaks against the conversion."""
+        return self.verdict in ("equal", "nearly", "audited")

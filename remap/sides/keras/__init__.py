@@ -1,0 +1,1 @@
+"""The Keras side: models built, looked at without weights, run and traced."""

@@ -1,0 +1,230 @@
+"""Running the Keras model, with a look at what goes in and out of every layer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from remap.checking.compare import as_numpy
+from remap.errors import TargetError
+from remap.proving.inputs import Feed
+from remap.sides.keras.framework import import_keras
+from remap.sides.keras.inputs import call_model
+from remap.sides.keras.keras_model import build_model
+from remap.sides.keras.layers import kind_of, settings_of
+from remap.sides.keras.spec import ModelSource
+from remap.sides.keras.survey import Survey
+from remap.sides.trace import Recorder, Trace, flatten
+
+ACTIVATED = ("Dense", "Conv", "Separable", "Depthwise", "EinsumDense")
+"""Layers that end in an activation of their own, which is looked at as a layer of its own."""
+ACTIVATION = " activation"
+"""What is added to such a layer's name for its activation."""
+
+
+Replace = Callable[[Recorder, int, Any], Any]
+"""Given the recorder, the position of a call that ended and its output: what goes on from there."""
+
+
+@dataclass
+class KerasSide:
+    """A live Keras model and what it did.
+
+    Args:
+        model: The model.
+        survey: Its layers and variables.
+        trace: Its run; empty before it.
+        layer_of: The live layer or operation of every call, by position in the trace.
+    """
+
+    model: Any
+    survey: Survey
+    trace: Trace
+    layer_of: dict[int, Any]
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Path of every layer by ``id``; the model itself has none."""
+        return dict(zip(map(id, self.survey.layers), self.survey.layer_paths, strict=True))
+
+
+@contextmanager
+def precision(float64: bool) -> Iterator[None]:
+    """Keras in double precision, and back.
+
+    Models built inside are in double precision, as far as they follow Keras's settings.
+    """
+    if not float64:
+        yield
+        return
+    keras = import_keras()
+    before, policy = keras.config.floatx(), keras.config.dtype_policy()
+    with ExitStack() as stack:
+        if keras.backend.backend() == "jax":
+            import jax
+
+            jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
+        keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")
+        stack.callback(keras.config.set_floatx, before)
+        stack.callback(keras.config.set_dtype_policy, policy)
+        yield
+
+
+def build_side(source: ModelSource) -> KerasSide:
+    """A freshly built model.
+
+    Raises:
+        TargetError: It cannot be built.
+    """
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every shape that a layer is tried on
+    model = build_model(source)
+    return KerasSide(model, Survey(model), Trace(), {})
+
+
+def run_keras(side: KerasSide, feeds: Sequence[Feed], spec: str, replace: Replace | None = None) -> None:
+    """One forward pass in inference mode, recorded in ``side.trace``.
+
+    Args:
+        side: The model.
+        feeds: Its inputs.
+        spec: How messages call it.
+        replace: Told of every call that ended; what it returns goes on in the place of the call's output.
+
+    Raises:
+        TargetError: The model fails on the input.
+    """
+    keras = import_keras()
+    recorder = Recorder(_to_numpy(keras), keras.ops.is_tensor)
+    with _watched(side, recorder, replace or _unchanged):
+        try:
+            outputs = call_model(side.model, feeds)
+        except Exception as error:
+            shapes = ", ".join(f"{feed.name} {feed.keras.dtype}{list(feed.keras.shape)}" for feed in feeds)
+            raise TargetError(
+                "the Keras model fails on the input",
+                where=spec,
+                found=f"{type(error).__name__}: {str(error)[:500]}",
+                expected=f"a model that takes {shapes}",
+                fix="give its inputs with --input",
+            ) from error
+    for name, tensor in flatten(outputs, keras.ops.is_tensor):
+        position = recorder.note(tensor)
+        if position is not None:
+            recorder.trace.outputs.append((name, position))
+    side.trace = recorder.trace
+
+
+def _unchanged(recorder: Recorder, index: int, output: Any) -> Any:
+    return output
+
+
+def _to_numpy(keras: Any) -> Callable[[Any], np.ndarray | None]:
+    def convert(tensor: Any) -> np.ndarray | None:
+        try:
+            array = as_numpy(tensor)  # shared: no Keras layer writes in place
+        except Exception:  # a symbol of a loop that runs compiled has no value
+            return None
+        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+    return convert
+
+
+@contextmanager
+def _watched(side: KerasSide, recorder: Recorder, replace: Replace) -> Iterator[None]:
+    """Every layer, and every operation of a graph, tells when it is called."""
+    names = side.names
+    parents = {id(layer): parent for layer, parent in zip(side.survey.layers, side.survey.parents, strict=True)}
+    targets = {id(layer): (names[id(layer)], layer) for layer in side.survey.layers if layer is not side.model}
+    for container in (side.model, *side.survey.layers):
+        if kind_of(container) == "functional":
+            targets |= {
+                id(op): (op.name, op) for op in container.operations if id(op) not in targets and op is not side.model
+            }
+    with ExitStack() as stack:
+        for name, target in targets.values():
+            if _is_cell(target, parents.get(id(target))):
+                recorder.trace.untraced[name] = "a cell runs inside of the loop of its layer"
+            elif type(target).__name__ != "InputLayer":
+                stack.enter_context(_watch(side, recorder, name, target, replace))
+        yield
+
+
+def _is_cell(layer: Any, parent: Any) -> bool:
+    return parent is not None and getattr(parent, "cell", None) is layer
+
+
+@contextmanager
+def _watch(side: KerasSide, recorder: Recorder, name: str, layer: Any, replace: Replace) -> Iterator[None]:
+    original, kind, settings = layer.call, type(layer).__name__, settings_of_any(layer)
+    splits = kind.startswith(ACTIVATED) and _activation(layer) is not None
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        extra = {key: value for key, value in kwargs.items() if isinstance(value, bool) and key != "training"}
+        index = recorder.begin(name, kind, {**settings, **extra}, [list(args), kwargs])
+        side.layer_of[index] = layer
+        if not splits:
+            output = original(*args, **kwargs)
+            recorder.end(index, output)
+            return replace(recorder, index, output)
+        with _split(side, recorder, index, name, layer, replace):
+            return original(*args, **kwargs)
+
+    with attribute(layer, "call", call):
+        yield
+
+
+def settings_of_any(operation: Any) -> dict[str, Any]:
+    """What a layer is set to; for an operation of a graph, its plain attributes."""
+    if hasattr(operation, "_flatten_layers"):
+        return settings_of(operation)
+    return {
+        key: value
+        for key, value in vars(operation).items()
+        if not key.startswith("_") and isinstance(value, bool | int | float | str)
+    }
+
+
+@contextmanager
+def _split(side: KerasSide, recorder: Recorder, index: int, name: str, layer: Any, replace: Replace) -> Iterator[None]:
+    """While a layer runs, its activation is a call of its own that follows it."""
+    activation = _activation(layer)
+
+    def watched(x: Any) -> Any:
+        recorder.end(index, x)
+        x = replace(recorder, index, x)
+        settings = {"activation": getattr(activation, "__name__", type(activation).__name__)}
+        inner = recorder.begin(name + ACTIVATION, "Activation", settings, x)
+        side.layer_of[inner] = activation
+        y = activation(x)
+        recorder.end(inner, y)
+        return y
+
+    with attribute(layer, "activation", watched):
+        yield
+
+
+def _activation(layer: Any) -> Any:
+    """The activation of a layer; None for one that changes nothing."""
+    activation = getattr(layer, "activation", None)
+    return None if activation is None or getattr(activation, "__name__", "") == "linear" else activation
+
+
+@contextmanager
+def attribute(layer: Any, name: str, value: Any) -> Iterator[None]:
+    """An attribute of one object, set past whatever its class does on setting, and taken back."""
+    held = name in vars(layer)
+    before = vars(layer).get(name)
+    object.__setattr__(layer, name, value)
+    try:
+        yield
+    finally:
+        if held:
+            object.__setattr__(layer, name, before)
+        else:
+            object.__delattr__(layer, name)

@@ -1,1 +1,0 @@
-"""Proof in the user's own models: equal weights, equal outputs, and the first layer that differs."""

@@ -1,1 +1,0 @@
-"""Output formats: a plan streamed into one file, complete or absent."""
