@@ -9,7 +9,8 @@ from remap.formats.containers import zipdir
 from remap.formats.keras import keras_files, keras_h5
 from remap.formats.tensorflow import tf_bundle
 from remap.opening.open import Dequantized, open_checkpoint
-from remap.tensors.location import is_url, locate
+from remap.tensors.locate import locate
+from remap.tensors.location import is_url
 from remap.tensors.tensor import Checkpoint
 
 

@@ -15,7 +15,8 @@ from remap.formats.tree import NumpyArray, Quantized, Refused, TensorView, Tree,
 from remap.opening.formats import HEAD, read_blob
 from remap.opening.prefixes import Keys
 from remap.opening.roots import Unwrapped, keys
-from remap.tensors.location import Location, is_url, locate
+from remap.tensors.locate import locate
+from remap.tensors.location import Location, is_url
 from remap.tensors.tensor import Checkpoint, Skipped, Tensor
 
 WHOLE = "."

@@ -15,7 +15,8 @@ from remap.layout.expression import Size
 from remap.rules.pattern import Patterns
 from remap.rules.rulefile import RuleFile
 from remap.rules.schema import Param
-from remap.tensors.location import Location, locate
+from remap.tensors.locate import locate
+from remap.tensors.location import Location
 
 Scalar = int | float | str
 MAX_JSON = 1 << 26

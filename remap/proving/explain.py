@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from remap.planning.plan import Plan
+from remap.proving.causes import all_trials
 from remap.proving.difference import Tolerance
 from remap.proving.disagreement import Disagreement
 from remap.proving.forms import closest
 from remap.proving.rows import Row
 from remap.proving.site import Site, Step, find_site
+from remap.proving.trial import Blame, Trial
 from remap.sides.keras.side import KerasSide
 from remap.sides.trace import Trace
-
-Blame = Literal["model", "weights", "torch", "rounding", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One suspicion.
-
-    Args:
-        cause: What it suspects, one or two words: ``padding``.
-        text: What was changed, after "with": ``padding 1 on every side``.
-        compute: The value under the suspicion, in Keras's layout.
-        step: Position of the suspected step among the site's.
-        blame: Whose fault it would be.
-        hint: What to do about it.
-        expected: For a suspicion that reproduces what Keras has: that value.
-    """
-
-    cause: str
-    text: str
-    compute: Callable[[], np.ndarray]
-    step: int = 0
-    blame: Blame = "model"
-    hint: str = ""
-    expected: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +75,6 @@ def explain(row: Row, known: Mapping[int, int], both: Networks) -> Finding:
         known: Values of Keras that are equal to one of PyTorch, with its position.
         both: The networks.
     """
-    from remap.proving.causes import all_trials
-
     site = find_site(row, known, both.torch, both.side, both.plan, both.tolerance)
     for trial in all_trials(site):
         found = _try(site, trial)
@@ -201,6 +175,3 @@ def _unproved(site: Site, audit: Sequence[Disagreement]) -> Finding:
     done = ", ".join(dict.fromkeys(event.kind for event in site.events)) or "nothing"
     text = f"{where}no suspicion held; PyTorch computes there: {done}"
     return Finding(layer, kind, module, "", text, False, "unknown", before=before)
-
-
-Trials = Callable[[Site], Iterator[Trial]]

@@ -87,19 +87,6 @@ class LocalPath:
         return FileBlob(self.path)
 
 
-def locate(path: Path | str) -> Location:
-    """The place that a path or the URL of a checkpoint names.
-
-    Raises:
-        MissingPackageError: It is a URL, and fsspec or its package for such URLs is not installed.
-    """
-    if isinstance(path, str) and is_url(path):
-        from remap.tensors.remote import RemoteLocation
-
-        return RemoteLocation(path)
-    return LocalPath(Path(path))
-
-
 def is_url(path: str) -> bool:
     """Whether ``path`` is a URL and no path.
 

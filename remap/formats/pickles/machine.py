@@ -5,44 +5,22 @@ Opcodes: https://docs.python.org/3/library/pickletools.html
 
 from __future__ import annotations
 
-import mmap
 import struct
-from collections.abc import Callable
 from typing import Any
 
 from remap.formats.pickles.inert import Constructor, call
 from remap.formats.pickles.opcodes import COLD
+from remap.formats.pickles.state import MachineState, PickleError
 
 MAX_OPCODES = 20_000_000
 _U32 = struct.Struct("<I")
 
 
-class PickleError(Exception):
-    """A pickle that is damaged, hostile, or beyond a limit; readers say of which file."""
-
-
-class Machine:
+class Machine(MachineState):
     """Runs one pickle.
-
-    Args:
-        data: Bytes that hold it.
-        find: From module and name to a :class:`Constructor`, a :class:`Global` or a plain value.
-        persist: From a persistent id to a value.
-        start: Where it begins.
 
     After :meth:`run`, :attr:`end` is the position behind the pickle.
     """
-
-    def __init__(
-        self, data: bytes | mmap.mmap, find: Callable[[str, str], Any], persist: Callable[[Any], Any], start: int = 0
-    ) -> None:
-        self.data = data
-        self.find: Callable[[str, str], Any] = find
-        self.persist: Callable[[Any], Any] = persist
-        self.end = start
-        self.stack: list[Any] = []
-        self.marks: list[int] = []
-        self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
         """The value that the pickle describes.
@@ -118,23 +96,3 @@ class Machine:
                 self.end = pos
                 pos = cold[op](self, pos)
         raise PickleError(f"pickle of more than {MAX_OPCODES} operations")
-
-    def text(self, start: int, stop: int) -> str:
-        """Text that lies at a range."""
-        if stop > len(self.data):
-            raise IndexError("text ends behind the file")
-        return str(self.data[start:stop], "utf-8", "surrogatepass")
-
-    def line(self, pos: int) -> tuple[bytes, int]:
-        """The line at ``pos`` and where the next begins."""
-        end = self.data.find(b"\n", pos)
-        if end < 0:
-            raise IndexError("line without an end")
-        return self.data[pos:end], end + 1
-
-    def since_mark(self) -> list[Any]:
-        """Everything above the last mark, taken off the stack."""
-        mark = self.marks.pop()
-        items = self.stack[mark:]
-        del self.stack[mark:]
-        return items

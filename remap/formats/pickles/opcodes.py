@@ -5,19 +5,17 @@ from __future__ import annotations
 import codecs
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from remap.formats.pickles.inert import add_items, call
+from remap.formats.pickles.state import MachineState
 from remap.formats.tree import Foreign, Span
-
-if TYPE_CHECKING:
-    from remap.formats.pickles.machine import Machine
 
 MAX_INTEGER_BYTES = 256
 
 
-def _sized(width: int) -> Callable[[Machine, int], tuple[int, int]]:
-    def span(machine: Machine, pos: int) -> tuple[int, int]:
+def _sized(width: int) -> Callable[[MachineState, int], tuple[int, int]]:
+    def span(machine: MachineState, pos: int) -> tuple[int, int]:
         start = pos + width
         stop = start + int.from_bytes(machine.data[pos:start], "little")
         if stop > len(machine.data):
@@ -27,10 +25,10 @@ def _sized(width: int) -> Callable[[Machine, int], tuple[int, int]]:
     return span
 
 
-Handler = Callable[["Machine", int], int]
+Handler = Callable[[MachineState, int], int]
 
 
-def _unknown(machine: Machine, pos: int) -> int:
+def _unknown(machine: MachineState, pos: int) -> int:
     raise ValueError(f"byte {machine.data[pos - 1]:#04x} at {pos - 1} is no supported pickle operation")
 
 
@@ -46,7 +44,7 @@ def _op(code: int) -> Callable[[Handler], Handler]:
 
 
 def _constant(code: int, make: Callable[[], Any]) -> None:
-    def handler(machine: Machine, pos: int) -> int:
+    def handler(machine: MachineState, pos: int) -> int:
         machine.stack.append(make())
         return pos
 
@@ -56,17 +54,17 @@ def _constant(code: int, make: Callable[[], Any]) -> None:
 def _fixed(code: int, layout: str) -> None:
     unpack = struct.Struct(layout)
 
-    def handler(machine: Machine, pos: int) -> int:
+    def handler(machine: MachineState, pos: int) -> int:
         machine.stack.append(unpack.unpack_from(machine.data, pos)[0])
         return pos + unpack.size
 
     COLD[code] = handler
 
 
-def _counted(code: int, width: int, make: Callable[[Machine, int, int], Any]) -> None:
+def _counted(code: int, width: int, make: Callable[[MachineState, int, int], Any]) -> None:
     measure = _sized(width)
 
-    def handler(machine: Machine, pos: int) -> int:
+    def handler(machine: MachineState, pos: int) -> int:
         start, stop = measure(machine, pos)
         machine.stack.append(make(machine, start, stop))
         return stop
@@ -74,8 +72,8 @@ def _counted(code: int, width: int, make: Callable[[Machine, int, int], Any]) ->
     COLD[code] = handler
 
 
-def _line_value(code: int, make: Callable[[Machine, bytes], Any]) -> None:
-    def handler(machine: Machine, pos: int) -> int:
+def _line_value(code: int, make: Callable[[MachineState, bytes], Any]) -> None:
+    def handler(machine: MachineState, pos: int) -> int:
         line, pos = machine.line(pos)
         machine.stack.append(make(machine, line))
         return pos
@@ -83,22 +81,22 @@ def _line_value(code: int, make: Callable[[Machine, bytes], Any]) -> None:
     COLD[code] = handler
 
 
-def _text(machine: Machine, start: int, stop: int) -> str:
+def _text(machine: MachineState, start: int, stop: int) -> str:
     return machine.text(start, stop)
 
 
-def _old_text(machine: Machine, start: int, stop: int) -> Any:
+def _old_text(machine: MachineState, start: int, stop: int) -> Any:
     """A Python 2 ``str``: short ones are names, long ones the bytes of an array."""
     return Span(start, stop) if stop - start > 4096 else str(machine.data[start:stop], "latin-1")
 
 
-def _integer(machine: Machine, start: int, stop: int) -> int:
+def _integer(machine: MachineState, start: int, stop: int) -> int:
     if stop - start > MAX_INTEGER_BYTES:
         raise ValueError(f"whole number of {stop - start} bytes")
     return int.from_bytes(machine.data[start:stop], "little", signed=True)
 
 
-def _decimal(machine: Machine, line: bytes) -> Any:
+def _decimal(machine: MachineState, line: bytes) -> Any:
     if line in (b"00", b"01"):
         return line == b"01"
     if len(line) > MAX_INTEGER_BYTES:
@@ -128,26 +126,26 @@ _line_value(0x67, lambda machine, line: machine.memo[int(line)])  # GET
 
 
 @_op(0x80)
-def _proto(machine: Machine, pos: int) -> int:
+def _proto(machine: MachineState, pos: int) -> int:
     if machine.data[pos] > 5:
         raise ValueError(f"pickle protocol {machine.data[pos]}")
     return pos + 1
 
 
 @_op(0x95)
-def _frame(machine: Machine, pos: int) -> int:
+def _frame(machine: MachineState, pos: int) -> int:
     return pos + 8
 
 
 @_op(0x70)
-def _put(machine: Machine, pos: int) -> int:
+def _put(machine: MachineState, pos: int) -> int:
     line, pos = machine.line(pos)
     machine.memo[int(line)] = machine.stack[-1]
     return pos
 
 
 @_op(0x30)
-def _pop(machine: Machine, pos: int) -> int:
+def _pop(machine: MachineState, pos: int) -> int:
     if machine.marks and machine.marks[-1] == len(machine.stack):
         machine.marks.pop()
     else:
@@ -156,19 +154,19 @@ def _pop(machine: Machine, pos: int) -> int:
 
 
 @_op(0x31)
-def _pop_mark(machine: Machine, pos: int) -> int:
+def _pop_mark(machine: MachineState, pos: int) -> int:
     machine.since_mark()
     return pos
 
 
 @_op(0x32)
-def _dup(machine: Machine, pos: int) -> int:
+def _dup(machine: MachineState, pos: int) -> int:
     machine.stack.append(machine.stack[-1])
     return pos
 
 
 @_op(0x87)
-def _tuple3(machine: Machine, pos: int) -> int:
+def _tuple3(machine: MachineState, pos: int) -> int:
     stack = machine.stack
     stack[-3:] = [(stack[-3], stack[-2], stack[-1])]
     return pos
@@ -176,14 +174,14 @@ def _tuple3(machine: Machine, pos: int) -> int:
 
 @_op(0x6C)
 @_op(0x91)
-def _list(machine: Machine, pos: int) -> int:  # LIST, FROZENSET
+def _list(machine: MachineState, pos: int) -> int:  # LIST, FROZENSET
     items = machine.since_mark()
     machine.stack.append(items)
     return pos
 
 
 @_op(0x64)
-def _dict(machine: Machine, pos: int) -> int:
+def _dict(machine: MachineState, pos: int) -> int:
     items = machine.since_mark()
     made: dict[Any, Any] = {}
     add_items(made, items)
@@ -192,7 +190,7 @@ def _dict(machine: Machine, pos: int) -> int:
 
 
 @_op(0x61)
-def _append(machine: Machine, pos: int) -> int:
+def _append(machine: MachineState, pos: int) -> int:
     item = machine.stack.pop()
     if type(machine.stack[-1]) is list:
         machine.stack[-1].append(item)
@@ -201,7 +199,7 @@ def _append(machine: Machine, pos: int) -> int:
 
 @_op(0x65)
 @_op(0x90)
-def _appends(machine: Machine, pos: int) -> int:  # APPENDS, ADDITEMS
+def _appends(machine: MachineState, pos: int) -> int:  # APPENDS, ADDITEMS
     items = machine.since_mark()
     if type(machine.stack[-1]) is list:
         machine.stack[-1].extend(items)
@@ -209,21 +207,21 @@ def _appends(machine: Machine, pos: int) -> int:  # APPENDS, ADDITEMS
 
 
 @_op(0x73)
-def _set_item(machine: Machine, pos: int) -> int:
+def _set_item(machine: MachineState, pos: int) -> int:
     value, key = machine.stack.pop(), machine.stack.pop()
     add_items(machine.stack[-1], [key, value])
     return pos
 
 
 @_op(0x75)
-def _set_items(machine: Machine, pos: int) -> int:
+def _set_items(machine: MachineState, pos: int) -> int:
     items = machine.since_mark()
     add_items(machine.stack[-1], items)
     return pos
 
 
 @_op(0x63)
-def _global(machine: Machine, pos: int) -> int:
+def _global(machine: MachineState, pos: int) -> int:
     module, pos = machine.line(pos)
     name, pos = machine.line(pos)
     machine.stack.append(machine.find(str(module, "utf-8"), str(name, "utf-8")))
@@ -231,7 +229,7 @@ def _global(machine: Machine, pos: int) -> int:
 
 
 @_op(0x93)
-def _stack_global(machine: Machine, pos: int) -> int:
+def _stack_global(machine: MachineState, pos: int) -> int:
     name, module = machine.stack.pop(), machine.stack.pop()
     if type(name) is not str or type(module) is not str:
         raise TypeError("a global whose name is no text")
@@ -240,27 +238,27 @@ def _stack_global(machine: Machine, pos: int) -> int:
 
 
 @_op(0x81)
-def _new_object(machine: Machine, pos: int) -> int:
+def _new_object(machine: MachineState, pos: int) -> int:
     args = machine.stack.pop()
     machine.stack[-1] = call(machine.stack[-1], args)
     return pos
 
 
 @_op(0x92)
-def _new_object_ex(machine: Machine, pos: int) -> int:
+def _new_object_ex(machine: MachineState, pos: int) -> int:
     machine.stack.pop()
     return _new_object(machine, pos)
 
 
 @_op(0x6F)
-def _object(machine: Machine, pos: int) -> int:
+def _object(machine: MachineState, pos: int) -> int:
     function, *args = machine.since_mark()
     machine.stack.append(call(function, tuple(args)))
     return pos
 
 
 @_op(0x69)
-def _instance(machine: Machine, pos: int) -> int:
+def _instance(machine: MachineState, pos: int) -> int:
     args = tuple(machine.since_mark())
     pos = _global(machine, pos)
     machine.stack[-1] = call(machine.stack[-1], args)
@@ -268,7 +266,7 @@ def _instance(machine: Machine, pos: int) -> int:
 
 
 @_op(0x62)
-def _build(machine: Machine, pos: int) -> int:
+def _build(machine: MachineState, pos: int) -> int:
     state = machine.stack.pop()
     if isinstance(machine.stack[-1], Foreign):
         machine.stack[-1].state = state

@@ -9,7 +9,8 @@ from typing import Any
 from remap.errors import CheckpointError
 from remap.formats.pickles import allowed
 from remap.formats.pickles.inert import Constructor
-from remap.formats.pickles.machine import Machine, PickleError
+from remap.formats.pickles.machine import Machine
+from remap.formats.pickles.state import PickleError
 from remap.formats.tree import Global, NumpyArray, StorageRef, Tree
 
 _KEYS = (str, int)

@@ -19,8 +19,8 @@ from remap.proving.causes import (
     weights,
     window,
 )
-from remap.proving.explain import Trial
 from remap.proving.site import Site
+from remap.proving.trial import Trial
 
 KINDS = (
     window.trials,

@@ -12,9 +12,9 @@ import numpy as np
 
 from remap.proving.causes.functions import PRECISION, ROUNDED, ROUNDED_HINT, Array, apply, functions_with, single
 from remap.proving.difference import largest_of
-from remap.proving.explain import Trial
 from remap.proving.forms import closest, forms
 from remap.proving.site import Site, Step
+from remap.proving.trial import Trial
 
 REPRODUCED = 1e-13
 """A value in double precision is the same as another where they are no further apart, relative to the largest."""

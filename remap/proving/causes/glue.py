@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from remap.proving.explain import Trial
 from remap.proving.forms import closest
 from remap.proving.site import Site
+from remap.proving.trial import Trial
 
 CONTRACTIONS = ("matmul", "bmm", "baddbmm", "einsum", "linear", "conv", "scaled_dot_product_attention")
 """How PyTorch's functions that take products of whole tensors begin: no Keras model leaves such a one out."""

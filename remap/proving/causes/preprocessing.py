@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 
 from remap.proving.causes import window
-from remap.proving.explain import Trial
 from remap.proving.forms import closest
 from remap.proving.site import Site
+from remap.proving.trial import Trial
 
 INSIDE = ("Rescaling", "Normalization")
 

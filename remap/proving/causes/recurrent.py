@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.explain import Trial
 from remap.proving.rerun import arrays_of, rerun
 from remap.proving.site import Site, Step
+from remap.proving.trial import Trial
 from remap.sides.keras.framework import import_keras
 from remap.sides.keras.side import attribute
 

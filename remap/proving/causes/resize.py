@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 
 from remap.proving.difference import largest_of
-from remap.proving.explain import Trial
 from remap.proving.site import Site, Step
+from remap.proving.trial import Trial
 
 WORDS = {
     "bilinear": "bilinear interpolation",

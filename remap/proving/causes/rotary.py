@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.explain import Trial
 from remap.proving.rerun import rerun
 from remap.proving.site import Site
+from remap.proving.trial import Trial
 from remap.sides.keras.framework import import_keras
 from remap.sides.keras.side import attribute
 

@@ -166,3 +166,9 @@ def plain(value: Any) -> Any:
         items = [plain(item) for item in value]
         return None if any(item is None for item in items) else items
     return None
+
+
+def is_operation(module: Any) -> bool:
+    """Whether a module is one operation of torch's own: what it does inside is not looked at."""
+    kind = type(module)
+    return kind.__module__.startswith("torch.nn.modules") and not kind.__module__.endswith(("container", "transformer"))

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from remap.sides.keras.framework import import_module
+from remap.sides.torch.calls import is_operation
 
 Way = Callable[[Any], AbstractContextManager[None]]
 """Given a network: in double precision as long as the context lasts."""
@@ -21,8 +22,6 @@ def by_module(network: Any) -> Iterator[None]:
         network: A module that takes hooks. It must be given inputs in double precision; where a module computes with
             the weights of one that it does not call, it fails, or rounds, which a look at its values shows.
     """
-    from remap.sides.torch.side import is_operation
-
     handles = []
     for module in network.modules():
         held = module.modules() if is_operation(module) else [module]

@@ -18,7 +18,7 @@ from remap.proving.inputs import Feed
 from remap.proving.noise import NoiseRecorder
 from remap.proving.reference import Reference, TracedModule
 from remap.sides.keras.framework import import_module
-from remap.sides.torch.calls import function_name, function_settings, module_settings
+from remap.sides.torch.calls import function_name, function_settings, is_operation, module_settings
 from remap.sides.torch.double import WAYS, whole
 from remap.sides.torch.export import exported_modules, interpret
 from remap.sides.trace import Recorder, Trace, flatten
@@ -203,12 +203,6 @@ SILENT = {
     *("cpu", "numpy"),
 }
 """Functions that ask a tensor something and compute nothing."""
-
-
-def is_operation(module: Any) -> bool:
-    """Whether a module is one operation of torch's own: what it does inside is not looked at."""
-    kind = type(module)
-    return kind.__module__.startswith("torch.nn.modules") and not kind.__module__.endswith(("container", "transformer"))
 
 
 def measured_noise(network: Any, source: str, feeds: Sequence[Feed], trace: Trace) -> dict[int, float]:

@@ -1,0 +1,53 @@
+"""What a pickle machine holds between two operations: its stack, its marks, its memo, and its place in the data."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from typing import Any
+
+
+class PickleError(Exception):
+    """A pickle that is damaged, hostile, or beyond a limit; readers say of which file."""
+
+
+class MachineState:
+    """The state of one run.
+
+    Args:
+        data: Bytes that hold the pickle.
+        find: From module and name to a :class:`Constructor`, a :class:`Global` or a plain value.
+        persist: From a persistent id to a value.
+        start: Where it begins.
+    """
+
+    def __init__(
+        self, data: bytes | mmap.mmap, find: Callable[[str, str], Any], persist: Callable[[Any], Any], start: int = 0
+    ) -> None:
+        self.data = data
+        self.find: Callable[[str, str], Any] = find
+        self.persist: Callable[[Any], Any] = persist
+        self.end = start
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+
+    def text(self, start: int, stop: int) -> str:
+        """Text that lies at a range."""
+        if stop > len(self.data):
+            raise IndexError("text ends behind the file")
+        return str(self.data[start:stop], "utf-8", "surrogatepass")
+
+    def line(self, pos: int) -> tuple[bytes, int]:
+        """The line at ``pos`` and where the next begins."""
+        end = self.data.find(b"\n", pos)
+        if end < 0:
+            raise IndexError("line without an end")
+        return self.data[pos:end], end + 1
+
+    def since_mark(self) -> list[Any]:
+        """Everything above the last mark, taken off the stack."""
+        mark = self.marks.pop()
+        items = self.stack[mark:]
+        del self.stack[mark:]
+        return items
