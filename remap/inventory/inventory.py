@@ -11,6 +11,8 @@ import msgspec
 from remap.errors import TargetError
 
 FORMAT = 1
+HEAD = 4096
+"""Bytes of a file in which an inventory names its model and begins its variables."""
 UNTOLD = "the inventory does not tell"
 EXPORTED = "exported"
 """The kind of a SavedModel that is no Keras model: variables without layers."""
@@ -137,6 +139,18 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
         """The bytes of the file that :meth:`save` writes."""
         data = msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
         return gzip.compress(data, mtime=0) if compressed else data
+
+    @staticmethod
+    def is_one(path: object) -> bool:
+        """Whether a path names a file that looks like what :meth:`save` wrote."""
+        if not isinstance(path, str | Path) or not str(path).endswith((".json", ".json.gz")):
+            return False
+        try:
+            with (gzip.open if str(path).endswith(".gz") else open)(path, "rb") as file:
+                head = file.read(HEAD)
+        except OSError:
+            return False
+        return head.lstrip().startswith(b"{") and b'"model"' in head and b'"variables"' in head
 
     @staticmethod
     def load(path: Path) -> Inventory:
