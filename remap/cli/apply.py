@@ -12,8 +12,9 @@ import click
 from remap.api import Result, apply
 from remap.cli import options
 from remap.errors import UsageError
+from remap.report.console import console
 from remap.report.data import result_data
-from remap.report.terminal import console, print_result, progress_bars
+from remap.report.terminal import print_result, progress_bars
 
 if TYPE_CHECKING:
     from remap.proving.disagreement import Disagreement

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from remap.cli import options
+from remap.report.console import console, styled
 from remap.report.sizes import human_bytes
-from remap.report.terminal import console
 
 
 @click.command("record")
@@ -50,7 +50,8 @@ def command(
         torch_args=parse_model_args(torch_args),
         force=force,
     )
-    console().print(
-        f"[bold green]wrote[/] {out}  {human_bytes(Path(out).stat().st_size)}: {len(reference.trace.calls)} calls, "
+    told = (
+        f" {out}  {human_bytes(Path(out).stat().st_size)}: {len(reference.trace.calls)} calls, "
         f"{len(reference.trace.values)} arrays, {len(reference.trace.outputs)} outputs"
     )
+    console().print(styled("wrote", "bold green", told))

@@ -8,7 +8,7 @@ import click
 
 from remap.cli import options
 from remap.errors import CheckError
-from remap.report.terminal import console
+from remap.report.console import console
 
 
 @click.command("verify")
@@ -107,7 +107,7 @@ def command(
     else:
         print_verified(found, console(), all_rows)
         if page is not None:
-            console().print(f"wrote {page}", markup=False)
+            console().print(f"wrote {page}")
     if not found.proved:
         raise CheckError(
             headline(found), where=f"{model} against {torch}", found=found.finding.text if found.finding else ""
