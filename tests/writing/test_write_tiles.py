@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from plans import numbers, plan_of, reversing, tensors_in
 
-from remap import pwrite
+from remap.tensors import pwrite
 from remap.layout import copy as blocks
 from remap.layout import tiles as engine
 from remap.layout.copy import copy
