@@ -61,7 +61,7 @@ class Converter:
 
     def _struct(self, value: dict[str, Any], kind: Any, at: tuple[str | int, ...]) -> Any:
         before = len(self._problems)
-        fields = {field.encode_name: field for field in _fields(kind)}
+        fields = {field.encode_name: field for field in words_of(kind)}
         words, meant = {}, set()
         for key, entry in value.items():
             if key in fields:
@@ -135,7 +135,7 @@ def _limited(option: Any, metas: tuple[Any, ...]) -> str:
 
 def _described(option: Any) -> str:
     if _is_struct(option):
-        return "a table {" + ", ".join(field.encode_name for field in _fields(option)) + "}"
+        return "a table {" + ", ".join(field.encode_name for field in words_of(option)) + "}"
     if get_origin(option) is Literal:
         return " or ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in get_args(option))
     if get_origin(option) is list:
@@ -176,7 +176,7 @@ def _help(kind: Any) -> str:
 
 
 @cache
-def _fields(kind: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+def words_of(kind: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
     """The words of a table; ``match`` first, which a rule begins with."""
     return tuple(sorted(msgspec.structs.fields(kind), key=lambda field: field.encode_name != "match"))
 

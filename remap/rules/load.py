@@ -9,11 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from remap.errors import Problem, RuleError
 from remap.rules import schema
-from remap.rules.convert import Converter
+from remap.rules.convert import Converter, words_of
 from remap.rules.include import included
 from remap.rules.layouts import builtin_layouts, normalise
 from remap.rules.place import Place, Places
@@ -94,7 +92,7 @@ class _Reader:
 
     def _build(self, path: Path, document: dict[str, Any], places: Places) -> RuleFile:
         converter = Converter(places, self.problems)
-        kinds = {field.encode_name: field.type for field in msgspec.structs.fields(schema.Document)}
+        kinds = {field.encode_name: field.type for field in words_of(schema.Document)}
         for key in document:
             if key not in kinds:
                 converter.unknown(key, kinds)

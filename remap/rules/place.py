@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from unicodedata import east_asian_width
@@ -139,7 +139,8 @@ class Places:
 
     def find_row(self, *key: str | int) -> Place:
         """The place of a rule that is a row, ``'pattern' = ...``, of a table of rules."""
-        return replace(self.find(*key), _row=True)
+        place = self.find(*key)
+        return Place(self.path, place.line, place.text, place.start, place.stop, self, key, True)
 
     def find_in_row(self, row: TomlKey, word: str | int, *inner: str | int) -> Place:
         """The place of a word of a rule that is a row."""

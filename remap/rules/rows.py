@@ -14,7 +14,7 @@ from remap.rules.expression import fault
 from remap.rules.place import Place, Places
 from remap.rules.rulefile import RAW, Rule
 
-_SETTLING: dict[str, tuple[type[Any], type[schema.Exemption], Any]] = {
+_SETTLING: dict[str, tuple[type[Any], type[schema.Table], Any]] = {
     "ignore": (schema.Ignore, schema.Exemption, schema.Reason | schema.Exemption),
     "keep": (schema.Keep, schema.Exemption, schema.Reason | schema.Exemption),
     "fill": (schema.FillRule, schema.Filling, schema.Filling),
@@ -63,7 +63,8 @@ class RuleTables:
         kind, words, row_kind = _SETTLING[name]
         rows = self._document.get(name, {})
         if not isinstance(rows, dict):
-            return tuple(self._listed(name, kind, f"[{name}], then 'pattern' = ..., or [[{name}]] for each rule"))
+            form = f"[{name}], then 'pattern' = ..., or [[{name}]] for each rule"
+            return tuple(self._listed(name, kind, form, f"'{name}' is a table of rules"))
         rules = []
         for pattern, row in self._rows(rows, words, f"[[{name}]]", f"[{name}], then 'pattern' = ...", name):
             entry = self._converter.convert(row, row_kind, name, pattern)
@@ -76,10 +77,10 @@ class RuleTables:
         """``[[derive]]``."""
         return tuple(self._listed("derive", schema.Derive, "[[derive]], one for each rule"))
 
-    def _listed(self, name: str, kind: type[Any], form: str) -> list[Rule[Any]]:
+    def _listed(self, name: str, kind: type[Any], form: str, what: str = "") -> list[Rule[Any]]:
         entries = self._document.get(name, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            self._fault(f"'{name}' is a list of tables", self._places.find(name), expected=form)
+            self._fault(what or f"'{name}' is a list of tables", self._places.find(name), expected=form)
             return []
         specs = [self._converter.convert(entry, kind, name, index) for index, entry in enumerate(entries)]
         return [
@@ -88,10 +89,11 @@ class RuleTables:
 
     def _moves(self, layout: str, rows: Any) -> list[Rule[Any]]:
         at = ("move", layout)
+        if isinstance(rows, list):
+            self._fault(f"'move.{layout}' is one table", self._places.find_key(*at), expected=_move_form(layout))
+            return []
         if not isinstance(rows, dict):
-            self._fault(
-                f"'move.{layout}' is one table of rules", self._places.find_key(*at), expected=_move_form(layout)
-            )
+            self._fault("a rule stands below the name of its layout", self._places.find_key(*at), _move_form())
             return []
         rules = []
         for pattern, row in self._rows(rows, schema.Move, "[[rename]]", _move_form(layout), *at):
@@ -109,7 +111,7 @@ class RuleTables:
         if "match" in rows and ("to" in rows or "reason" in rows):
             self._fault(f"'match' is a word of {other}", self._places.find_key(*at, "match"), expected=form)
             return []
-        known = {field.encode_name for field in msgspec.structs.fields(words)}
+        known = set(words.__struct_encode_fields__)
         kept = []
         for pattern, row in rows.items():
             if isinstance(row, dict) and not row.keys() & known and self._places.is_dotted(*at, pattern):

@@ -117,7 +117,7 @@ class Keep(Exemption, frozen=True, kw_only=True):
     match: Annotated[str, Meta(description="Regex for whole Keras variable paths.")]
 
 
-class Filling(Exemption, frozen=True, kw_only=True):
+class Filling(Table, frozen=True):
     """A constant and its reason: the words of a row of ``[fill]``, whose key is the ``match``."""
 
     value: Annotated[
@@ -127,6 +127,8 @@ class Filling(Exemption, frozen=True, kw_only=True):
             "a Dense or a convolution of size 1 that is to do nothing."
         ),
     ]
+    reason: Reason
+    optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
 
 
 class FillRule(Filling, frozen=True, kw_only=True):

@@ -94,6 +94,14 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
     yield from invalid
     if not spec.to and (spec.layout is None or isinstance(spec.to, list)):
         yield fault("a rule writes nothing", place.of("to"), expected="a Keras layer or variable")
+    if spec.layout == RAW:
+        yield fault(
+            f"unknown layout '{RAW}'",
+            place.of("layout"),
+            RAW,
+            fix="leave 'layout' out: a rule without one moves a single tensor",
+        )
+        return
     if spec.layout is not None and spec.layout not in rules.layouts:
         yield unknown(f"unknown layout '{spec.layout}'", spec.layout, rules.layouts, place.of("layout"))
         return
