@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from remap.errors import Problem
+from remap.layout.expression import Table
 from remap.rules import schema
 from remap.rules.convert import Converter
 from remap.rules.expression import fault
 from remap.rules.place import Place, Places
 from remap.rules.rulefile import RAW, Rule
 
-_SETTLING: dict[str, tuple[type[Any], type[schema.Table], Any]] = {
+_SETTLING: dict[str, tuple[type[Any], type[Table], Any]] = {
     "ignore": (schema.Ignore, schema.Exemption, schema.Reason | schema.Exemption),
     "keep": (schema.Keep, schema.Exemption, schema.Reason | schema.Exemption),
     "fill": (schema.FillRule, schema.Filling, schema.Filling),
@@ -104,9 +105,7 @@ class RuleTables:
                 rules.append(self._rule(spec, *at, pattern))
         return rules
 
-    def _rows(
-        self, rows: dict[str, Any], words: type[schema.Table], other: str, form: str, *at: str
-    ) -> list[tuple[str, Any]]:
+    def _rows(self, rows: dict[str, Any], words: type[Table], other: str, form: str, *at: str) -> list[tuple[str, Any]]:
         """The rows of a table that can be read as rules; what is written in ``other``, another form, is reported."""
         if "match" in rows and ("to" in rows or "reason" in rows):
             self._fault(f"'match' is a word of {other}", self._places.find_key(*at, "match"), expected=form)

@@ -103,7 +103,7 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
         )
         return
     if spec.layout is not None and spec.layout not in rules.layouts:
-        yield unknown(f"unknown layout '{spec.layout}'", spec.layout, rules.layouts, place.of("layout"))
+        yield unknown(f"unknown layout '{spec.layout}'", spec.layout, [*rules.layouts, RAW], place.of("layout"))
         return
     layout = rules.layout_of(spec)
     if not layout:  # its mistakes are reported, and would explain what follows
