@@ -117,7 +117,7 @@ def draft_plan(
     elif rules.fills:
         problems.append(
             Problem(
-                "[[fill]] sets variables of a model, and none is given",
+                "[fill] sets variables of a model, and none is given",
                 str(rules.fills[0].place),
                 fix="give --model or --target",
             )
