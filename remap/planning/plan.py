@@ -10,6 +10,7 @@ import numpy as np
 
 from remap.inventory.inventory import Inventory, Variable
 from remap.layout.tiles import Value
+from remap.planning.link import Link
 from remap.rules.place import Place
 from remap.rules.rulefile import RuleFile
 from remap.tensors.tensor import Checkpoint
@@ -29,10 +30,8 @@ class Assignment:
         dtype: Element type as written.
         kind: ``moved`` from source tensors, ``filled`` with a constant, ``kept`` at its initial value.
         place: The rule's file and line.
-        layout: Name of the layout, ``tensor`` for a rule without one.
+        link: The module and layer that it belongs to; None for what ``[[keep]]`` and ``[[fill]]`` say.
         entry: The layout's name of the variable: ``kernel``.
-        module: Path of the PyTorch module, or the whole key for a rule without a layout.
-        captures: What the rule captured.
         variable: The target's record, where a target is known.
         reason: For filled and kept variables, why.
         blind: Why the shape could not show a wrong layout; empty where it would.
@@ -43,13 +42,31 @@ class Assignment:
     dtype: np.dtype
     kind: Kind
     place: Place
-    layout: str = ""
+    link: Link | None = None
     entry: str = ""
-    module: str = ""
-    captures: Mapping[str, str] = field(default_factory=dict)
     variable: Variable | None = None
     reason: str = ""
     blind: str = ""
+
+    @property
+    def layout(self) -> str:
+        """Name of the layout, ``tensor`` for a rule without one; empty without a link."""
+        return self.link.layout if self.link is not None else ""
+
+    @property
+    def module(self) -> str:
+        """Path of the PyTorch module, or the whole key for a rule without a layout; empty without a link."""
+        return self.link.module if self.link is not None else ""
+
+    @property
+    def captures(self) -> Mapping[str, str]:
+        """What the rule captured."""
+        return self.link.captures if self.link is not None else {}
+
+    @property
+    def layer(self) -> str:
+        """The Keras layer: the name without the layout's name of the variable."""
+        return self.name.removesuffix(f"/{self.entry}") if self.entry else self.name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -95,6 +112,7 @@ class Plan:
         checkpoint: The source.
         target: The target's inventory, where one is known.
         assignments: One for each variable, in the order of the target where known, of the rules otherwise.
+        links: Which module became which layer, in the order of the checkpoint; those that the target lacks left out.
         ignored: Source tensors left behind.
         epsilons: BatchNorm layers whose epsilons differ.
         warnings: What a reader should know though nothing is wrong.
@@ -107,6 +125,7 @@ class Plan:
     checkpoint: Checkpoint
     target: Inventory | None
     assignments: tuple[Assignment, ...]
+    links: tuple[Link, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     epsilons: tuple[EpsilonMismatch, ...] = ()
     warnings: tuple[str, ...] = ()
