@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from remap.layout.expression import Expression, Layout, source_patterns
 from remap.layout.ops import OPERATIONS
@@ -40,6 +42,10 @@ class Link:
     expressions: Layout
     tensors: dict[str, dict[int, str]] = field(default_factory=dict)
     entries: dict[str, str] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        entries = {entry: sys.intern(name) for entry, name in self.entries.items()}
+        return Link, (self.rule, self.module, self.captures, self.layer, self.expressions, self.tensors, entries)
 
     @property
     def layout(self) -> str:
