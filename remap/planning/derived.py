@@ -40,12 +40,7 @@ class Derived:
     offset = 0
 
     def __init__(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        dtype: np.dtype,
-        inputs: Sequence[Source],
-        computation: Computation,
+        self, name: str, shape: tuple[int, ...], dtype: np.dtype, inputs: Sequence[Source], computation: Computation
     ) -> None:
         self.name = name
         self.shape = shape
