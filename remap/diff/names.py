@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from remap.errors import Problem, UsageError
 from remap.inventory.inventory import Inventory
+from remap.layout.tiles import Value
 from remap.planning.derived import Derived
 from remap.planning.plan import Assignment, Plan
 from remap.tensors.tensor import Checkpoint, Tensor
@@ -56,16 +58,22 @@ def planned_names(plan: Plan) -> dict[str, Tensor]:
     return found
 
 
-def _planned(assignment: Assignment) -> Tensor:
-    """The variable as a tensor that is computed when it is read."""
-    value, shape, dtype = assignment.value, assignment.shape, assignment.dtype
+@dataclass(frozen=True, slots=True)
+class _Rendering:
+    """A planned variable as a computation without inputs."""
 
-    def compute(_: list[np.ndarray]) -> np.ndarray:
-        array = value.array()
-        value.release()
+    value: Value
+
+    def compute(self, arrays: list[np.ndarray]) -> np.ndarray:
+        array = self.value.array()
+        self.value.release()
         return array
 
-    derived = Derived(assignment.name, shape, dtype, (), compute)
+
+def _planned(assignment: Assignment) -> Tensor:
+    """The variable as a tensor that is computed when it is read."""
+    shape, dtype = assignment.shape, assignment.dtype
+    derived = Derived(assignment.name, shape, dtype, (), _Rendering(assignment.value))
     return Tensor(assignment.name, shape, dtype, derived.strides, derived)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,20 @@ EXPORTED = "exported"
 """The kind of a SavedModel that is no Keras model: variables without layers."""
 
 
-class Layer(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A record of which there are many: equal texts of all of them are pickled once."""
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return type(self), tuple(_one_text(getattr(self, name)) for name in self.__struct_fields__)
+
+
+def _one_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return sys.intern(value)
+    return tuple(map(_one_text, value)) if type(value) is tuple and value else value
+
+
+class Layer(_Record, frozen=True, omit_defaults=True):
     """One Keras layer, sublayers included.
 
     Args:
@@ -52,7 +66,7 @@ class LegacyCopy(msgspec.Struct, frozen=True):
     index: int
 
 
-class Variable(msgspec.Struct, frozen=True, omit_defaults=True):
+class Variable(_Record, frozen=True, omit_defaults=True):
     """One weight of the model.
 
     Args:

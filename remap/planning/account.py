@@ -18,6 +18,13 @@ from remap.rules.rulefile import RuleFile
 from remap.tensors.tensor import Skipped
 
 
+def unnamed_problems(claims: Claims) -> Iterator[Problem]:
+    """Modules whose layer cannot be named."""
+    for module, rule, why in claims.unnamed:
+        excerpt = rule.place.of("match").excerpt()
+        yield Problem("a template cannot be filled", f"{rule.place} ({module})", why, excerpt=excerpt)
+
+
 def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) -> Iterator[Problem]:
     """What does not close on the PyTorch side.
 
@@ -26,7 +33,7 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         keys: All keys.
         unused: Keys that a rule claims but no variable is made from.
     """
-    claimed = Nearest(key for group in claims.groups for found in group.tensors.values() for key in found.values())
+    claimed = Nearest(key for link in claims.links for key in link.claimed())
     for pattern, members in grouped(claims.unclaimed):
         near = claimed.to(members[0], 1)
         yield Problem(

@@ -21,6 +21,9 @@ Columns = tuple[int, int]
 EXCERPT_WIDTH = 66
 """Columns of a source line that an excerpt shows: with its margins it fits a terminal of 80."""
 
+SMALL = 16 * 1024
+"""Characters of a file up to which its text is pickled with its places."""
+
 _SPACE = re.compile(r"(?:[\s,]|#[^\n]*)*")
 _KEY = re.compile(r"""[ \t]*("((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))[ \t]*""")
 _STRING = re.compile(r""""{3}(?:[^"\\]|\\[\s\S]|"(?!""))*"{3,5}|'{3}[\s\S]*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*\'""")
@@ -54,6 +57,11 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Of a small file, a copy in another process knows the other lines too; of a large one only this."""
+        places = self._places if self._places is not None and len(self._places.text) <= SMALL else None
+        return Place, (self.path, self.line, self.text, self.start, self.stop, places, self._key)
 
     def of(self, *key: str | int) -> Place:
         """The place of a value inside of the table that stands here, or of the nearest one around it.
@@ -124,6 +132,9 @@ class Places:
         self.path = path
         self.text = text.replace("\r\n", "\n")
         self.lines = self.text.split("\n")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Places, (self.path, self.text)
 
     def find(self, *key: str | int) -> Place:
         """The place of a value or table, or of the nearest table around it."""
