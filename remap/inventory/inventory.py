@@ -14,6 +14,8 @@ FORMAT = 1
 UNTOLD = "the inventory does not tell"
 EXPORTED = "exported"
 """The kind of a SavedModel that is no Keras model: variables without layers."""
+BUILD = "give the function that builds the model: path/to/file.py:callable"
+"""What to do where such a model does not do."""
 
 
 class Layer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -125,7 +127,7 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
                 layer, name = variable.legacy_h5
                 groups.setdefault(layer, []).append((name, variable))
             copies += [(copy.index, copy, variable) for copy in variable.legacy_copies]
-        for index, copy, variable in sorted(copies, key=lambda found: found[0]):
+        for index, copy, variable in sorted(copies, key=lambda each: each[0]):
             groups[copy.layer].insert(index, (copy.name, variable))
         return groups
 
@@ -148,7 +150,7 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
         try:
             data = path.read_bytes()
             data = gzip.decompress(data) if path.suffix == ".gz" else data
-            found = msgspec.json.decode(data, type=Inventory)
+            inventory = msgspec.json.decode(data, type=Inventory)
         except (OSError, EOFError, msgspec.MsgspecError) as error:
             raise TargetError(
                 "cannot read the target inventory",
@@ -156,8 +158,8 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
                 found=str(error),
                 expected="a file written by 'remap target MODEL -o FILE'",
             ) from error
-        if found.format != FORMAT:
+        if inventory.format != FORMAT:
             raise TargetError(
-                "unknown inventory format", where=str(path), found=str(found.format), expected=str(FORMAT)
+                "unknown inventory format", where=str(path), found=str(inventory.format), expected=str(FORMAT)
             )
-        return found
+        return inventory

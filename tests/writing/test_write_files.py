@@ -18,8 +18,9 @@ import pytest
 from plans import h5_target, numbers, plan_of
 
 from remap.errors import UsageError, WriteError
+from remap.formats.output import output_format
 from remap.writing import fill, staging
-from remap.writing.write import output_format, write
+from remap.writing.write import write
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from remap.errors import Problem, TargetError
-from remap.inventory.inventory import EXPORTED, Inventory, Layer, Variable
+from remap.inventory.inventory import BUILD, EXPORTED, Inventory, Layer, Variable
 from remap.inventory.naming import told_apart
 from remap.sides.keras.framework import import_module, prepare_process
 from remap.sides.keras.live import dtype_name
 from remap.sides.keras.tracking import tracked
 from remap.sides.usercode import first_lines
 
-BUILD = "give the function that builds the model: path/to/file.py:callable"
 FILE = "saved_model.pb"
 METADATA = "keras_metadata.pb"
 COPIES = "_all_variables/"

@@ -8,10 +8,10 @@ from typing import Any
 
 from remap.errors import TargetError
 from remap.inventory import naming
-from remap.inventory.inventory import LegacyCopy
+from remap.inventory.inventory import BUILD, LegacyCopy
 from remap.sides.keras.layers import is_model, kind_of, sublayers, walk
 from remap.sides.keras.live import is_keras2, legacy_name, path_of
-from remap.sides.keras.saved_model import BUILD, Exported
+from remap.sides.keras.saved_model import Exported
 
 OWN_WEIGHTS = "top_level_model_weights"
 """The group of the legacy layout that holds the weights of a subclassed model itself."""
