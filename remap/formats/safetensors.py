@@ -94,7 +94,7 @@ class Safetensors(Format):
         return Sheet((SheetFile(out, len(front) + offset, regions, (FixedBytes(0, front),)),))
 
     def load_lines(self, plan: Plan, out: Path, options: FormatOptions) -> str:
-        """The lines that load what was written: by remap where there is float8, which safetensors (0.8) has no numpy of."""
+        """The lines that load what was written: by remap where float8 is, of which safetensors (0.8) has no numpy."""
         if has_float8(plan):
             load = f"import remap\nfile = remap.open_checkpoint({quoted(out)})\n"
             return load + assign_line("file[{}].array()", plan)

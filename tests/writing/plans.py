@@ -90,8 +90,7 @@ def h5_target(shapes: dict[str, tuple[int, ...]], dtype: str = "float32") -> Inv
                 dtype,
                 layers.index(path.split("/")[0]),
                 None,
-                (f"{path}/vars/0",),
-                (path.split("/")[0], f"{path}:0"),
+                {"weights_h5": ((f"{path}/vars/0",),), "legacy_h5": ((path.split("/")[0], f"{path}:0"),)},
             )
             for path, shape in shapes.items()
         ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -82,15 +82,66 @@ class LegacyH5(Format):
         if variable is None:
             layer, inner, _ = name.partition("/")
             return (f"{layer if inner else TOP_LEVEL}/{name}:0",)
-        if variable.legacy_h5 is None:
-            return ()
-        return ("/".join(variable.legacy_h5), *(f"{copy.layer}/{copy.name}" for copy in variable.legacy_copies))
+        return tuple(f"{place.layer}/{place.name}" for place in places_of(variable))
 
     def plain_names(self, names: Iterable[str], inventory: Inventory | None) -> dict[str, str]:
         return {name: _path(name) for name in names if OPTIMIZER not in name}
 
 
 LEGACY_H5 = LegacyH5()
+
+
+class LegacyPlace(NamedTuple):
+    """A place of a variable in the legacy layout.
+
+    Args:
+        layer: Name of a top-level layer.
+        name: The weight's.
+        index: Place among that layer's weights, from 0, where the layer is a further one that the variable's own layer
+            is part of; None in the variable's own, where the order is that of the inventory.
+    """
+
+    layer: str
+    name: str
+    index: int | None = None
+
+
+def as_recorded(places: Iterable[LegacyPlace]) -> tuple[tuple[str, ...], ...]:
+    """Places as an inventory holds them.
+
+    >>> as_recorded([LegacyPlace("a", "a/kernel:0"), LegacyPlace("b", "a/kernel:0", 2)])
+    (('a', 'a/kernel:0'), ('b', 'a/kernel:0', '2'))
+    """
+    return tuple((layer, name) if index is None else (layer, name, str(index)) for layer, name, index in places)
+
+
+def places_of(variable: Variable) -> tuple[LegacyPlace, ...]:
+    """The places of a variable, its own first; none where the layout has none for it."""
+    recorded = variable.at(LEGACY_H5.name)
+    return tuple(LegacyPlace(layer, name, int(index[0]) if index else None) for layer, name, *index in recorded)
+
+
+def groups_of(target: Inventory) -> dict[str, list[tuple[str, Variable]]]:
+    """The layout of a model: layer name -> its weights by name, all in the order that Keras reads.
+
+    Layers without weights have an empty list. The model's own weights, if any, come last, under
+    ``top_level_model_weights``.
+    """
+    groups: dict[str, list[tuple[str, Variable]]] = {name: [] for name in target.legacy_layers}
+    further: list[tuple[int, LegacyPlace, Variable]] = []
+    for variable in target.variables:
+        for place in places_of(variable):
+            if place.index is None:
+                groups.setdefault(place.layer, []).append((place.name, variable))
+            else:
+                further.append((place.index, place, variable))
+    for index, place, variable in sorted(further, key=lambda each: each[0]):
+        groups[place.layer].insert(index, (place.name, variable))
+    return groups
+
+
+def _has_own(variable: Variable) -> bool:
+    return any(place.index is None for place in places_of(variable))
 
 
 def _path(name: str) -> str:
@@ -116,7 +167,7 @@ def layers_of(plan: Plan) -> LayerGroups:
 
 def _layers_by_target(plan: Plan, target: Inventory) -> LayerGroups:
     assigned = {each.variable.path: each for each in plan.assignments if each.variable is not None}
-    homeless = [variable.path for variable in target.variables if variable.legacy_h5 is None]
+    homeless = [variable.path for variable in target.variables if not _has_own(variable)]
     if homeless:
         raise UsageError(
             Problem(
@@ -128,7 +179,7 @@ def _layers_by_target(plan: Plan, target: Inventory) -> LayerGroups:
         )
     return {
         layer: [(name, assigned[variable.path]) for name, variable in weights]
-        for layer, weights in target.legacy_groups().items()
+        for layer, weights in groups_of(target).items()
     }
 
 

@@ -117,4 +117,4 @@ def describe(file: h5py.File) -> None:
 
 def _places(variable: Variable) -> tuple[str, ...]:
     """The datasets that hold a variable; more than one where Keras stores it twice."""
-    return variable.weights_h5
+    return tuple(path for (path,) in variable.at(WEIGHTS_H5.name))

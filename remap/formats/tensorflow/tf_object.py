@@ -82,10 +82,16 @@ class TfObject(Format):
         return restorer.restore(path)
 
     def places(self, name: str, variable: Variable | None) -> tuple[str, ...]:
-        return () if variable is None or variable.tf_object is None else (variable.tf_object,)
+        return () if variable is None else keys_of(variable)[:1]
 
 
 TF_OBJECT = TfObject()
+
+
+def keys_of(variable: Variable) -> tuple[str, ...]:
+    """The keys of a variable in a checkpoint of the model alone: its own, then those of copies that an export of Keras
+    3 has; none where TensorFlow does not track it."""
+    return tuple(key for (key,) in variable.at(TF_OBJECT.name))
 
 
 def _object_keys(plan: Plan, out: Path, options: FormatOptions) -> dict[str, Assignment]:
@@ -105,9 +111,10 @@ def _object_keys(plan: Plan, out: Path, options: FormatOptions) -> dict[str, Ass
     problems = []
     for assignment in plan.assignments:
         variable = assignment.variable
-        if variable is None or variable.tf_object is None:
+        own = keys_of(variable) if variable is not None else ()
+        if variable is None or not own:
             raise UsageError(_untracked(plan, target, TF_NAME.load_lines(plan, out, options)))
-        keys |= {key + OBJECT_ENDING: assignment for key in (variable.tf_object, *variable.tf_copies)}
+        keys |= {key + OBJECT_ENDING: assignment for key in own}
         if variable.dtype != assignment.dtype.name:
             problems.append(
                 Problem(
@@ -137,7 +144,7 @@ def _untracked(plan: Plan, target: Inventory, by_name: str) -> Problem:
     left_out: dict[str, list[str]] = {}
     variables = [each.variable for each in plan.assignments if each.variable is not None]
     for variable in variables:
-        if variable.tf_object is None:
+        if not keys_of(variable):
             layer = target.layers[variable.layer].path
             left_out.setdefault(layer or "the model itself", []).append(variable.path.rpartition("/")[2])
     count = sum(len(names) for names in left_out.values())
