@@ -18,7 +18,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from conftest import of_every_dtype
 from safetensors.numpy import save_file
-from test_open_folders import cut
+from test_open_folders import BOXES, cut
 from test_open_pickles import tar_file
 from test_open_sentence_transformers import save as save_sentences
 
@@ -97,10 +97,10 @@ def distributed(folder):
 
 
 def distributed_in_chunks(folder):
-    whole = torch.arange(48, dtype=torch.float32).reshape(6, 8)
-    dcp.save({"x": whole}, checkpoint_id=folder)
-    cut(folder, "x", [((0, 0), (3, 8)), ((3, 0), (3, 5)), ((3, 5), (3, 3))], whole)
-    return folder
+    whole = torch.arange(12, dtype=torch.float32).reshape(4, 3)
+    dcp.save({"x": whole, "y": torch.ones(2)}, checkpoint_id=folder / "d")
+    cut(folder / "d", "x", BOXES, whole)
+    return folder / "d"
 
 
 def sentence_transformers(folder):

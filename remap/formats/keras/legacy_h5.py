@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -91,7 +92,8 @@ class LegacyH5(Format):
 LEGACY_H5 = LegacyH5()
 
 
-class LegacyPlace(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LegacyPlace:
     """A place of a variable in the legacy layout.
 
     Args:
@@ -112,7 +114,9 @@ def as_recorded(places: Iterable[LegacyPlace]) -> tuple[tuple[str, ...], ...]:
     >>> as_recorded([LegacyPlace("a", "a/kernel:0"), LegacyPlace("b", "a/kernel:0", 2)])
     (('a', 'a/kernel:0'), ('b', 'a/kernel:0', '2'))
     """
-    return tuple((layer, name) if index is None else (layer, name, str(index)) for layer, name, index in places)
+    return tuple(
+        (each.layer, each.name) if each.index is None else (each.layer, each.name, str(each.index)) for each in places
+    )
 
 
 def places_of(variable: Variable) -> tuple[LegacyPlace, ...]:

@@ -81,7 +81,9 @@ def identify(model: Any, inventory: Inventory | None = None) -> dict[str, Any]:
     if inventory is None:
         return dict(zip(survey.paths, survey.variables, strict=True))
     h5_places = _h5_places(survey, inventory.model)
-    live = {tuple((path,) for path in h5_places[id(variable)]): variable for variable in survey.variables}
+    live: dict[tuple[StoredPlace, ...], Any] = {
+        tuple((path,) for path in h5_places[id(variable)]): variable for variable in survey.variables
+    }
     own = {known.path: known.at(WEIGHTS_H5.name) for known in inventory.variables}
     problems = [
         Problem(
