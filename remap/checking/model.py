@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 
 from remap.checking.compare import Checked, as_numpy, compare, planned_array
-from remap.checking.readers import read_back
+from remap.checking.readers import ModelRestorer
 from remap.errors import CheckError, Problem, RemapError, TargetError
-from remap.formats.tensorflow.tf_bundle import index_of, is_object_based
+from remap.formats.format import Format
+from remap.formats.output import format_of_file, output_format
 from remap.inventory.inventory import Inventory
 from remap.planning.plan import Plan
 from remap.sides.keras.keras_model import build_model, identify
 from remap.sides.keras.layers import walk
 from remap.sides.keras.spec import ModelSource
-from remap.tensors.location import LocalPath
-from remap.writing.write import output_format
 
 SHOWN = 20
 WRONG = {"shape": "another shape", "missing": "no such variable in the file"}
@@ -31,7 +30,7 @@ def check_file(
     path: Path,
     source: ModelSource,
     progress: Callable[[int], None] | None = None,
-    format: str | None = None,
+    format: str | Format | None = None,
 ) -> Checked:
     """Load a file into a freshly built model by Keras's own ``load_weights`` and compare every variable.
 
@@ -42,18 +41,16 @@ def check_file(
         path: The file.
         source: Builds the model.
         progress: Called with the bytes compared.
-        format: Output format, where the name does not tell.
+        format: The format or its name; the file itself tells if None.
 
     Raises:
         CheckError: The file does not load, or a variable is not as planned.
+        CheckpointError: The checkpoint was replaced since the plan was made.
     """
     started = time.perf_counter()
-    name = output_format(path, format)
-    index = index_of(LocalPath(path))
-    if name == "tf_name" and format is None and index is not None and is_object_based(index):
-        name = "tf_object"
+    form = format_of_file(path) if format is None else output_format(path, format)
     try:
-        live = read_back(plan, path, name, source)
+        live = form.read_back(plan, path, ModelRestorer(plan, source))
     except RemapError:
         raise
     except Exception as error:
@@ -64,6 +61,7 @@ def check_file(
             expected=f"a file for {source.spec}",
         ) from error
     checked = replace(compare(plan, live, progress), seconds=time.perf_counter() - started)
+    plan.checkpoint.demand_unchanged()
     if not checked.equal:
         raise CheckError(
             [

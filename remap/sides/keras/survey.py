@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remap.errors import TargetError
+from remap.formats.keras.legacy_h5 import LegacyPlace
 from remap.inventory import naming
-from remap.inventory.inventory import LegacyCopy
+from remap.inventory.inventory import BUILD
 from remap.sides.keras.layers import is_model, kind_of, sublayers, walk
 from remap.sides.keras.live import is_keras2, legacy_name, path_of
-from remap.sides.keras.saved_model import BUILD, Exported
+from remap.sides.keras.saved_model import Exported
 
 OWN_WEIGHTS = "top_level_model_weights"
 """The group of the legacy layout that holds the weights of a subclassed model itself."""
@@ -22,7 +23,7 @@ class Legacy:
     """Where one variable stands in the legacy layout: its first place, and those of layers that share it."""
 
     first: tuple[str, str] | None = None
-    copies: list[LegacyCopy] = field(default_factory=list)
+    copies: list[LegacyPlace] = field(default_factory=list)
 
 
 class Survey:
@@ -74,7 +75,7 @@ class Survey:
                     self.variables.append(weight)
                     self.legacy.append(Legacy((group, name) if possible else None))
                 elif possible:
-                    self.legacy[index_of[id(weight)]].copies.append(LegacyCopy(group, name, index))
+                    self.legacy[index_of[id(weight)]].copies.append(LegacyPlace(group, name, index))
         rest = [weight for weight in self.model.weights if id(weight) not in index_of]
         self.variables += rest
         self.legacy += [Legacy() for _ in rest]
