@@ -11,8 +11,8 @@ from remap.errors import UsageError
 from remap.planning.params import Scalar
 
 if TYPE_CHECKING:
-    from remap.proving.reference import Reference
     from remap.proving.verified import Verified
+    from remap.sides.reference import Reference
 
 __all__ = ["record", "verify"]
 

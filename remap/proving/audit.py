@@ -11,7 +11,6 @@ from remap.proving.alignment import align
 from remap.proving.audit_attention import attentions
 from remap.proving.audit_weightless import KINDS, dropouts
 from remap.proving.disagreement import Disagreement
-from remap.proving.reference import TracedModule
 from remap.proving.settings import (
     keras_crops,
     keras_window,
@@ -22,6 +21,7 @@ from remap.proving.settings import (
     torch_window,
     zero_padding,
 )
+from remap.sides.reference import TracedModule
 
 
 def audit(plan: Plan, modules: Mapping[str, TracedModule]) -> list[Disagreement]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from remap.inventory.inventory import Inventory, Layer
 from remap.proving.disagreement import Disagreement
-from remap.proving.reference import TracedModule
+from remap.sides.reference import TracedModule
 
 CAUSAL = ("use_causal_mask", "is_causal", "causal")
 UNMASKED = "TransformerEncoder"

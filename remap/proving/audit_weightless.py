@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from remap.inventory.inventory import Inventory, Layer
-from remap.proving.reference import TracedModule
+from remap.sides.reference import TracedModule
 
 Told = tuple[str, str, str, str]
 """Keras layer, PyTorch module, what PyTorch computes, what Keras computes."""

@@ -12,11 +12,12 @@ import numpy as np
 
 from remap.errors import UsageError
 from remap.planning.plan import Plan
-from remap.proving.inputs import Feed, InputSpec, draw, parse_input, settle_inputs, to_keras
+from remap.proving.inputs import InputSpec, draw, parse_input, settle_inputs, to_keras
 from remap.proving.recording import load_recording
-from remap.proving.reference import Reference, TracedModule
+from remap.sides.feed import Feed
 from remap.sides.keras.inputs import keras_inputs
 from remap.sides.keras.side import KerasSide
+from remap.sides.reference import Reference, TracedModule
 from remap.sides.torch.names import as_spelled, spelled_by, spelling_of
 
 

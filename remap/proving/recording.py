@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from remap.errors import CheckpointError
-from remap.proving.inputs import Feed
-from remap.proving.reference import Reference, TracedModule
+from remap.sides.feed import Feed
+from remap.sides.reference import Reference, TracedModule
 from remap.sides.trace import Call, Trace
 
 FORMAT = 1

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from remap.arguments import CheckpointLike, Rules, opened, target_of
-from remap.checking.compare import as_numpy
 from remap.errors import UsageError
 from remap.inventory.inventory import Inventory
 from remap.opening.memory import from_state_dict
@@ -24,7 +23,7 @@ from remap.proving.audit import audit
 from remap.proving.difference import Tolerance
 from remap.proving.disagreement import Disagreement
 from remap.proving.findings import find
-from remap.proving.inputs import Feed, InputSpec, draw, settle_inputs
+from remap.proving.inputs import InputSpec, draw, settle_inputs
 from remap.proving.outputs import compare_outputs
 from remap.proving.prepare import (
     modules_in,
@@ -38,16 +37,18 @@ from remap.proving.prepare import (
     without_padding,
 )
 from remap.proving.recording import is_recording
-from remap.proving.reference import Reference
 from remap.proving.rows import Row, compare_layers
 from remap.proving.verified import Sight, Verified
 from remap.proving.weights import put_weights
 from remap.rules.rulefile import RuleFile
+from remap.sides.feed import Feed
 from remap.sides.keras.keras_model import identify, inventory_of
 from remap.sides.keras.side import KerasSide, build_side, precision, run_keras
 from remap.sides.keras.spec import ModelSource, load_model_builder
+from remap.sides.reference import Reference
 from remap.sides.torch.names import as_spelled
 from remap.tensors.tensor import Checkpoint
+from remap.tensors.to_numpy import to_numpy
 
 
 def verify(
@@ -241,7 +242,7 @@ def _plan(
 
     def initial(variable: Any) -> np.ndarray:
         if variable.path not in held:
-            held[variable.path] = np.array(as_numpy(live[variable.path]))
+            held[variable.path] = np.array(to_numpy(live[variable.path]))
         return held[variable.path]
 
     return make_plan(file, source, inventory, initial=initial, **settings)

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.rerun import arrays_of, rerun
 from remap.proving.site import Site, Step
 from remap.proving.trial import Trial
-from remap.sides.keras.framework import import_keras
+from remap.sides.framework import import_keras
+from remap.sides.keras.rerun import arrays_of, rerun
 from remap.sides.keras.side import attribute
 
 GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}

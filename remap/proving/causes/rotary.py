@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.rerun import rerun
 from remap.proving.site import Site
 from remap.proving.trial import Trial
-from remap.sides.keras.framework import import_keras
+from remap.sides.framework import import_keras
+from remap.sides.keras.rerun import rerun
 from remap.sides.keras.side import attribute
 
 ANGLES, TURN = "_compute_cos_sin_embedding", "_apply_rotary_pos_emb"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.inputs import Feed, KerasInput
+from remap.sides.feed import Feed, KerasInput
 from remap.sides.keras.layers import kind_of, walk
 
 

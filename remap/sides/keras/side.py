@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from remap.checking.compare import as_numpy
 from remap.errors import TargetError
-from remap.proving.inputs import Feed
-from remap.sides.keras.framework import import_keras
+from remap.sides.feed import Feed
+from remap.sides.framework import import_keras
 from remap.sides.keras.inputs import call_model
 from remap.sides.keras.keras_model import build_model
 from remap.sides.keras.layers import kind_of, settings_of
 from remap.sides.keras.spec import ModelSource
 from remap.sides.keras.survey import Survey
 from remap.sides.trace import Recorder, Trace, flatten
+from remap.tensors.to_numpy import to_numpy
 
 ACTIVATED = ("Dense", "Conv", "Separable", "Depthwise", "EinsumDense")
 """Layers that end in an activation of their own, which is looked at as a layer of its own."""
@@ -100,7 +100,7 @@ def run_keras(side: KerasSide, feeds: Sequence[Feed], spec: str, replace: Replac
         TargetError: The model fails on the input.
     """
     keras = import_keras()
-    recorder = Recorder(_to_numpy(keras), keras.ops.is_tensor)
+    recorder = Recorder(_shared, keras.ops.is_tensor)
     with _watched(side, recorder, replace or _unchanged):
         try:
             outputs = call_model(side.model, feeds)
@@ -124,15 +124,13 @@ def _unchanged(recorder: Recorder, index: int, output: Any) -> Any:
     return output
 
 
-def _to_numpy(keras: Any) -> Callable[[Any], np.ndarray | None]:
-    def convert(tensor: Any) -> np.ndarray | None:
-        try:
-            array = as_numpy(tensor)  # shared: no Keras layer writes in place
-        except Exception:  # a symbol of a loop that runs compiled has no value
-            return None
-        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-
-    return convert
+def _shared(tensor: Any) -> np.ndarray | None:
+    """A tensor's numbers, not copied: no Keras layer writes in place. A symbol of a compiled loop has none."""
+    try:
+        array = to_numpy(tensor)
+    except Exception:
+        return None
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from remap.sides.keras.framework import import_module
+from remap.sides.framework import import_module
 from remap.sides.keras.live import framework_of, is_keras2
 from remap.sides.usercode import first_lines
 

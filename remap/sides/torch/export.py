@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from remap.proving.reference import TracedModule
+from remap.sides.reference import TracedModule
 from remap.sides.torch.calls import function_settings
 from remap.sides.trace import Recorder, Trace
 

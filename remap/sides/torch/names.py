@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
-from remap.proving.reference import Reference, TracedModule
-from remap.sides.keras.framework import import_module
+from remap.sides.framework import import_module
+from remap.sides.reference import Reference, TracedModule
 
 
 @dataclass(frozen=True)

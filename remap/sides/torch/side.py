@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 
 from remap.errors import TargetError
-from remap.proving.inputs import Feed
-from remap.proving.noise import NoiseRecorder
-from remap.proving.reference import Reference, TracedModule
-from remap.sides.keras.framework import import_module
+from remap.sides.feed import Feed
+from remap.sides.framework import import_module
+from remap.sides.noise import NoiseRecorder
+from remap.sides.reference import Reference, TracedModule
 from remap.sides.torch.calls import function_name, function_settings, is_operation, module_settings
 from remap.sides.torch.double import WAYS, whole
 from remap.sides.torch.export import exported_modules, interpret
 from remap.sides.trace import Recorder, Trace, flatten
+from remap.tensors.dtypes import is_float
+from remap.tensors.to_numpy import to_numpy
 
 CALIBRATION_SAMPLES = 4
 """Enough that a BatchNorm on a 1x1 map has a variance."""
@@ -70,7 +72,7 @@ def run_outputs(network: Any, source: str, feeds: Sequence[Feed]) -> list[tuple[
     torch = import_module("torch")
     with torch.no_grad():
         return [
-            (name, _to_numpy(value))
+            (name, _copied(value))
             for name, value in flatten(
                 _forward(torch, network, source, _tensors(torch, network, feeds)), torch.is_tensor
             )
@@ -114,7 +116,7 @@ def _tensor_functions() -> tuple[Any, Any, Any]:
     torch = import_module("torch")
     parameter = torch.nn.Parameter
     return (
-        _to_numpy,
+        _copied,
         lambda value: torch.is_tensor(value) and not isinstance(value, parameter),
         lambda tensor: tensor._version,
     )
@@ -145,9 +147,11 @@ def _forward(torch: Any, call: Any, source: str, inputs: tuple[list[Any], dict[s
         ) from error
 
 
-def _to_numpy(tensor: Any) -> np.ndarray:
-    array = tensor.detach()
-    return np.array((array.float() if str(array.dtype) in ("torch.bfloat16", "torch.float16") else array).cpu().numpy())
+def _copied(tensor: Any) -> np.ndarray:
+    """A copy of a tensor's numbers, which it may lose when it is written in place; narrow floats as float32."""
+    array = to_numpy(tensor)
+    narrow = is_float(array.dtype) and array.dtype.itemsize < 4
+    return np.array(array, dtype=np.float32 if narrow else None)
 
 
 @contextmanager
@@ -247,7 +251,7 @@ def calibrated(network: Any, source: str, feeds: Sequence[Feed], seed: int) -> t
     run_outputs(network, source, [_enlarged(feed, seed) for feed in feeds])
     network.eval()
     statistics = {
-        f"{path}.{name}" if path else name: _to_numpy(getattr(module, name))
+        f"{path}.{name}" if path else name: _copied(getattr(module, name))
         for path, module in norms.items()
         for name in ("running_mean", "running_var")
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.inputs import Feed
+from remap.sides.feed import Feed
 from remap.sides.trace import Trace
 
 
