@@ -47,12 +47,12 @@ class Step:
     @property
     def kind(self) -> str:
         """What it computes: for PyTorch the function, for Keras the class."""
-        return str(self.call.settings.get("kind", self.call.kind))
+        return str(self.call.told.get("kind", self.call.kind))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it is set to."""
-        return self.call.settings
+        """What it is set to, in the words of its framework."""
+        return self.call.told
 
     @property
     def name(self) -> str:

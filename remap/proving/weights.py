@@ -8,7 +8,6 @@ from remap.checking.assign import assign_plan
 from remap.checking.compare import Checked, compare
 from remap.errors import CheckError, UsageError
 from remap.planning.plan import Plan
-from remap.sides.keras.keras_model import identify
 from remap.sides.keras.side import KerasSide
 
 
@@ -24,7 +23,7 @@ def put_weights(plan: Plan, side: KerasSide, file: Path | None, as_it_is: bool =
     Raises:
         CheckError: Keras does not load the file.
     """
-    live = identify(side.model, plan.target)
+    live = side.variables(plan.target)
     if as_it_is:
         return compare(plan, live)
     if file is None:

@@ -15,6 +15,7 @@ from remap.sides.keras.h5_paths import datasets_of
 from remap.sides.keras.layers import graph_inputs, is_model, kind_of, settings_of
 from remap.sides.keras.lazy import is_lazy, without_weights
 from remap.sides.keras.live import clear_sessions, dtype_name, framework_of, path_of
+from remap.sides.keras.operations import family_of
 from remap.sides.keras.saved_model import Exported, exported_inventory, identify_exported
 from remap.sides.keras.spec import ModelSource, checked_model
 from remap.sides.keras.survey import Survey
@@ -181,6 +182,7 @@ def _layers(survey: Survey) -> tuple[Layer, ...]:
             address=place,
             settings=settings_of(layer),
             inputs=inputs[id(parent)].get(id(layer), ()),
+            family=family if (family := family_of(layer)) != type(layer).__name__ else "",
         )
         for layer, parent, path, place in zip(
             survey.layers, survey.parents, survey.layer_paths, survey.layer_addresses, strict=True

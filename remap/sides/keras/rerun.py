@@ -10,7 +10,7 @@ import numpy as np
 
 from remap.sides.framework import import_keras
 from remap.sides.keras.assign import assign
-from remap.sides.keras.side import ACTIVATED, attribute
+from remap.sides.keras.attribute import attribute, ends_in_activation
 from remap.tensors.to_numpy import to_numpy
 
 
@@ -32,7 +32,7 @@ def rerun(
     with ExitStack() as stack:
         for name, value in (settings or {}).items():
             stack.enter_context(attribute(layer, name, value))
-        if type(layer).__name__.startswith(ACTIVATED):
+        if ends_in_activation(layer):
             stack.enter_context(attribute(layer, "activation", None))
         if weights:
             stack.enter_context(_weights(layer, weights))

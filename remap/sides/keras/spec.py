@@ -31,10 +31,12 @@ class ModelSource:
     Args:
         spec: What the user wrote.
         build: Returns the model: a new one, or the user's own object where ``spec`` names a ready model.
+        live: Whether it is the caller's own model, to be taken with the weights that it holds.
     """
 
     spec: str
     build: Callable[[], Any]
+    live: bool = False
 
     def model(self) -> Any:
         """Build the model and make sure that it is one.

@@ -110,7 +110,7 @@ def load_weights(
     with torch.no_grad():
         for name, tensor in state.items():
             if name in checkpoint:
-                tensor.copy_(_tensor(torch, checkpoint[name].array()))
+                tensor.copy_(tensor_of(checkpoint[name].array()))
                 checkpoint[name].storage.release()
         spelling.put_back(network)
     return spelling
@@ -144,8 +144,8 @@ def _problems(state: Mapping[str, Any], checkpoint: Checkpoint, ignored: set[str
             )
 
 
-def _tensor(torch: Any, array: np.ndarray) -> Any:
+def tensor_of(array: np.ndarray) -> Any:
     """A tensor with an array's values; what numpy has no name for (bfloat16) goes by way of float32."""
     if array.dtype.kind == "V" or array.dtype.name.startswith(("bfloat16", "float8")):
         array = array.astype(np.float32)
-    return torch.from_numpy(np.array(array))
+    return import_module("torch").from_numpy(np.array(array))
