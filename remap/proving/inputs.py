@@ -131,15 +131,15 @@ def settle_inputs(
 
 def _named(given: Sequence[InputSpec], names: Sequence[str]) -> list[InputSpec]:
     free = [name for name in names if name not in {spec.name for spec in given}]
-    found = []
+    named = []
     for spec in given:
         if spec.name in names:
-            found.append(spec)
+            named.append(spec)
         elif (not spec.name or spec.values is not None or len(given) == len(names)) and free:
-            found.append(replace(spec, name=free.pop(0)))
+            named.append(replace(spec, name=free.pop(0)))
         else:
             raise UsageError("the model has no such input", where=f"--input {spec.name}", expected=", ".join(names))
-    return found
+    return named
 
 
 def _inferred(entry: KerasInput, samples: int) -> InputSpec:

@@ -35,12 +35,12 @@ def keras_inputs(model: Any) -> list[KerasInput] | None:
     if len(shapes) < len(_required(model)):
         return None  # Keras notes the first one alone where build() takes no more
     layers = [layer for layer, _ in walk(model)]
-    found = []
+    inputs = []
     for name, shape in shapes.items():
         if not isinstance(shape, list | tuple) or any(isinstance(size, list | tuple) for size in shape):
             return None
         weighted = [layer for layer in layers if layer.weights][:1]
-        found.append(
+        inputs.append(
             KerasInput(
                 name.removesuffix("_shape"),
                 tuple(shape[1:]),
@@ -49,7 +49,7 @@ def keras_inputs(model: Any) -> list[KerasInput] | None:
                 _bound(weighted),
             )
         )
-    return found or None
+    return inputs or None
 
 
 def _nodes(model: Any) -> set[int]:
@@ -100,8 +100,8 @@ def _bound(layers: Sequence[Any]) -> int | None:
 
 def _parameters(model: Any) -> dict[str, inspect.Parameter]:
     """The arguments of ``call`` that are inputs."""
-    found = inspect.signature(model.call).parameters
-    return {name: each for name, each in found.items() if name not in ("training", "mask")}
+    parameters = inspect.signature(model.call).parameters
+    return {name: each for name, each in parameters.items() if name not in ("training", "mask")}
 
 
 def _required(model: Any) -> list[str]:
