@@ -56,24 +56,26 @@ def _roots(value: object) -> set[str]:
 
 
 def _of_torch(value: Any) -> np.ndarray:
-    tensor = value.detach()
-    if tensor.device.type == "meta":
-        raise CheckpointError(
-            "a tensor has no numbers",
-            found=f"{tensor.dtype}{list(tensor.shape)} on torch's meta device",
-            fix="load the weights into the model first",
-        )
-    try:
-        tensor = tensor.cpu().resolve_conj().resolve_neg()
+    torch = sys.modules["torch"]
+    with torch._C.DisableTorchFunction():  # whoever watches a network's functions sees none of these
+        tensor = value.detach()
         name = str(tensor.dtype).removeprefix("torch.")
-        if name.startswith(_NOT_OF_NUMPY):
-            dtype = np.dtype(getattr(ml_dtypes, name))
-            raw = tensor.contiguous().view(getattr(sys.modules["torch"], f"int{dtype.itemsize * 8}"))
-            return np.asarray(raw.numpy().view(dtype))
-        return np.asarray((tensor.cfloat() if name == "complex32" else tensor).numpy())
-    except (TypeError, RuntimeError, AttributeError) as error:
-        raise CheckpointError(
-            "a tensor is none that an array can hold",
-            found=f"{tensor.dtype}, {tensor.layout}: {type(error).__name__}: {str(error)[:200]}",
-            expected="a dense tensor",
-        ) from error
+        if tensor.device.type == "meta":
+            raise CheckpointError(
+                "a tensor has no numbers",
+                found=f"{name}{list(tensor.shape)} on torch's meta device",
+                fix="load the weights into the model first",
+            )
+        try:
+            tensor = tensor.cpu().resolve_conj().resolve_neg()
+            if name.startswith(_NOT_OF_NUMPY):
+                dtype = np.dtype(getattr(ml_dtypes, name))
+                raw = tensor.contiguous().view(getattr(torch, f"int{dtype.itemsize * 8}"))
+                return np.asarray(raw.numpy().view(dtype))
+            return np.asarray((tensor.cfloat() if name == "complex32" else tensor).numpy())
+        except (TypeError, RuntimeError, AttributeError) as error:
+            raise CheckpointError(
+                "a tensor is none that an array can hold",
+                found=f"{name}, {tensor.layout}: {type(error).__name__}: {str(error)[:200]}",
+                expected="a dense tensor",
+            ) from error

@@ -10,6 +10,8 @@ import numpy as np
 
 from remap.sides.feed import Feed, KerasInput
 from remap.sides.keras.layers import kind_of, walk
+from remap.sides.keras.operations import family_of, operation_of
+from remap.sides.operation import CONVOLVING
 
 
 def keras_inputs(model: Any) -> list[KerasInput] | None:
@@ -86,7 +88,7 @@ def _wants_channels_first(layers: Sequence[Any], rank: int) -> bool:
     formats = [getattr(layer, "data_format", None) for layer in layers if getattr(layer, "data_format", None)]
     if "channels_first" in formats:
         return False
-    return rank >= 4 or (rank == 3 and any("Conv1D" in type(layer).__name__ for layer in layers))
+    return rank >= 4 or (rank == 3 and any(operation_of(family_of(layer)) in CONVOLVING for layer in layers))
 
 
 def _bound(layers: Sequence[Any]) -> int | None:

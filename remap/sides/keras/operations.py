@@ -48,7 +48,7 @@ _FAMILIES: dict[str, Operation] = {
         ("MultiHeadAttention", "GroupedQueryAttention", "Attention", "DotProductAttention"), Operation.ATTENTION
     ),
     **dict.fromkeys(("Dense", "EinsumDense"), Operation.LINEAR),
-    "Embedding": Operation.EMBEDDING,
+    **dict.fromkeys(("Embedding", "ReversibleEmbedding"), Operation.EMBEDDING),
     **dict.fromkeys(
         (
             *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),

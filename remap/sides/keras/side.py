@@ -24,7 +24,7 @@ from remap.sides.keras.operations import described, family_of
 from remap.sides.keras.rerun import rerun
 from remap.sides.keras.spec import ModelSource, load_model_builder
 from remap.sides.keras.survey import Survey
-from remap.sides.side import fitting
+from remap.sides.side import Side, fitting
 from remap.sides.trace import Call, Recorder, Trace, flatten
 from remap.tensors.to_numpy import to_numpy
 
@@ -37,7 +37,7 @@ Replace = Callable[[Recorder, int, Any], Any]
 
 
 @dataclass
-class KerasSide:
+class KerasSide(Side):
     """A live Keras model and what it did: a :class:`~remap.sides.side.Side`.
 
     Args:

@@ -19,7 +19,7 @@ from remap.sides.feed import Feed
 from remap.sides.framework import import_module
 from remap.sides.noise import NoiseRecorder
 from remap.sides.reference import Reference, TracedModule
-from remap.sides.side import fitting
+from remap.sides.side import Side, fitting
 from remap.sides.torch.calls import class_names, module_settings
 from remap.sides.torch.double import WAYS, whole
 from remap.sides.torch.export import exported_modules, interpret
@@ -35,7 +35,7 @@ MODULE = "module"
 
 
 @dataclass
-class TorchSide:
+class TorchSide(Side):
     """A live PyTorch network and what it did: a :class:`~remap.sides.side.Side`.
 
     Args:
