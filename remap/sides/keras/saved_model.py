@@ -17,7 +17,7 @@ from remap.errors import Problem, TargetError
 from remap.formats.tensorflow.tf_object import TF_OBJECT
 from remap.inventory.inventory import BUILD, EXPORTED, Inventory, Layer, Variable
 from remap.inventory.naming import told_apart
-from remap.sides.keras.framework import import_module, prepare_process
+from remap.sides.framework import import_module, prepare_process
 from remap.sides.keras.live import dtype_name
 from remap.sides.keras.tracking import tracked
 from remap.sides.usercode import first_lines
