@@ -44,11 +44,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that import a framework, and leave what is marked out of the fast ones."""
+    """Mark what the fast tests and what coverage leave out, and leave it out of the fast ones."""
     for item in items:
         imports = getattr(item, "originalname", item.name) in functions_that_import(item.path)
         if imports or file_needs_framework(item.path) or item.get_closest_marker("architectures"):
             item.add_marker("full")
+        if item.get_closest_marker("architectures"):
+            # Most of their time passes in the frameworks' own code, which counting lines slows by a third.
+            item.add_marker("no_cover")
     if config.getoption("fast"):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])
         items[:] = [item for item in items if not item.get_closest_marker("full")]
