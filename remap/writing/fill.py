@@ -26,6 +26,8 @@ from remap.writing.narrow import Loss, cast
 
 THREADS = min(2, os.cpu_count() or 1)
 """Two keep a disk cache busy; more only wait for memory."""
+BINARY: int = getattr(os, "O_BINARY", 0)
+"""Windows writes line ends of its own without it."""
 
 Progress = Callable[[int], None]
 """Called with the bytes done since the last call, by one thread at a time."""
@@ -53,7 +55,7 @@ class Filler:
             OSError: The disk is full or fails.
             CheckpointError: A source cannot be read.
         """
-        handle = os.open(path, os.O_WRONLY)
+        handle = os.open(path, os.O_WRONLY | BINARY)
         try:
             with Writeback(handle) as writeback:
                 _Run(self, handle, writeback, [region for region in regions if region.nbytes]).run()

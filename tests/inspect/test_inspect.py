@@ -55,6 +55,7 @@ def test_variables_are_chosen_by_rank(remap_command):
     assert shown["count"] == 4
 
 
+@pytest.mark.full
 def test_a_model_shows_its_variables(remap_command):
     model = f"{FIXTURES}/conv_bn/keras_model.py:build"
     shown = json.loads(remap_command("inspect", "--model", model, "bn/.*", "--json").out)

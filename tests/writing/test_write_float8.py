@@ -82,6 +82,7 @@ print("equal")
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
 def test_every_number_on_every_backend(backend, tmp_path):
     script = SCRIPT.format(

@@ -50,6 +50,7 @@ LIMIT = 280_000
 """Kilobytes at the peak, mapped pages of the source included; the tensor has 410,000."""
 
 
+@pytest.mark.full
 def test_memory_does_not_grow_with_a_tensor(tmp_path):
     script = SCRIPT.format(root=str(ROOT), here=str(ROOT / "tests/writing"), folder=str(tmp_path))
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -71,6 +72,7 @@ FORMATS = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "format"), FORMATS)
 def test_progress_of_each_format_adds_up(name, format, fixtures, tmp_path, load_file):
     told = []
