@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remap.collector import collector_off
@@ -17,7 +17,7 @@ from remap.opening.prefixes import Keys
 from remap.opening.roots import Unwrapped, keys
 from remap.tensors.locate import locate
 from remap.tensors.location import Location, is_url
-from remap.tensors.tensor import Checkpoint, Skipped, Tensor
+from remap.tensors.tensor import Checkpoint, SkipCode, Skipped, Tensor
 
 WHOLE = "."
 DEEPSPEED_MARK = "ds_version"
@@ -118,7 +118,8 @@ def _gather(modules: list[sentence_transformers.SentenceModule]) -> Contents:
         found.descend()
         tree |= {f"{module.prefix}{name}": node for name, node in found.flatten().items()}
         peeled += [f"{wrapper} of module {module.name}" for wrapper in found.peeled]
-        skipped += [Skipped(f"{module.prefix}{each.name}", each.reason) for each in (*contents.skipped, *found.skipped)]
+        passed = (*contents.skipped, *found.skipped)
+        skipped += [replace(each, name=f"{module.prefix}{each.name}") for each in passed]
     return Contents(f"sentence-transformers {', '.join(kinds)}", tree, tuple(skipped), tuple(peeled))
 
 
@@ -196,7 +197,7 @@ def _records(entries: dict[str, Tree], dequantize: bool) -> tuple[dict[str, Tens
         elif isinstance(made, Problem):
             problems.append(made)
         elif isinstance(made, Refused):
-            refusals.append(Skipped(name, made.reason))
+            refusals.append(Skipped(name, made.reason, made.code))
     if problems:
         raise CheckpointError(problems)
     return tensors, refusals
@@ -209,7 +210,7 @@ def _unusual(name: str, node: Tree, dequantize: bool) -> Tensor | Problem | Refu
     if not isinstance(node, Quantized):
         return Refused(describe(node))
     if not dequantize:
-        return Refused(QUANTIZED)
+        return Refused(QUANTIZED, SkipCode.QUANTIZED)
     from remap.opening.quantized import dequantize as as_float
 
     return as_float(name, node)

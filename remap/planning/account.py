@@ -10,12 +10,11 @@ from remap.layout.axes import AxesError
 from remap.layout.compile import Form, compile_recipe
 from remap.layout.expression import source_patterns
 from remap.layout.tiles import Source
-from remap.opening.open import QUANTIZED
 from remap.planning.match import Claims
 from remap.planning.plan import Assignment
 from remap.planning.suggest import Nearest, grouped
 from remap.rules.rulefile import RuleFile
-from remap.tensors.tensor import Skipped
+from remap.tensors.tensor import SkipCode, Skipped
 
 
 def unnamed_problems(claims: Claims) -> Iterator[Problem]:
@@ -72,7 +71,7 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
 
 def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
     """That quantised tensors were left out, which may be why something does not close."""
-    names = [entry.name for entry in skipped if entry.reason == QUANTIZED]
+    names = [entry.name for entry in skipped if entry.code is SkipCode.QUANTIZED]
     if names:
         yield Problem(
             "quantised tensors of the checkpoint were left out",
@@ -153,17 +152,17 @@ def _fitting_layouts(assignment: Assignment, shape: tuple[int, ...], rules: Rule
     source: Source = assignment.value.sources[0]
     forms = (Form(source.shape, source.strides, source.dtype),)
     tensor = source.name.rpartition(".")[2]
-    found = []
+    fitting = []
     for name, layout in rules.layouts.items():
         expression = layout.get(assignment.entry)
         if expression is None or expression.op or expression.call or source_patterns(expression) != [tensor]:
             continue
         try:
             if compile_recipe(expression, forms, ((0,),), {}, shape).shape == shape:
-                found.append(name)
+                fitting.append(name)
         except AxesError:
             continue
-    return found
+    return fitting
 
 
 def _fix_missing(name: str, siblings: Mapping[str, Assignment], unclaimed: Nearest, rules: RuleFile) -> str:

@@ -12,6 +12,7 @@ from remap.errors import PlanError, Problem
 from remap.inventory.inventory import Variable
 from remap.inventory.match import VariableNames
 from remap.layout.axes import AxesError
+from remap.layout.blind import BlindCause, Blindness
 from remap.layout.expression import Layout
 from remap.layout.tiles import Value
 from remap.planning.derived import Derived, leaves
@@ -93,7 +94,7 @@ class Assigner:
                 entry=entry,
                 variable=variable,
                 reason="" if value.sources else f"'fill' of {rule.place}",
-                blind=value.recipe.blind if value.sources else "",
+                blindness=value.recipe.blindness if value.sources else None,
             )
 
     def _variable(self, name: str, link: Link, entry: str) -> Variable | None:
@@ -132,7 +133,8 @@ def _compared(made: list[Assignment], layout: Layout) -> Iterator[Assignment]:
     shapes = Counter(assignment.shape for assignment in made if assignment.kind == "moved")
     for assignment in made:
         alike = assignment.kind == "moved" and shapes[assignment.shape] > 1 and layout[assignment.entry].verify
-        if alike and not assignment.blind:
+        if alike and assignment.blindness is None:
             others = [other.entry for other in made if other.shape == assignment.shape and other is not assignment]
-            assignment = replace(assignment, blind=f"same shape as {', '.join(others)}")
+            blindness = Blindness(BlindCause.SAME_SHAPE, f"same shape as {', '.join(others)}")
+            assignment = replace(assignment, blindness=blindness)
         yield assignment

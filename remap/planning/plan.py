@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from remap.inventory.inventory import Inventory, Variable
+from remap.layout.blind import Blindness
 from remap.layout.tiles import Value
 from remap.planning.derived import leaves
 from remap.planning.link import Link
@@ -38,7 +39,7 @@ class Assignment:
         entry: The layout's name of the variable: ``kernel``.
         variable: The target's record, where a target is known.
         reason: For filled and kept variables, why.
-        blind: Why the shape could not show a wrong layout; empty where it would.
+        blindness: Why the shape could not show a wrong layout; None where it would.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Assignment:
     entry: str = ""
     variable: Variable | None = None
     reason: str = ""
-    blind: str = ""
+    blindness: Blindness | None = None
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """As its fields in order, which takes half the bytes that their names would."""
@@ -64,7 +65,7 @@ class Assignment:
             self.entry,
             self.variable,
             self.reason,
-            self.blind,
+            self.blindness,
         )
 
     @property
@@ -81,6 +82,11 @@ class Assignment:
     def captures(self) -> Mapping[str, str]:
         """What the rule captured."""
         return self.link.captures if self.link is not None else {}
+
+    @property
+    def blind(self) -> str:
+        """Why the shape could not show a wrong layout, in words; empty where it would."""
+        return "" if self.blindness is None else str(self.blindness)
 
     @property
     def layer(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def listing_data(found: Listing) -> dict[str, Any]:
         "path": str(checkpoint.path),
         "format": checkpoint.format,
         "peeled": list(checkpoint.peeled),
-        "skipped": [asdict(skipped) for skipped in checkpoint.skipped],
+        "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in checkpoint.skipped],
         "count": len(found.tensors),
         "bytes": sum(tensor.nbytes for tensor in found.tensors),
         "tensors": [
