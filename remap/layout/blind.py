@@ -46,9 +46,7 @@ class Blindness:
         return self.cause.value if numbered else self.text
 
 
-def blindness(
-    expression: Expression, shapes: Sequence[tuple[int, ...]], sizes: Mapping[str, int]
-) -> Blindness | None:
+def blindness(expression: Expression, shapes: Sequence[tuple[int, ...]], sizes: Mapping[str, int]) -> Blindness | None:
     """Why another expression would give the same shape; None where none would.
 
     Axes of one size can be exchanged; a split or merged axis can be cut otherwise; another order, another part, other

@@ -81,7 +81,7 @@ class Assigner:
                 self.problems += error.problems
                 continue
             except AxesError as error:
-                self._fault("shapes do not fit the expression", link, f"{name}: {error}")
+                self._fault("shapes do not fit the expression", link, name, error)
                 continue
             name = link.entries[entry] = variable.path if variable else name
             yield Assignment(
@@ -103,8 +103,9 @@ class Assigner:
         candidates = self.names.candidates(name)
         if len(candidates) == 1:
             return candidates[0]
-        problem = self.names.problem(name, where=f"{link.rule.place} ({link.module} {entry})")
-        raise PlanError(problem)
+        place, subject = link.rule.place, f"{link.module} {entry}"
+        problem = self.names.problem(name, where=f"{place} ({subject})")
+        raise PlanError(replace(problem, place=place, subject=subject, names=(name, link.module)))
 
     def _dtype(self, variable: Variable | None, value: Value) -> np.dtype:
         """The element type to write: as asked for, the target's, or that of the sources, which arithmetic may
@@ -120,9 +121,12 @@ class Assigner:
         narrow = own.pop() if len(own) == 1 else recipe.dtype
         return narrow if working_dtype(narrow) == recipe.dtype else recipe.dtype
 
-    def _fault(self, what: str, link: Link, found: str) -> None:
-        place = link.rule.place
-        self.problems.append(Problem(what, f"{place} ({link.module})", found, excerpt=place.of("match").excerpt()))
+    def _fault(self, what: str, link: Link, name: str, error: AxesError) -> None:
+        place, names = link.rule.place, (name, link.module)
+        excerpt = place.of("match").excerpt()
+        self.problems.append(
+            Problem(what, found=f"{name}: {error}", excerpt=excerpt, place=place, subject=link.module, names=names)
+        )
 
 
 def _compared(made: list[Assignment], layout: Layout) -> Iterator[Assignment]:

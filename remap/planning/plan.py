@@ -129,6 +129,19 @@ class EpsilonMismatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What a reader should know though nothing is wrong.
+
+    Args:
+        text: A sentence.
+        place: The rule that it is about, where it is about one.
+    """
+
+    text: str
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a conversion will do, made from headers alone.
 
@@ -140,7 +153,7 @@ class Plan:
         links: Which module became which layer, in the order of the checkpoint; those that the target lacks left out.
         ignored: Source tensors left behind.
         epsilons: BatchNorm layers whose epsilons differ.
-        warnings: What a reader should know though nothing is wrong.
+        remarks: What a reader should know though nothing is wrong.
         params: Values of the parameters.
         derived_from: Source tensors used up by ``[[derive]]``.
         recognised: Why this rule file was chosen, and what came second, where remap chose it.
@@ -153,10 +166,15 @@ class Plan:
     links: tuple[Link, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     epsilons: tuple[EpsilonMismatch, ...] = ()
-    warnings: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     params: Mapping[str, int | float | str] = field(default_factory=dict)
     derived_from: tuple[str, ...] = ()
     recognised: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The remarks in words."""
+        return tuple(remark.text for remark in self.remarks)
 
     @property
     def nbytes(self) -> int:
@@ -209,7 +227,7 @@ class Plan:
             links=tuple(link for link in self.links if id(link) in links or (first and not link.entries)),
             ignored=self.ignored if first else (),
             epsilons=tuple(mismatch for mismatch in self.epsilons if mismatch.layer in layers),
-            warnings=self.warnings if first else (),
+            remarks=self.remarks if first else (),
             derived_from=tuple(name for name in self.derived_from if name in tensors),
         )
 
