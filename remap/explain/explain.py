@@ -80,8 +80,8 @@ def explain(
     targets: list[Inventory | None] = [target]
     if target is None:
         targets = [*filter(None, map(shipped_inventory, file.about.models)), None]
-    drafts = [draft_plan(file, source, found, params or {}, allow_code=allow_code) for found in targets]
-    draft = min(drafts, key=lambda found: len(found.problems))
+    drafts = [draft_plan(file, source, each, params or {}, allow_code=allow_code) for each in targets]
+    draft = min(drafts, key=lambda each: len(each.problems))
     if name in source:
         return _source(draft, name)
     return _target(draft, name)
@@ -125,7 +125,7 @@ def _target(draft: Draft, name: str) -> Explanation:
 
 
 def _naming(draft: Draft, name: str) -> tuple[Problem, ...]:
-    return tuple(problem for problem in draft.problems if name in f"{problem.where} {problem.found}")
+    return tuple(problem for problem in draft.problems if name in problem.names)
 
 
 def rule_place(assignment: Assignment) -> Place:

@@ -61,10 +61,11 @@ class Epsilons:
             self.problems.append(
                 Problem(
                     "BatchNorm epsilons differ",
-                    str(rule.place),
-                    f"{layer}: source {source:g}, target {target:g}",
+                    found=f"{layer}: source {source:g}, target {target:g}",
                     fix='[batchnorm] on_mismatch = "fold" makes the outputs equal, "accept" leaves the difference',
                     excerpt=rule.place.of("match").excerpt(),
+                    place=rule.place,
+                    names=(layer,),
                 )
             )
         else:

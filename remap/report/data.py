@@ -22,7 +22,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             "tensors": len(checkpoint),
             "bytes": checkpoint.nbytes,
             "peeled": list(checkpoint.peeled),
-            "skipped": [asdict(skipped) for skipped in checkpoint.skipped],
+            "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in checkpoint.skipped],
         },
         "target": plan.target.model if plan.target else None,
         "account": asdict(account(plan)),
