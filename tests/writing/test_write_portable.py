@@ -17,7 +17,7 @@ import remap
 from remap.errors import WriteError
 from remap.tensors import computed
 from remap.tensors.computed import ComputedStorage
-from remap.tensors.pwrite import copy_data, write_all
+from remap.tensors.pwrite import write_all
 from remap.writing.write import write
 
 
@@ -45,21 +45,6 @@ def test_without_pwrite_a_short_write_goes_on(tmp_path, monkeypatch):
     with (tmp_path / "file").open("wb") as file:
         write_all(file.fileno(), bytes(range(100)), 50)
     assert (tmp_path / "file").read_bytes() == bytes(50) + bytes(range(100))
-
-
-@pytest.mark.parametrize("missing", [(), ("pread",), ("SEEK_DATA", "SEEK_HOLE"), ("pwrite", "pread", "SEEK_DATA")])
-def test_a_file_with_holes_is_copied(missing, tmp_path, monkeypatch):
-    for name in missing:
-        monkeypatch.delattr(os, name)
-    with (tmp_path / "source").open("wb") as file:
-        file.write(b"begin" * 1000)
-        file.seek(3_000_000)
-        file.write(b"end")
-        file.truncate(3_500_000)
-    with (tmp_path / "copy").open("wb") as file:
-        file.truncate(3_500_010)
-        copy_data(tmp_path / "source", file.fileno(), 10)
-    assert (tmp_path / "copy").read_bytes() == bytes(10) + (tmp_path / "source").read_bytes()
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EBADF, errno.EINVAL])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from remap.errors import UsageError
 from remap.formats.containers.hdf5 import make_skeleton
 from remap.formats.containers.stored_zip import StoredZip
 from remap.formats.keras.weights_h5 import datasets_of, describe
-from remap.tensors.pwrite import copy_data
+from remap.tensors.pwrite import write_all
 from remap.writing.fill import Region
 from remap.writing.job import Job
 from remap.writing.staging import check_space
@@ -18,6 +19,7 @@ from remap.writing.staging import check_space
 WEIGHTS = "model.weights.h5"
 CONFIG = "config.json"
 COMPILED = "the optimizer starts anew, of which Keras warns"
+CHUNK = 1 << 20
 
 
 def write_keras_archive(job: Job) -> None:
@@ -48,7 +50,7 @@ def write_keras_archive(job: Job) -> None:
             file.seek(place)
             file.write(data)
         file.truncate(start + skeleton.stat().st_size)
-        copy_data(skeleton, file.fileno(), start)
+        _copy_data(skeleton, file.fileno(), start)
     job.filler.fill(path, [Region(found.assignment, start + found.offset, found.dtype) for found in regions])
     archive.finish(path)
 
@@ -81,3 +83,19 @@ def _others(source: Path) -> dict[str, bytes]:
     if type(model) is not dict:
         raise UsageError("the archive holds no model", where=str(source), expected="a file that model.save made")
     return found
+
+
+def _copy_data(source: Path, into: int, start: int) -> None:
+    """Copy the stretches of a file that hold data, holes left out."""
+    with source.open("rb") as file:
+        handle, end, position = file.fileno(), os.fstat(file.fileno()).st_size, 0
+        while position < end:
+            try:
+                position = os.lseek(handle, position, os.SEEK_DATA)
+            except OSError:  # nothing but a hole is left
+                return
+            stop = os.lseek(handle, position, os.SEEK_HOLE)
+            while position < stop:
+                data = os.pread(handle, min(CHUNK, stop - position), position)
+                write_all(into, data, start + position)
+                position += len(data)
