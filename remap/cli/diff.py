@@ -16,8 +16,9 @@ from remap.diff.names import plain_names, planned_names
 from remap.errors import UsageError
 from remap.inventory.inventory import Inventory
 from remap.opening.anything import open_weights
+from remap.report.console import console
 from remap.report.difference import print_difference
-from remap.report.terminal import console, progress_bars
+from remap.report.terminal import progress_bars
 from remap.tensors.tensor import Tensor
 
 

@@ -13,7 +13,7 @@ from remap.errors import UsageError
 from remap.explain.explain import explain, explanation_data
 from remap.explain.print import print_explanation
 from remap.inventory.inventory import Inventory
-from remap.report.terminal import console
+from remap.report.console import console
 
 
 @click.command("explain")

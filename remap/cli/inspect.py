@@ -8,8 +8,8 @@ import click
 
 from remap.cli import options
 from remap.errors import UsageError
+from remap.report.console import console
 from remap.report.listing import Listing, listing, listing_data, model_listing, print_flat, print_listing
-from remap.report.terminal import console
 
 
 @click.command("inspect")

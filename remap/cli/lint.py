@@ -10,7 +10,7 @@ import click
 from remap.cli import options
 from remap.lint.finding import CODES, LintFinding
 from remap.lint.lint import lint
-from remap.report.terminal import console
+from remap.report.console import console, styled
 
 _CODES = "\b\nCodes:\n" + "\n".join(f"  {code}  {kind}" for code, kind in CODES.items())
 
@@ -61,12 +61,11 @@ def _print(found: list[LintFinding]) -> None:
     out = console()
     for finding in found:
         style = "bold red" if finding.level == "error" else "bold yellow"
-        out.print(f"[{style}]{finding.code}[/] {finding.level}: ", end="")
-        out.print(finding.message, markup=False)
-        out.print(f"  at {finding.place}", markup=False)
+        out.print(styled(finding.code, style, f" {finding.level}: {finding.message}"))
+        out.print(f"  at {finding.place}")
         for line in finding.excerpt().splitlines() if finding.place.text else ():
-            out.print(f"  {line}", markup=False, overflow="ignore", crop=False)
-        out.print(f"  fix: {finding.fix}", markup=False)
+            out.print(f"  {line}", soft_wrap=True)
+        out.print(f"  fix: {finding.fix}")
     errors = sum(finding.level == "error" for finding in found)
     if found:
         out.print(f"findings: {len(found)}, errors: {errors}")

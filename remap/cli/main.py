@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import shutil
 import sys
 
 import click
@@ -100,5 +101,10 @@ def main(argv: list[str] | None = None) -> None:
 def _fail(text: str, code: int, arguments: list[str]) -> None:
     if "--debug" in arguments and sys.exc_info()[0] is not None:
         raise
-    click.echo(f"error: {text}", err=True)
+    from remap.report.printable import printable, wrapped
+
+    message = printable(f"error: {text}")
+    if sys.stderr.isatty():
+        message = wrapped(message, shutil.get_terminal_size().columns)
+    click.echo(message, err=True)
     sys.exit(code)

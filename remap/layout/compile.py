@@ -55,7 +55,10 @@ def compile_recipe(
         if value != neutral:
             steps.append((f"{word} {value:g}", shape))
     dtype = _result_dtype(forms, expression)
-    return Recipe(shape, axes, dtype, terms, expression.scale, expression.add, tuple(steps), blind)
+    named = {**sizes, **known}
+    if expression.stack is not None:
+        named[expression.stack] = len(parts[0])
+    return Recipe(shape, axes, dtype, terms, expression.scale, expression.add, tuple(steps), blind, named)
 
 
 def _result_dtype(forms: tuple[Form, ...], expression: Expression) -> np.dtype:

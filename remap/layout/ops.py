@@ -99,7 +99,8 @@ def block_diagonal(inputs: Arrays, options: Options) -> np.ndarray:
     return dense
 
 
-def _like(name: str) -> Callable[[Shapes, Options], tuple[int, ...]]:
+def like(name: str) -> Callable[[Shapes, Options], tuple[int, ...]]:
+    """The shape of one input, for an operation whose result has it."""
     return lambda shapes, options: shapes[name]
 
 
@@ -115,19 +116,19 @@ def _block_diagonal_shape(shapes: Shapes, options: Options) -> tuple[int, ...]:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "weight_norm": Operation(("g", "v"), weight_norm, _like("v")),
-    "spectral_norm": Operation(("weight", "u", "v"), spectral_norm, _like("weight"), options={"dim": 0}),
+    "weight_norm": Operation(("g", "v"), weight_norm, like("v")),
+    "spectral_norm": Operation(("weight", "u", "v"), spectral_norm, like("weight"), options={"dim": 0}),
     "fold_batchnorm_kernel": Operation(
         ("weight", "variance", "gamma"),
         fold_batchnorm_kernel,
-        _like("weight"),
+        like("weight"),
         frozenset({"gamma"}),
         options={"epsilon": 1e-5, "dim": 0},
     ),
     "fold_batchnorm_bias": Operation(
         ("mean", "variance", "gamma", "beta", "bias"),
         fold_batchnorm_bias,
-        _like("mean"),
+        like("mean"),
         frozenset({"gamma", "beta", "bias"}),
         options={"epsilon": 1e-5},
     ),

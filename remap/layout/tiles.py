@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 from mmap import mmap
 from operator import add
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -124,6 +124,9 @@ class Value:
 
     recipe: Recipe
     sources: tuple[Source, ...]
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Value, (self.recipe, self.sources)
 
     def render(self, tile: Tile, into: np.ndarray | None = None) -> np.ndarray:
         """The numbers of one tile, C-ordered, of the tile's shape and the recipe's dtype.

@@ -18,6 +18,13 @@ from remap.rules.rulefile import RuleFile
 from remap.tensors.tensor import Skipped
 
 
+def unnamed_problems(claims: Claims) -> Iterator[Problem]:
+    """Modules whose layer cannot be named."""
+    for module, rule, why in claims.unnamed:
+        excerpt = rule.place.of("match").excerpt()
+        yield Problem("a template cannot be filled", f"{rule.place} ({module})", why, excerpt=excerpt)
+
+
 def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) -> Iterator[Problem]:
     """What does not close on the PyTorch side.
 
@@ -26,7 +33,7 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         keys: All keys.
         unused: Keys that a rule claims but no variable is made from.
     """
-    claimed = Nearest(key for group in claims.groups for found in group.tensors.values() for key in found.values())
+    claimed = Nearest(key for link in claims.links for key in link.claimed())
     for pattern, members in grouped(claims.unclaimed):
         near = claimed.to(members[0], 1)
         yield Problem(
@@ -59,7 +66,7 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         yield Problem(
             "a rule claims a source tensor and makes nothing of it",
             where=_several(pattern, members),
-            fix="name it in the layout, or [[ignore]] it with a reason",
+            fix="name it in the layout, or [ignore] it with a reason",
         )
 
 
@@ -121,7 +128,7 @@ def _fix_unclaimed(key: str, near: Sequence[str], keys: Sequence[str]) -> str:
             "transformers' Mxfp4Config(dequantize=True) and save_pretrained"
         )
     like = f" like the one for '{near[0]}'" if near else ""
-    return f"a [[rename]]{like}, or an [[ignore]] with a reason"
+    return f"a rule{like}, or an [ignore] with a reason"
 
 
 def _shape_problem(assignment: Assignment, variable: Variable, rules: RuleFile) -> Problem:
@@ -168,7 +175,7 @@ def _fix_missing(name: str, siblings: Mapping[str, Assignment], unclaimed: Neare
             return f'the layer is written by {sibling.place}: say fill = ["{entry}"] there'
     near = unclaimed.to(name.replace("/", "."), 2)
     hint = f"; unclaimed: {', '.join(near)}" if near else ""
-    return f"a [[rename]] that writes it, or a [[keep]] or [[fill]] with a reason{hint}"
+    return f"a rule that writes it, or a [keep] or [fill] with a reason{hint}"
 
 
 def _origin(assignment: Assignment) -> str:

@@ -47,7 +47,7 @@ def derive_tensors(
         for captures, instance in instances:
             try:
                 name = parse_template(rule.spec.to).fill({**_texts(params), **captures}, rules.tables)
-                found = _derive(rule, instance, checkpoint, name)
+                made = _derive(rule, instance, checkpoint, name)
             except TemplateError as error:
                 problems.append(Problem("a template cannot be filled", str(rule.place), str(error)))
                 continue
@@ -56,7 +56,7 @@ def derive_tensors(
                 continue
             if name in derived:
                 problems.append(Problem("a tensor is derived twice", f"{rule.place} ({name})"))
-            derived[name] = found
+            derived[name] = made
             consumed.update({key: None for role, key in instance.items() if role not in rule.spec.keep})
     for key in consumed:
         del tensors[key]
@@ -72,12 +72,12 @@ def _instances(rule: Rule[Derive], checkpoint: Checkpoint) -> list[tuple[dict[st
     """The sets of keys that the rule's patterns match with the same captures."""
     names = list(rule.spec.sources)
     patterns = Patterns(rule.spec.sources.values())
-    found: dict[tuple[tuple[str, str], ...], Instance] = {}
+    instances: dict[tuple[tuple[str, str], ...], Instance] = {}
     for key in checkpoint:
         for hit in patterns.match(key):
             captures = tuple(sorted(patterns.captures(hit, key).items()))
-            found.setdefault(captures, {})[names[hit]] = key
-    return [(dict(captures), instance) for captures, instance in found.items()]
+            instances.setdefault(captures, {})[names[hit]] = key
+    return [(dict(captures), instance) for captures, instance in instances.items()]
 
 
 def _derive(rule: Rule[Derive], instance: Instance, checkpoint: Checkpoint, name: str) -> Source:

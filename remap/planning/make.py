@@ -13,7 +13,7 @@ from remap.inventory.inventory import Inventory, Variable
 from remap.inventory.match import VariableNames
 from remap.layout.recipe import constant
 from remap.layout.tiles import Source, Value, whole
-from remap.planning.account import quantized_problem, source_problems, target_problems
+from remap.planning.account import quantized_problem, source_problems, target_problems, unnamed_problems
 from remap.planning.assign import Assigner
 from remap.planning.batchnorm import constant_source
 from remap.planning.derive import derive_tensors
@@ -100,15 +100,16 @@ def draft_plan(
     try:
         values = resolve_params(rules, params, checkpoint.path, checkpoint, target)
         tensors, consumed, problems = derive_tensors(rules, checkpoint, values)
-        claims = match_keys(rules, tensors)
+        claims = match_keys(rules, tensors, values)
     except PatternError as error:
         raise PlanError("a pattern takes too long", where=str(rules.path), found=str(error)) from error
     epsilons = Epsilons(target, problems, values)
     names = VariableNames(target) if target is not None else None
     element = dtype_of(dtype) if dtype is not None else None
     made = Values(tensors, values, epsilons, Caller(allow_code), target)
-    assigner = Assigner(rules, made, names, values, element, problems)
-    moved = list(assigner.assign(claims.groups))
+    problems += unnamed_problems(claims)
+    assigner = Assigner(made, names, element, problems)
+    moved = list(assigner.assign(claims.links))
     problems += source_problems(claims, list(tensors), _unused(claims, moved, assigner.left, problems))
     if target is not None:
         rest = _leftover(target.variables, moved)
@@ -117,7 +118,7 @@ def draft_plan(
     elif rules.fills:
         problems.append(
             Problem(
-                "[[fill]] sets variables of a model, and none is given",
+                "[fill] sets variables of a model, and none is given",
                 str(rules.fills[0].place),
                 fix="give --model or --target",
             )
@@ -127,7 +128,15 @@ def draft_plan(
         problems += quantized_problem(checkpoint.skipped)
     ignored = (*(Ignored(key, rule.spec.reason, rule.place) for key, rule in claims.ignored), *assigner.left)
     plan = Plan(
-        rules, checkpoint, target, tuple(moved), ignored, tuple(epsilons.mismatches.values()), (), values, consumed
+        rules,
+        checkpoint,
+        target,
+        tuple(moved),
+        tuple(assigner.links),
+        ignored,
+        tuple(epsilons.mismatches.values()),
+        params=values,
+        derived_from=consumed,
     )
     return Draft(plan, tuple(problems), claims)
 
@@ -141,7 +150,7 @@ def _unused(
     used = {leaf.name for assignment in moved for source in assignment.value.sources for leaf in leaves(source)}
     used |= {source.name for assignment in moved for source in assignment.value.sources}
     used |= {ignored.name for ignored in left}
-    claimed = (key for group in claims.groups for found in group.tensors.values() for key in found.values())
+    claimed = dict.fromkeys(key for link in claims.links for key in link.claimed())
     return [key for key in claimed if key not in used]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from remap.errors import PlanError
 from remap.layout.axes import AxesError
+from remap.layout.folds import FOLDS
 from remap.layout.ops import OPERATIONS, Operation, Option
 from remap.layout.tiles import Source
 from remap.planning.derived import Derived
@@ -34,6 +35,47 @@ def operation(name: str) -> Operation:
     return OPERATIONS[name]
 
 
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """An operation with its settings.
+
+    Args:
+        name: Its key in :data:`OPERATIONS` or :data:`FOLDS`.
+        inputs: What it calls the arrays that it gets.
+        options: All its settings.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    options: Mapping[str, Option]
+
+    def compute(self, arrays: list[np.ndarray]) -> np.ndarray:
+        """The result."""
+        named = OPERATIONS.get(self.name) or FOLDS[self.name]
+        return named.compute(dict(zip(self.inputs, arrays, strict=True)), self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A function of the user's, imported when it is called.
+
+    Args:
+        function: ``module:function``.
+        where: The rule that names it, for messages.
+    """
+
+    function: str
+    where: str
+
+    def compute(self, arrays: list[np.ndarray]) -> np.ndarray:
+        """What it returns.
+
+        Raises:
+            PlanError: It is not there.
+        """
+        return np.asarray(_function(self.function, self.where)(*arrays))
+
+
 def operate(name: str, inputs: Mapping[str, Source], given: Mapping[str, Option], result: str, where: str) -> Derived:
     """The result of an operation, computed when read.
 
@@ -47,36 +89,47 @@ def operate(name: str, inputs: Mapping[str, Source], given: Mapping[str, Option]
     Raises:
         PlanError: An input or a setting is unknown or missing, or the shapes do not fit.
     """
-    found = operation(name)
-    unknown = [key for key in inputs if key not in found.inputs] + [key for key in given if key not in found.options]
-    missing = [key for key in found.inputs if key not in inputs and key not in found.optional]
+    named = operation(name)
+    unknown = [key for key in inputs if key not in named.inputs] + [key for key in given if key not in named.options]
+    missing = [key for key in named.inputs if key not in inputs and key not in named.optional]
     if unknown or missing:
         raise PlanError(
             f"operation '{name}' has other inputs",
             where=where,
             found=", ".join([*(f"unknown {key}" for key in unknown), *(f"missing {key}" for key in missing)]),
-            expected=f"{', '.join(found.inputs)}; settings: {', '.join(found.options) or 'none'}",
+            expected=f"{', '.join(named.inputs)}; settings: {', '.join(named.options) or 'none'}",
         )
-    options = {**found.options, **given}
+    options = {**named.options, **given}
     for key, value in options.items():
-        if isinstance(value, str) and not isinstance(found.options[key], str):
+        if isinstance(value, str) and not isinstance(named.options[key], str):
             raise PlanError(
                 f"setting '{key}' of operation '{name}' is not known",
                 where=where,
                 found=f"'{value}' names neither a size of the rule nor a parameter",
                 fix=f"say sizes = {{ {value} = NUMBER }} in the rule",
             )
-    names = list(inputs)
     try:
-        shape = found.shape({key: source.shape for key, source in inputs.items()}, options)
+        shape = named.shape({key: source.shape for key, source in inputs.items()}, options)
     except AxesError as error:
         raise PlanError(f"operation '{name}' does not fit", where=where, found=str(error)) from error
+    return derived_by(name, inputs, options, result, shape)
 
-    def compute(arrays: list[np.ndarray]) -> np.ndarray:
-        return found.compute(dict(zip(names, arrays, strict=True)), options)
 
-    first = inputs[found.inputs[0]]
-    return Derived(result, shape, working_dtype(first.dtype), list(inputs.values()), compute)
+def derived_by(
+    name: str, inputs: Mapping[str, Source], options: Mapping[str, Option], result: str, shape: tuple[int, ...]
+) -> Derived:
+    """The result of an operation of :data:`OPERATIONS` or :data:`FOLDS` whose inputs and settings are known to fit.
+
+    Args:
+        name: The operation.
+        inputs: Its inputs by name.
+        options: All its settings.
+        result: What the new tensor is called.
+        shape: Its shape.
+    """
+    first = inputs[(OPERATIONS.get(name) or FOLDS[name]).inputs[0]]
+    operated = Operated(name, tuple(inputs), options)
+    return Derived(result, shape, working_dtype(first.dtype), list(inputs.values()), operated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +169,7 @@ class Caller:
                 found=f"{type(error).__name__}: {error}",
                 expected="a function of one array a source that returns an array",
             ) from error
-        return Derived(
-            f"{spec} of {where}", shape, working_dtype(sources[0].dtype), sources, lambda arrays: function(*arrays)
-        )
+        return Derived(f"{spec} of {where}", shape, working_dtype(sources[0].dtype), sources, Called(spec, where))
 
 
 def _function(spec: str, where: str) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from remap.inventory.inventory import Inventory, Layer
 from remap.layout.expression import Expression
 from remap.planning.infer import Graph
+from remap.planning.link import Link
 from remap.planning.params import sizes_of
 from remap.planning.plan import Assignment, Plan
 from remap.planning.suggest import grouped
@@ -29,8 +30,17 @@ class _Move:
 
     assignment: Assignment
     layer: Layer
-    rule: Rename
-    expression: Expression
+    link: Link
+
+    @property
+    def rule(self) -> Rename:
+        """What the rule says."""
+        return self.link.rule.spec
+
+    @property
+    def expression(self) -> Expression:
+        """How the variable is made."""
+        return self.link.expressions[self.assignment.entry]
 
 
 def plan_warnings(plan: Plan) -> Plan:
@@ -43,12 +53,10 @@ def plan_warnings(plan: Plan) -> Plan:
 
 
 def _moves(plan: Plan, target: Inventory) -> Iterator[_Move]:
-    rules = {rule.place: rule.spec for rule in plan.rules.renames}
     for assignment in plan.assignments:
-        if assignment.kind == "moved" and assignment.variable is not None:
-            rule = rules[assignment.place]
-            expression = plan.rules.layout_of(rule)[assignment.entry]
-            yield _Move(assignment, target.layers[assignment.variable.layer], rule, expression)
+        link, variable = assignment.link, assignment.variable
+        if assignment.kind == "moved" and link is not None and variable is not None:
+            yield _Move(assignment, target.layers[variable.layer], link)
 
 
 def _flattened(moves: list[_Move], graph: Graph) -> Iterator[str]:

@@ -11,9 +11,9 @@ from remap.proving.alone import CallKey, run_alone
 from remap.proving.difference import Tolerance
 from remap.proving.disagreement import Disagreement
 from remap.proving.explain import Finding, Networks, explain
-from remap.proving.reference import Reference
 from remap.proving.rows import Row
 from remap.sides.keras.side import KerasSide
+from remap.sides.reference import Reference
 from remap.sides.trace import Trace
 
 NEIGHBOURS = 4

@@ -13,8 +13,8 @@ from remap.planning.plan import Plan
 from remap.proving.difference import Difference, Tolerance, largest_of
 from remap.proving.forms import closest, sample_added
 from remap.proving.products import product
-from remap.proving.rerun import rerun
 from remap.proving.rows import Row
+from remap.sides.keras.rerun import rerun
 from remap.sides.keras.side import ACTIVATION, KerasSide
 from remap.sides.trace import Call, Trace
 
@@ -47,12 +47,12 @@ class Step:
     @property
     def kind(self) -> str:
         """What it computes: for PyTorch the function, for Keras the class."""
-        return str(self.call.settings.get("kind", self.call.kind))
+        return str(self.call.told.get("kind", self.call.kind))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it is set to."""
-        return self.call.settings
+        """What it is set to, in the words of its framework."""
+        return self.call.told
 
     @property
     def name(self) -> str:
@@ -172,10 +172,10 @@ def again(step: Step, value: np.ndarray) -> np.ndarray:
 
 def activated(function: Any, value: np.ndarray) -> np.ndarray:
     """A Keras activation function on an array."""
-    from remap.checking.compare import as_numpy
-    from remap.sides.keras.framework import import_keras
+    from remap.sides.framework import import_keras
+    from remap.tensors.to_numpy import to_numpy
 
-    return np.asarray(as_numpy(function(import_keras().ops.convert_to_tensor(value))))
+    return np.asarray(to_numpy(function(import_keras().ops.convert_to_tensor(value))))
 
 
 def find_site(
@@ -227,7 +227,7 @@ def find_site(
 
 def _made_by(side: KerasSide, index: int | None, value: int) -> tuple[Call | None, Any]:
     """A call and its layer; where there is none, the multiplication that made a value, and what multiplies."""
-    from remap.sides.keras.framework import import_keras
+    from remap.sides.framework import import_keras
 
     if index is not None:
         return side.trace.calls[index], side.layer_of.get(index)

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from remap.diff.files import DiffEntry, FileDifference
 from remap.planning.suggest import grouped
-from remap.report.terminal import table
+from remap.report.console import Grid, styled
 
 SHOWN = 40
 
@@ -14,23 +14,21 @@ SHOWN = 40
 def print_difference(found: FileDifference, a: str, b: str, out: Console) -> None:
     """What differs, names that differ in numbers only on one line; then the count."""
     differing = {entry.name: entry for entry in found.entries if entry.verdict != "equal"}
-    rows = table(out, "name", "what", "a", "b", "max abs", "max rel", "equal", right=("max abs", "max rel", "equal"))
+    rows = Grid("name", "what", "a", "b", "max abs", "max rel", "equal", right=("max abs", "max rel", "equal"))
     patterns = grouped(differing)
     for pattern, names in patterns[:SHOWN]:
         rows.add_row(*_row(pattern, [differing[name] for name in names]))
     if differing:
-        out.print(rows, markup=False)
+        out.print(rows)
     if len(patterns) > SHOWN:
         out.print(f"... and {len(patterns) - SHOWN} more patterns")
     for side, only in ((a, found.only_a), (b, found.only_b)):
         for pattern, members in grouped(only)[:SHOWN]:
-            out.print(f"only in {side}: {pattern} ({len(members)})", markup=False)
+            out.print(f"only in {side}: {pattern} ({len(members)})")
     equal = len(found.entries) - len(differing)
-    verdict = "[bold green]equal[/]" if found.equal else "[bold red]different[/]"
-    out.print(
-        f"{verdict}: {equal} of {len(found.entries)} shared tensors equal bit for bit, {len(differing)} differ; "
-        f"{len(found.only_a)} only in {a}, {len(found.only_b)} only in {b}"
-    )
+    verdict = ("equal", "bold green") if found.equal else ("different", "bold red")
+    shared = f"{equal} of {len(found.entries)} shared tensors equal bit for bit, {len(differing)} differ"
+    out.print(styled(*verdict, f": {shared}; {len(found.only_a)} only in {a}, {len(found.only_b)} only in {b}"))
 
 
 def _row(pattern: str, entries: list[DiffEntry]) -> tuple[str, ...]:

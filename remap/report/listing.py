@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 from rich.tree import Tree
 
 from remap.errors import UsageError
 from remap.inventory.inventory import Inventory, Variable
 from remap.opening.anything import open_weights
 from remap.planning.suggest import grouped
+from remap.report.console import styled
 from remap.report.sizes import human_bytes
 from remap.rules.pattern import PatternError, Patterns
 from remap.tensors.dtypes import dtype_of
@@ -160,12 +160,12 @@ def print_listing(listed: Listing, out: Console) -> None:
         for depth in range(1, len(path) + 1):
             key = tuple(path[:depth])
             if key not in branches:
-                branches[key] = branches[key[:-1]].add(_text(key[-1]))
+                branches[key] = branches[key[:-1]].add(key[-1])
             branch = branches[key]
-        branch.add(_text(_leaf(leaf, members)))
+        branch.add(_leaf(leaf, members))
     out.print(root)
     for skipped in listed.skipped[:SKIPPED_SHOWN]:
-        out.print(f"left alone: {skipped.name}: {skipped.reason}", markup=False)
+        out.print(f"left alone: {skipped.name}: {skipped.reason}")
     if len(listed.skipped) > SKIPPED_SHOWN:
         out.print(f"left alone: {len(listed.skipped) - SKIPPED_SHOWN} more")
 
@@ -175,18 +175,18 @@ def print_flat(listed: Listing, out: Console) -> None:
     _print_head(listed, out)
     for each in listed.shown:
         words = [each.name, each.dtype, str(list(each.shape)), human_bytes(each.nbytes), each.kind, each.address]
-        out.print("  ".join(word for word in words if word), markup=False, soft_wrap=True)
+        out.print("  ".join(word for word in words if word))
     for skipped in listed.skipped:
-        out.print(f"left alone: {skipped.name}: {skipped.reason}", markup=False, soft_wrap=True)
+        out.print(f"left alone: {skipped.name}: {skipped.reason}")
 
 
 def _print_head(listed: Listing, out: Console) -> None:
     part = "" if len(listed.shown) == listed.total else f" of {listed.total}"
     nbytes = human_bytes(sum(each.nbytes for each in listed.shown))
     counted = f"  {listed.format}, {len(listed.shown)}{part} {listed.noun}, {nbytes}"
-    out.print(Text.assemble((listed.title, "bold"), counted))
+    out.print(styled(listed.title, "bold", counted))
     if listed.peeled:
-        out.print(f"peeled: {', '.join(listed.peeled)}", markup=False)
+        out.print(f"peeled: {', '.join(listed.peeled)}")
 
 
 def _merged(listed: Iterable[Listed]) -> list[tuple[str, list[Listed]]]:
@@ -221,7 +221,3 @@ def _several(texts: list[str], shown: int, noun: str) -> str:
     """Different texts in a row, the first of them only where they are many."""
     different = list(dict.fromkeys(texts))
     return " ".join(different[:shown]) + (f" ... {len(different)} {noun}" if len(different) > shown else "")
-
-
-def _text(text: str) -> str:
-    return text.replace("[", "\\[")

@@ -9,7 +9,7 @@ from rich.console import Console
 from remap.proving.disagreement import Disagreement
 from remap.proving.rows import Row
 from remap.proving.verified import Verified
-from remap.report.terminal import table
+from remap.report.console import Grid, styled
 from remap.report.verify_words import headline, proof_lines
 
 AROUND = 3
@@ -19,12 +19,12 @@ AROUND = 3
 def print_verified(found: Verified, out: Console, all_rows: bool = False) -> None:
     """The verdict, one line a subject, the layers around the first divergence, the settings that disagree."""
     style = "bold green" if found.proved else "bold red"
-    out.print(f"[{style}]{headline(found)}[/]")
+    out.print(styled(headline(found), style))
     lines = list(proof_lines(found))
     width = max((len(line.label) for line in lines), default=0)
     for line in lines:
         mark = {True: "ok  ", False: "!!  ", None: "    "}[line.good]
-        out.print(f"{mark}{line.label.ljust(width)}  {line.text}", markup=False, soft_wrap=True)
+        out.print(f"{mark}{line.label.ljust(width)}  {line.text}")
     _print_rows(found, out, all_rows)
     print_audit(found.audit, out, alone=found.verdict == "audited")
 
@@ -38,8 +38,7 @@ def _print_rows(found: Verified, out: Console, all_rows: bool) -> None:
     if not rows:
         return
     out.print()
-    shown = table(
-        out,
+    shown = Grid(
         "#",
         "Keras",
         "PyTorch",
@@ -53,7 +52,7 @@ def _print_rows(found: Verified, out: Console, all_rows: bool) -> None:
     )
     for number, row in rows:
         shown.add_row(str(number), row.layer, row.module, row.kind, *_numbers(row), _outcome(row))
-    out.print(shown, markup=False)
+    out.print(shown)
 
 
 def _outcome(row: Row) -> str:
@@ -81,13 +80,13 @@ def print_audit(audit: Sequence[Disagreement], out: Console, *, alone: bool = Tr
         if entry.harmless:
             by_note[f"{entry.setting}: {entry.note}"] = by_note.get(f"{entry.setting}: {entry.note}", 0) + 1
     for note, count in by_note.items():
-        out.print(f"    {count} layers differ in {note}", markup=False, soft_wrap=True)
+        out.print(f"    {count} layers differ in {note}")
     if not harmful:
         if alone:
             out.print("no settings of mapped pairs disagree" if not by_note else "no others disagree")
         return
     out.print()
-    shown = table(out, "settings that disagree", "PyTorch module", "setting", "PyTorch", "Keras", "")
+    shown = Grid("settings that disagree", "PyTorch module", "setting", "PyTorch", "Keras", "")
     for entry in harmful:
         shown.add_row(entry.layer, entry.module, entry.setting, entry.torch, entry.keras, entry.note)
-    out.print(shown, markup=False)
+    out.print(shown)

@@ -1,4 +1,4 @@
-"""HDF5 files in two steps: a skeleton with room for every dataset, then the bytes put straight into the room.
+"""HDF5 files laid out in advance: the library writes the headers into memory, the bytes of datasets go in later.
 
 Datasets are contiguous and allocated when they are created, so that their place in the file is known at once, and
 never filled by the library: HDF5 1.8 and later, https://docs.hdfgroup.org/hdf5/v1_14/group___d_c_p_l.html
@@ -14,9 +14,9 @@ import h5py
 import numpy as np
 
 from remap.errors import WriteError
+from remap.formats.containers.memory_file import MemoryFile
+from remap.formats.sheet import FixedBytes, Region, SheetFile
 from remap.planning.plan import Assignment
-from remap.writing.fill import Filler, Region
-from remap.writing.staging import check_space
 
 BFLOAT16 = "bfloat16"
 PAGE = 4096
@@ -41,34 +41,24 @@ class Dataset:
     links: tuple[str, ...] = ()
 
 
-def write_hdf5(path: Path, datasets: Sequence[Dataset], filler: Filler, describe: Callable[[h5py.File], None]) -> None:
-    """Write datasets to a new file.
+def hdf5_file(path: Path, datasets: Sequence[Dataset], describe: Callable[[h5py.File], None]) -> SheetFile:
+    """A file of datasets.
 
     Args:
         path: The file.
         datasets: In the order in which their bytes lie in it.
-        filler: Renders them.
         describe: Adds groups and attributes before any dataset is made.
 
     Raises:
-        WriteError: Two datasets have one path, or the disk has no room.
+        WriteError: Two datasets have one path.
     """
-    check_space(path.parent, sum(Region(found.assignment, 0, found.dtype).nbytes for found in datasets))
-    filler.fill(path, make_skeleton(path, datasets, describe))
-
-
-def make_skeleton(path: Path, datasets: Sequence[Dataset], describe: Callable[[h5py.File], None]) -> list[Region]:
-    """Make the file with all but the datasets' bytes, and say where those go.
-
-    Raises:
-        WriteError: As :func:`write_hdf5`.
-    """
-    try:
-        with h5py.File(path, "w", alignment_threshold=LARGE, alignment_interval=PAGE) as file:
-            describe(file)
-            return [Region(found.assignment, _create(file, found), found.dtype) for found in datasets]
-    except RuntimeError as error:  # what h5py makes of a disk that fails when the file is closed
-        raise WriteError("the output cannot be written", where=str(path), found=str(error)) from error
+    memory = MemoryFile()
+    with h5py.File(memory, "w", alignment_threshold=LARGE, alignment_interval=PAGE) as file:
+        describe(file)
+        regions = tuple(Region(each.assignment, _create(file, each), each.dtype) for each in datasets)
+    holes = [(region.offset, region.offset + region.nbytes) for region in regions if region.nbytes]
+    fixed = tuple(FixedBytes(start, data) for start, data in memory.stretches(holes))
+    return SheetFile(path, memory.size, regions, fixed)
 
 
 def _create(file: h5py.File, dataset: Dataset) -> int:

@@ -11,9 +11,9 @@ import numpy as np
 from remap.proving.causes.bands import Attend, fitted
 from remap.proving.causes.functions import ROUNDED, ROUNDED_HINT
 from remap.proving.causes.softmax import NO_MASK, PLAIN, SOFTMAX, Variant, attention, masks_of, split, variants
-from remap.proving.rerun import arrays_of
 from remap.proving.site import Site, Step
 from remap.proving.trial import Blame, Trial
+from remap.sides.keras.rerun import arrays_of
 
 Projections = tuple[np.ndarray, ...]
 PROJECTIONS = ("query", "key", "value")

@@ -8,10 +8,10 @@ from itertools import permutations
 
 import numpy as np
 
-from remap.proving.rerun import arrays_of, rerun
 from remap.proving.settings import torch_epsilon
 from remap.proving.site import Site, Step
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import arrays_of, rerun
 
 VECTORS = ("gamma", "beta", "moving_mean", "moving_variance")
 STATISTICS = ("moving_mean", "moving_variance")

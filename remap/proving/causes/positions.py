@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from remap.proving.rerun import arrays_of
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import arrays_of
 
 TABLES = ("position_embeddings", "embeddings")
 

@@ -9,9 +9,9 @@ from itertools import permutations
 import numpy as np
 
 from remap.checking.compare import planned_array
-from remap.proving.rerun import arrays_of, rerun
 from remap.proving.site import Site, Step
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import arrays_of, rerun
 
 HINT = "mend the layout of the rule"
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.rerun import arrays_of, rerun
-from remap.proving.settings import keras_pads, keras_window, same_pads, torch_pads, torch_window, zero_padding
+from remap.proving.settings import keras_pads, keras_window, torch_pads, torch_window, zero_padding
 from remap.proving.site import Site, Step
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.operation import same_pads
 
 MOST = 4
 _LAYERS = {"Conv1D": 1, "Conv2D": 2, "Conv3D": 3, "Pooling1D": 1, "Pooling2D": 2, "Pooling3D": 3}

@@ -1,69 +1,13 @@
-"""What a format is given: a plan, a place, and the means to write."""
+"""The Python that gives a model the values of a file that no ``load_weights`` reads."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
 from remap.inventory.inventory import EXPORTED
 from remap.planning.plan import Plan
-from remap.writing.fill import Filler
-from remap.writing.staging import Staging, check_free
 
 PATH = 'variable.path.removeprefix(f"{model.name}/")'
 PATH_KERAS_2 = 'variable.name.removesuffix(":0").removeprefix(f"{model.name}/")'
-
-SHARD_SIZE = 5.0
 FLOAT8 = "# on Keras's torch backend assign float8 as .astype('float32'), which holds every number of it"
-
-
-@dataclass(frozen=True, slots=True)
-class FormatOptions:
-    """Settings of single formats.
-
-    Args:
-        max_shard_size: Of ``weights_json``: gigabytes (10**9 bytes) of one shard at most, as in Keras.
-        model_archive: Of ``keras``: the archive whose model the weights are for.
-    """
-
-    max_shard_size: float = SHARD_SIZE
-    model_archive: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One output to write.
-
-    Args:
-        plan: What to write.
-        out: The output as the user named it.
-        staging: Where its files wait.
-        filler: Renders the variables.
-        options: Settings.
-        force: Whether existing files are replaced.
-    """
-
-    plan: Plan
-    out: Path
-    staging: Staging
-    filler: Filler
-    options: FormatOptions
-    force: bool
-
-    @property
-    def quoted(self) -> str:
-        """The output as a Python string literal."""
-        return json.dumps(str(self.out), ensure_ascii=False)
-
-    def create(self, path: Path) -> Path:
-        """Where to write a file of the output; formats ask for all their files before they fill the first.
-
-        Raises:
-            UsageError: It exists and is not to be replaced.
-        """
-        check_free(path, self.force)
-        return self.staging.temporary(path)
 
 
 def assign_line(lookup: str, plan: Plan | None = None) -> str:
@@ -94,11 +38,15 @@ def assign_line(lookup: str, plan: Plan | None = None) -> str:
     )
 
 
+def has_float8(plan: Plan) -> bool:
+    """Whether any variable is written as float8, which not every reader knows."""
+    return any(assignment.dtype.name.startswith("float8") for assignment in plan.assignments)
+
+
 def _assign(lookup: str, path: str) -> str:
     return f"for variable in model.weights:\n    variable.assign({lookup.format(path)})"
 
 
 def _float8(plan: Plan | None) -> str:
     """What to know of float8: Keras's torch backend (3.15) takes no such arrays of numpy, and float32 holds each."""
-    there = plan is not None and any(found.dtype.name.startswith("float8") for found in plan.assignments)
-    return f"\n{FLOAT8}" if there else ""
+    return f"\n{FLOAT8}" if plan is not None and has_float8(plan) else ""
