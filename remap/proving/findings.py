@@ -10,18 +10,13 @@ from remap.planning.plan import Plan
 from remap.proving.alone import CallKey, run_alone
 from remap.proving.difference import Tolerance
 from remap.proving.disagreement import Disagreement
-from remap.proving.explain import Finding, Networks, explain
+from remap.proving.explain import Networks, explain
+from remap.proving.finding import Finding
+from remap.proving.limits import CLOSELY, JUST, NEIGHBOURS
 from remap.proving.reference import Reference
 from remap.proving.rows import Row
 from remap.sides.keras.side import KerasSide
 from remap.sides.trace import Trace
-
-NEIGHBOURS = 4
-"""How many rows before an unexplained divergence are looked at."""
-CLOSELY = 0.01
-"""Share of the tolerance in double precision that tells values apart which differ by a rounded constant only."""
-JUST = 4
-"""A row is equal only just where it is within the tolerance but not within a fourth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +87,24 @@ def find(
         note = f"layers after the first divergence were not tried by themselves: {error.problems[0].found}"
         return Findings(first, (), list(rows), note)
     own = next((key for key, entry in held.items() if entry is row), ("", 0))
-    found = {(first.layer, first.cause): first}
+    findings = {(first.layer, first.cause): first}
     left = [entry for key, entry in alone.rows.items() if key != own]
     left += [] if row in outputs else alone.outputs
     for entry in sorted(left, key=lambda entry: (entry.torch_call is None, entry.torch_call)):
         if entry.outcome == "differs":
             more = _explained(entry, alone.known, replace(both, side=alone.side))
-            found.setdefault((more.layer, more.cause), more)
+            findings.setdefault((more.layer, more.cause), more)
     judged = {id(held[key]): entry.outcome for key, entry in alone.rows.items()}
-    return Findings(first, tuple(found.values())[1:], [replace(r, alone=judged.get(id(r))) for r in rows])
+    return Findings(first, tuple(findings.values())[1:], [replace(r, alone=judged.get(id(r))) for r in rows])
 
 
 def _explained(row: Row, known: Mapping[int, int], both: Networks) -> Finding:
     """Why a row differs; in double precision a value before it that is equal may still be told from an exact one."""
-    found = explain(row, known, both)
-    if found.proved or not both.tolerance.float64:
-        return found
+    finding = explain(row, known, both)
+    if finding.proved or not both.tolerance.float64:
+        return finding
     closely = explain(row, known, replace(both, tolerance=replace(both.tolerance, share=CLOSELY)))
-    return closely if closely.proved else found
+    return closely if closely.proved else finding
 
 
 def _nearly(rows: Sequence[Row], stop: Row) -> list[Row]:

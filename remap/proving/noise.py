@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from remap.proving.limits import BEYOND_SINGLE
 from remap.sides.trace import Recorder, Trace, flatten
-
-BEYOND_SINGLE = float(np.finfo(np.float32).max)
-"""Values that are further apart were not rounded: a mask's lowest number is another one in double precision."""
 
 
 class NoiseRecorder(Recorder):

@@ -22,9 +22,9 @@ def compare_outputs(torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Ro
     """
     rows: list[Row] = []
     for (torch_name, torch_value), (keras_name, keras_value) in _matched(torch, keras, tolerance):
-        found = _compared(torch, torch_value, keras, keras_value, tolerance)
+        row = _compared(torch, torch_value, keras, keras_value, tolerance)
         name = keras_name or torch_name or f"output {len(rows)}"
-        rows.append(replace(found, layer=name, module=torch_name or name, kind="output"))
+        rows.append(replace(row, layer=name, module=torch_name or name, kind="output"))
     left = {"PyTorch": torch.outputs, "Keras": keras.outputs}
     used = {"PyTorch": {row.torch_value for row in rows}, "Keras": {row.keras_value for row in rows}}
     for side, outputs in left.items():
@@ -44,11 +44,11 @@ def _matched(torch: Trace, keras: Trace, tolerance: Tolerance) -> list[tuple[Out
     if keras.outputs and all(name in by_name for name, _ in keras.outputs):
         return [(by_name[name], (name, value)) for name, value in keras.outputs]
     if all(name for name, _ in (*torch.outputs, *keras.outputs)):
-        found = _nearest(torch, keras, tolerance)
+        matched = _nearest(torch, keras, tolerance)
     else:
-        found = list(zip(torch.outputs, keras.outputs, strict=False))
+        matched = list(zip(torch.outputs, keras.outputs, strict=False))
     pairs = []
-    for theirs, ours in found:
+    for theirs, ours in matched:
         near = _compared(torch, theirs[1], keras, ours[1], tolerance).difference
         pairs.append((theirs if near is not None else next(_inside(torch, keras, ours, tolerance), theirs), ours))
     return pairs

@@ -82,12 +82,12 @@ class Row:
 
 def compare_layers(pairs: list[Pair], torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Row]:
     """One row for each call of each pair, in the order in which PyTorch ended them."""
-    found: list[tuple[int, Row]] = []
+    ended_at: list[tuple[int, Row]] = []
     paired = {pair.layer for pair in pairs}
     for pair in pairs:
-        found += _rows_of(pair, torch, keras, tolerance, paired)
+        ended_at += _rows_of(pair, torch, keras, tolerance, paired)
     ended = [*((end, -begun) for begun, end in enumerate(torch.ends)), (len(torch.calls), 0)]
-    rows = [row for _, row in sorted(found, key=lambda entry: ended[entry[0]])]
+    rows = [row for _, row in sorted(ended_at, key=lambda entry: ended[entry[0]])]
     return [_inner_of_chain(row, rows) for row in rows]
 
 
@@ -198,11 +198,11 @@ def compare_call(
         for value in outputs
     ]
     best = min(range(len(choices)), key=lambda index: _rank(choices[index]))
-    found = choices[best]
-    if found.outcome == "differs" and found.difference is not None:
-        found = _reordered(pair, found, torch, keras)
-    outcome, reason = found.outcome, found.reason
-    if found.difference is None and pair.parts:
+    nearest = choices[best]
+    if nearest.outcome == "differs" and nearest.difference is not None:
+        nearest = _reordered(pair, nearest, torch, keras)
+    outcome, reason = nearest.outcome, nearest.reason
+    if nearest.difference is None and pair.parts:
         outcome, reason = "not compared", "one module became several layers, and none of its outputs has this shape"
     if pair.loose and outcome == "differs":
         outcome, reason = (
@@ -214,10 +214,10 @@ def compare_call(
         module,
         pair.class_name,
         outcome,
-        found.difference,
-        found.tolerance,
-        found.noise,
-        found.shapes,
+        nearest.difference,
+        nearest.tolerance,
+        nearest.noise,
+        nearest.shapes,
         reason,
         outputs[best],
         keras_value,
@@ -228,13 +228,13 @@ def compare_call(
     )
 
 
-def _reordered(pair: Pair, found: Row, torch: Trace, keras: Trace) -> Row:
+def _reordered(pair: Pair, row: Row, torch: Trace, keras: Trace) -> Row:
     """The same comparison with the outputs in the order that the rule gives them, where that is not PyTorch's."""
-    expected = in_order(pair.assignments, torch.values[found.torch_value])
-    best = closest(expected, keras.values[found.keras_value], found.tolerance) if expected is not None else None
-    if best is None or found.difference is None or best[1].largest >= found.difference.largest:
-        return found
-    return replace(found, difference=best[1], outcome="equal" if best[1].largest <= found.tolerance else "differs")
+    expected = in_order(pair.assignments, torch.values[row.torch_value])
+    best = closest(expected, keras.values[row.keras_value], row.tolerance) if expected is not None else None
+    if best is None or row.difference is None or best[1].largest >= row.difference.largest:
+        return row
+    return replace(row, difference=best[1], outcome="equal" if best[1].largest <= row.tolerance else "differs")
 
 
 def _inner(torch: Trace, call: int) -> list[int]:
@@ -242,8 +242,8 @@ def _inner(torch: Trace, call: int) -> list[int]:
     return [value for index in reversed(torch.inside.get(call, [])) for value in torch.calls[index].outputs]
 
 
-def _rank(found: Row) -> float:
-    return found.difference.largest if found.difference is not None else float("inf")
+def _rank(row: Row) -> float:
+    return row.difference.largest if row.difference is not None else float("inf")
 
 
 def compare_values(
@@ -257,11 +257,11 @@ def compare_values(
     added: bool = False,
 ) -> Row:
     """Two values, wherever they come from, as :func:`remap.proving.forms.closest` holds them."""
-    expected, found = torch.values[torch_value], keras.values[keras_value]
+    expected, ours = torch.values[torch_value], keras.values[keras_value]
     noise = torch.noise.get(torch_value)
     allowed = tolerance.of(largest_of(expected), depth, noise)
-    shapes = (expected.shape, found.shape)
-    best = closest(expected, found, allowed, parts, added)
+    shapes = (expected.shape, ours.shape)
+    best = closest(expected, ours, allowed, parts, added)
     if best is None:
         return Row("", "", "", "differs", None, allowed, noise, shapes, "shapes differ", torch_value, keras_value)
     outcome: Outcome = "equal" if best[1].largest <= allowed else "differs"

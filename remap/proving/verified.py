@@ -8,17 +8,11 @@ from typing import Literal
 from remap.checking.compare import Checked
 from remap.planning.plan import Plan
 from remap.proving.disagreement import Disagreement
-from remap.proving.explain import Finding
+from remap.proving.finding import Finding
+from remap.proving.limits import BLIND, NEARLY, SEEN
 from remap.proving.rows import Row
 
 Verdict = Literal["equal", "nearly", "differ", "blind", "weights", "audited"]
-
-BLIND = 1e-3
-"""Outputs that move by less than this, relative to their size, when the input changes tell nothing."""
-SEEN = 100.0
-"""How many times further than they are apart the outputs must move for a comparison to mean something."""
-NEARLY = 1e-5
-"""Relative difference in double precision that single precision would hide."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,21 +16,21 @@ AROUND = 3
 """Rows shown before and after the first divergence, beside those that differ by themselves."""
 
 
-def print_verified(found: Verified, out: Console, all_rows: bool = False) -> None:
+def print_verified(verified: Verified, out: Console, all_rows: bool = False) -> None:
     """The verdict, one line a subject, the layers around the first divergence, the settings that disagree."""
-    style = "bold green" if found.proved else "bold red"
-    out.print(f"[{style}]{headline(found)}[/]")
-    lines = list(proof_lines(found))
+    style = "bold green" if verified.proved else "bold red"
+    out.print(f"[{style}]{headline(verified)}[/]")
+    lines = list(proof_lines(verified))
     width = max((len(line.label) for line in lines), default=0)
     for line in lines:
         mark = {True: "ok  ", False: "!!  ", None: "    "}[line.good]
         out.print(f"{mark}{line.label.ljust(width)}  {line.text}", markup=False, soft_wrap=True)
-    _print_rows(found, out, all_rows)
-    print_audit(found.audit, out, alone=found.verdict == "audited")
+    _print_rows(verified, out, all_rows)
+    print_audit(verified.audit, out, alone=verified.verdict == "audited")
 
 
-def _print_rows(found: Verified, out: Console, all_rows: bool) -> None:
-    rows = list(enumerate(found.rows, 1))
+def _print_rows(verified: Verified, out: Console, all_rows: bool) -> None:
+    rows = list(enumerate(verified.rows, 1))
     first = next((n for n, row in rows if row.outcome == "differs"), None)
     if not all_rows:
         near = range(0) if first is None else range(first - AROUND, first + AROUND + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remap.proving.explain import Finding
+from remap.proving.finding import Finding
 from remap.proving.rows import Row
 from remap.proving.verified import Verified
 from remap.report.sizes import human_bytes
@@ -45,31 +45,31 @@ class Line:
     good: bool | None = None
 
 
-def headline(found: Verified) -> str:
+def headline(verified: Verified) -> str:
     """The verdict in a sentence; a divergence inside of equal outputs is named as such."""
-    if found.verdict == "differ" and not any(row.outcome == "differs" for row in found.outputs):
+    if verified.verdict == "differ" and not any(row.outcome == "differs" for row in verified.outputs):
         return "the outputs agree within the tolerance, but a layer computes something else"
-    return VERDICTS[found.verdict]
+    return VERDICTS[verified.verdict]
 
 
-def proof_lines(found: Verified) -> Iterator[Line]:
+def proof_lines(verified: Verified) -> Iterator[Line]:
     """All that was found, one line a subject."""
-    yield from _weights(found)
-    yield from (_output(row) for row in found.outputs)
-    if found.outputs:
-        yield Line("tolerance", found.tolerance)
-        yield _sight(found)
-    if found.rows:
-        yield _layers(found)
-    if found.finding is not None:
-        yield from _finding(found)
-        yield from _further(found)
-    yield from _untraced(found)
-    yield from (Line("note", note) for note in found.notes)
+    yield from _weights(verified)
+    yield from (_output(row) for row in verified.outputs)
+    if verified.outputs:
+        yield Line("tolerance", verified.tolerance)
+        yield _sight(verified)
+    if verified.rows:
+        yield _layers(verified)
+    if verified.finding is not None:
+        yield from _finding(verified)
+        yield from _further(verified)
+    yield from _untraced(verified)
+    yield from (Line("note", note) for note in verified.notes)
 
 
-def _weights(found: Verified) -> Iterator[Line]:
-    checked = found.weights
+def _weights(verified: Verified) -> Iterator[Line]:
+    checked = verified.weights
     if checked is None:
         return
     if checked.equal:
@@ -102,11 +102,11 @@ def _output(row: Row) -> Line:
     )
 
 
-def _sight(found: Verified) -> Line:
-    moved = found.sight.moved
+def _sight(verified: Verified) -> Line:
+    moved = verified.sight.moved
     if moved is None:
         return Line("sight", "not measured: the outputs of another input cannot be compared")
-    if found.sight.blind:
+    if verified.sight.blind:
         return Line(
             "sight",
             f"another input moves the outputs by {moved:.1g} only (relative): equal outputs prove nothing; --calibrate "
@@ -116,52 +116,52 @@ def _sight(found: Verified) -> Line:
     return Line("sight", f"another input moves the outputs by {moved:.2g} (relative)", True)
 
 
-def _layers(found: Verified) -> Line:
-    compared = [row for row in found.rows if row.outcome != "not compared"]
+def _layers(verified: Verified) -> Line:
+    compared = [row for row in verified.rows if row.outcome != "not compared"]
     equal = sum(row.outcome == "equal" for row in compared)
     return Line("layers", f"{equal} of {len(compared)} calls of layers equal", equal == len(compared))
 
 
-def _finding(found: Verified) -> Iterator[Line]:
-    finding = found.finding
+def _finding(verified: Verified) -> Iterator[Line]:
+    finding = verified.finding
     assert finding is not None
-    index = next((n for n, row in enumerate(found.rows, 1) if row.outcome == "differs"), None)
-    at = f", row {index} of {len(found.rows)}" if index is not None else ""
+    index = next((n for n, row in enumerate(verified.rows, 1) if row.outcome == "differs"), None)
+    at = f", row {index} of {len(verified.rows)}" if index is not None else ""
     yield Line("first divergence", f"{finding.layer} ({finding.kind}), against {finding.module}{at}", False)
     proof = "proved" if finding.proved else "not proved"
     yield Line("cause", f"{finding.cause or 'unknown'} ({proof}): {finding.text}", False)
     if finding.hint:
         yield Line("fix", finding.hint)
-    moved = _moved_stride(found)
+    moved = _moved_stride(verified)
     if moved:
         yield Line("note", moved)
     blame = finding.blame
     conclusion = CONCLUSIONS[blame]
-    if blame == "model" and found.weights is not None and not found.weights.equal:
+    if blame == "model" and verified.weights is not None and not verified.weights.equal:
         conclusion = "this layer computes something else; the weights differ besides"
     yield Line("conclusion", conclusion)
 
 
-def _further(found: Verified) -> Iterator[Line]:
+def _further(verified: Verified) -> Iterator[Line]:
     """The layers that differ by themselves, one line for each cause."""
     by_cause: dict[tuple[str, bool], list[Finding]] = {}
-    for finding in found.further:
+    for finding in verified.further:
         by_cause.setdefault((finding.cause, finding.proved), []).append(finding)
     for (cause, proved), findings in by_cause.items():
         shown = ", ".join(f"{finding.layer} ({finding.kind})" for finding in findings[:SHOWN])
         more = f" and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
         told = f"{cause or 'unknown'} ({'proved' if proved else 'not proved'}): {findings[0].text}"
         yield Line("differs by itself", f"{shown}{more}, on PyTorch's own inputs: {told}", False)
-    if any(row.alone is not None for row in found.rows) and not found.further:
+    if any(row.alone is not None for row in verified.rows) and not verified.further:
         yield Line("after it", "every layer is equal on PyTorch's own inputs: it is the only divergence", True)
 
 
-def _moved_stride(found: Verified) -> str:
+def _moved_stride(verified: Verified) -> str:
     """Whether a stride sits on another layer on the other side: ResNet v1 against v1.5."""
-    if found.finding is None or "stride" not in found.finding.cause:
+    if verified.finding is None or "stride" not in verified.finding.cause:
         return ""
-    strides = [entry for entry in found.audit if entry.setting == "strides"]
-    here = [entry for entry in strides if entry.layer == found.finding.layer]
+    strides = [entry for entry in verified.audit if entry.setting == "strides"]
+    here = [entry for entry in strides if entry.layer == verified.finding.layer]
     there = [entry for entry in strides if here and (entry.torch, entry.keras) == (here[0].keras, here[0].torch)]
     if not there:
         return ""
@@ -171,9 +171,9 @@ def _moved_stride(found: Verified) -> str:
     )
 
 
-def _untraced(found: Verified) -> Iterator[Line]:
+def _untraced(verified: Verified) -> Iterator[Line]:
     by_reason: dict[str, list[str]] = {}
-    for name, reason in found.untraced.items():
+    for name, reason in verified.untraced.items():
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
         shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

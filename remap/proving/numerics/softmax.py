@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from itertools import permutations
 from typing import Literal
 
 import numpy as np
 
-from remap.proving.causes.bands import LOWEST, Band, band_of
-from remap.proving.causes.functions import ROUNDED, single, softmax
-from remap.proving.site import Step
+from remap.proving.limits import HIDDEN, LOWEST
+from remap.proving.numerics.activations import single, softmax
+from remap.proving.numerics.bands import Band, band_of
+from remap.proving.step import Step
 
 Scale = Callable[[int, int], float]
 SCALES: dict[str, Scale] = {
@@ -24,9 +26,19 @@ SCALES: dict[str, Scale] = {
 NO_MASK, CAUSAL = "no mask", "a causal mask"
 SOFTMAX = "softmax"
 """PyTorch's function of that name."""
-HIDDEN = -5e3
-"""A score below it is a masked one, whatever number the mask adds."""
 Interleaved = Literal["", "inputs", "everywhere"]
+
+
+class AttentionFault(Enum):
+    """How one kind of attention is apart from another."""
+
+    NONE = auto()
+    ORDER = auto()
+    HEADS = auto()
+    ROUNDED = auto()
+    SCALE = auto()
+    MASK = auto()
+    SCALE_AND_MASK = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +71,17 @@ class Variant:
         scale = SCALES[self.scale](size, heads)
         return single(scale) if self.rounded else scale
 
-    def apart_from(self, own: Variant) -> str:
-        """The cause that this one stands for, where the other is what is there."""
+    def apart_from(self, own: Variant) -> AttentionFault:
+        """What it would be if this one were wanted, where the other is what is there."""
         if self.order != own.order:
-            return "query, key, value exchanged"
+            return AttentionFault.ORDER
         if (self.heads, self.interleaved) != (own.heads, own.interleaved):
-            return "heads"
+            return AttentionFault.HEADS
         if replace(self, rounded=own.rounded) == own:
-            return ROUNDED
-        return " and ".join(
-            name
-            for name, differs in (
-                ("attention scale", self.scale != own.scale),
-                ("attention mask", self.mask != own.mask),
-            )
-            if differs
-        )
+            return AttentionFault.ROUNDED
+        if self.scale == own.scale:
+            return AttentionFault.MASK if self.mask != own.mask else AttentionFault.NONE
+        return AttentionFault.SCALE_AND_MASK if self.mask != own.mask else AttentionFault.SCALE
 
     def told_beside(self, other: Variant) -> str:
         """In words, as far as it is not like the other."""
@@ -148,7 +155,7 @@ def masks_of(steps: Sequence[Step], batch: int, queries: int, keys: int) -> dict
         queries: Number of queries.
         keys: Number of keys.
     """
-    found = {CAUSAL: Band(keys, 0, keys, queries).mask()} if 1 < queries <= keys else {}
+    masks = {CAUSAL: Band(keys, 0, keys, queries).mask()} if 1 < queries <= keys else {}
     for step in steps:
         keras = step.layer is not None
         for mask in _given(step):
@@ -158,8 +165,8 @@ def masks_of(steps: Sequence[Step], batch: int, queries: int, keys: int) -> dict
                 continue
             keeps = keras or step.kind in ("scaled_dot_product_attention", SOFTMAX)
             added = np.where((shaped != 0) == keeps, 0.0, LOWEST) if kept else np.maximum(shaped, LOWEST)
-            found["Keras's mask" if keras else "PyTorch's mask"] = added
-    return {_told(name, mask): mask for name, mask in found.items()}
+            masks["Keras's mask" if keras else "PyTorch's mask"] = added
+    return {_told(name, mask): mask for name, mask in masks.items()}
 
 
 def _given(step: Step) -> list[np.ndarray]:

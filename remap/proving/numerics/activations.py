@@ -6,7 +6,9 @@ or an attribute in single precision: in double precision such an activation is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from math import pi, sqrt
 from typing import Any
@@ -15,11 +17,35 @@ import numpy as np
 
 Array = np.ndarray
 ScalarFunction = Callable[[float], float]
-ROUNDED = "constant rounded to float32"
-"""The cause of a difference that rounding one number accounts for."""
-ROUNDED_HINT = "nothing is to be mended: Keras's backend rounds it, and that shows in double precision alone"
-PRECISION = "precision"
-"""The cause of one that double precision throughout makes vanish."""
+
+
+class Form(Enum):
+    """Which activations are forms of one another."""
+
+    NONE = auto()
+    GELU = auto()
+    HARD_SWISH = auto()
+    HARD_SIGMOID = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class NamedActivation:
+    """An activation by name.
+
+    Args:
+        name: What messages call it.
+        function: What it computes.
+        form: What it is a form of.
+    """
+
+    name: str
+    function: Callable[[Array], Array]
+    form: Form = Form.OTHER
+
+    def __call__(self, x: Array) -> Array:
+        """The activation in double precision."""
+        return self.function(x.astype(np.float64))
 
 
 def single(value: float) -> float:
@@ -58,25 +84,26 @@ def hard_sigmoid(x: Array) -> Array:
     return np.clip(x / 6 + 0.5, 0, 1)
 
 
-def functions_with(
-    settings: Mapping[str, Any], constant: ScalarFunction = float
-) -> dict[str, Callable[[Array], Array]]:
-    """All activations, and those that a module or layer is set to by a number, the likeliest first.
+def activations_with(settings: Mapping[str, Any], constant: ScalarFunction = float) -> dict[str, NamedActivation]:
+    """All activations by name, and those that a module or layer is set to by a number, the likeliest first.
 
     Args:
         settings: What it is set to.
         constant: What becomes of every number in them; :func:`single` rounds it.
 
-    >>> functions_with({"negative_slope": 0.25})["leaky_relu (0.25)"](np.array([-4.0])).tolist()
+    >>> activations_with({"negative_slope": 0.25})["leaky_relu (0.25)"](np.array([-4.0])).tolist()
     [-1.0]
     """
-    found = _functions(constant)
+    every = [NamedActivation(name, function, FORMS.get(name, Form.OTHER)) for name, function in _functions(constant)]
     slope, alpha = settings.get("negative_slope"), settings.get("alpha")
     if isinstance(slope, float):
-        found.setdefault(f"leaky_relu ({slope:g})", _leaky(constant(slope)))
+        every.append(NamedActivation(f"leaky_relu ({slope:g})", _leaky(constant(slope))))
     if isinstance(alpha, float):
-        found.setdefault(f"elu ({alpha:g})", partial(_elu, alpha=constant(alpha)))
-    return found
+        every.append(NamedActivation(f"elu ({alpha:g})", partial(_elu, alpha=constant(alpha))))
+    named: dict[str, NamedActivation] = {}
+    for entry in every:
+        named.setdefault(entry.name, entry)
+    return named
 
 
 def _elu(x: Array, alpha: float = 1.0) -> Array:
@@ -87,7 +114,18 @@ def _leaky(slope: float) -> Callable[[Array], Array]:
     return lambda x: np.where(x > 0, x, slope * x)
 
 
-def _functions(constant: ScalarFunction) -> dict[str, Callable[[Array], Array]]:
+FORMS = {
+    "linear (none)": Form.NONE,
+    "gelu (erf)": Form.GELU,
+    "gelu (tanh)": Form.GELU,
+    "hard_swish": Form.HARD_SWISH,
+    "hard_swish (0.2 x + 0.5)": Form.HARD_SWISH,
+    "hard_sigmoid": Form.HARD_SIGMOID,
+    "hard_sigmoid (0.2 x + 0.5)": Form.HARD_SIGMOID,
+}
+
+
+def _functions(constant: ScalarFunction) -> Iterable[tuple[str, Callable[[Array], Array]]]:
     half, cubic = constant(sqrt(0.5)), constant(0.044715)  # as tf.nn.gelu casts them, and not sqrt(2 / pi)
     quick, fifth = constant(1.702), constant(0.2)
     selu = constant(1.0507009873554805), constant(1.6732632423543772)
@@ -95,7 +133,7 @@ def _functions(constant: ScalarFunction) -> dict[str, Callable[[Array], Array]]:
     def old_hard_sigmoid(x: Array) -> Array:  # Keras 2's
         return np.clip(fifth * x + 0.5, 0, 1)
 
-    return {
+    functions: dict[str, Callable[[Array], Array]] = {
         "linear (none)": lambda x: x,
         "relu": lambda x: np.maximum(x, 0),
         "gelu (erf)": lambda x: 0.5 * x * (1 + erf(x * half)),
@@ -120,8 +158,4 @@ def _functions(constant: ScalarFunction) -> dict[str, Callable[[Array], Array]]:
         "softmax over the second axis": lambda x: softmax(x, 1) if x.ndim > 2 else softmax(x, -1),
         "log_softmax": lambda x: np.log(softmax(x, -1)),
     }
-
-
-def apply(function: Callable[[Array], Array], x: Array) -> Array:
-    """An activation in double precision."""
-    return function(x.astype(np.float64))
+    return functions.items()

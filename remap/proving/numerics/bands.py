@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LOWEST = -1e30
-"""What a mask adds to the score of a key that a query does not see."""
+from remap.proving.limits import LOWEST
+
 Attend = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Attention of the queries at some positions under a mask of shape (these, keys), as (batch, these, ...)."""
 
@@ -138,8 +138,8 @@ def _end(queries: int, seen: np.ndarray) -> int:
     It is the last of all, or the last one seen where there are more keys than queries.
     """
     keys = seen.shape[-1]
-    found = np.flatnonzero(seen.reshape(-1, keys).any(0))
-    return keys if queries >= keys or not found.size else int(found[-1]) + 1
+    places = np.flatnonzero(seen.reshape(-1, keys).any(0))
+    return keys if queries >= keys or not places.size else int(places[-1]) + 1
 
 
 def _in_one_run(keeps: np.ndarray) -> bool:

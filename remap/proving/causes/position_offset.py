@@ -7,6 +7,8 @@ from functools import partial
 
 import numpy as np
 
+from remap.proving.cause import Cause
+from remap.proving.limits import SAME_ROWS
 from remap.proving.rerun import arrays_of
 from remap.proving.site import Site
 from remap.proving.trial import Trial
@@ -28,11 +30,9 @@ def trials(site: Site) -> Iterator[Trial]:
             if own is None or theirs is None or own == theirs:
                 continue
             yield Trial(
-                "position offset",
                 f"positions counted from {theirs} instead of {own}",
                 partial(np.broadcast_to, table[theirs : theirs + count], step.output.shape),
                 position,
-                hint="count positions as PyTorch does, which puts a row for padding before the first",
             )
 
 
@@ -42,6 +42,16 @@ def _first_row(table: np.ndarray, rows: np.ndarray) -> int | None:
         return None
     wanted = rows.reshape(-1, *rows.shape[-2:])[0]
     for start in range(len(table) - len(wanted) + 1):
-        if np.allclose(table[start : start + len(wanted)], wanted, rtol=1e-6, atol=1e-6):
+        if np.allclose(table[start : start + len(wanted)], wanted, rtol=SAME_ROWS, atol=SAME_ROWS):
             return start
     return None
+
+
+CAUSE = Cause(
+    "V505",
+    "position offset",
+    "the two count positions from another number",
+    "model",
+    "count positions as PyTorch does, which puts a row for padding before the first",
+    trials,
+)

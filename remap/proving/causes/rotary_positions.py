@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from remap.proving.cause import Cause
+from remap.proving.limits import SERIES
 from remap.proving.rerun import rerun
 from remap.proving.site import Site
 from remap.proving.trial import Trial
@@ -23,10 +25,7 @@ ANGLES, TURN = "_compute_cos_sin_embedding", "_apply_rotary_pos_emb"
 """What keras_hub's RotaryEmbedding, and every class made from it, computes: cosines and sines, and the rotation."""
 HALVES, NEIGHBOURS = "halves", "neighbours"
 """Which two channels are turned: the first half with the second, or each with the next."""
-FIX_FREQUENCIES = "give the Keras model PyTorch's rope_theta and rope_scaling"
 FIX_PAIRS = "the Keras model turns other pairs of channels: reorder those of queries and keys in the rule"
-EXACT = 1e-4
-"""Frequencies are a geometric series where none is further off it, relative to itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +59,10 @@ def trials(site: Site) -> Iterator[Trial]:
                 )
                 if told:
                     yield Trial(
-                        "rotary positions",
                         f"{told} in {name}",
                         partial(_turned, layer, rotary, inputs, angles, pairs),
                         position,
-                        hint=FIX_FREQUENCIES if angles else FIX_PAIRS,
+                        hint=None if angles else FIX_PAIRS,
                     )
 
 
@@ -82,8 +80,8 @@ def _attentions(site: Site) -> Iterator[tuple[int, Any, tuple[np.ndarray, ...]]]
 def _rotary(layer: Any) -> Any:
     """The one layer in it that turns queries and keys; None where there is none, or more."""
     inside = {id(value): value for value in getattr(layer, "__dict__", {}).values() if hasattr(value, ANGLES)}
-    found = [value for value in inside.values() if hasattr(value, TURN)]
-    return found[0] if len(found) == 1 else None
+    turning = [value for value in inside.values() if hasattr(value, TURN)]
+    return turning[0] if len(turning) == 1 else None
 
 
 def _angles(site: Site) -> Iterator[Angles]:
@@ -131,10 +129,10 @@ def _told(angles: np.ndarray) -> str:
         return "PyTorch's own frequencies"
     slope = np.log(steps[-1] / steps[0]) / (len(steps) - 1)
     series = steps[0] * np.exp(slope * np.arange(len(steps)))
-    if np.any(np.abs(series - steps) > EXACT * steps):
+    if np.any(np.abs(series - steps) > SERIES * steps):
         return "PyTorch's own frequencies"
     base, divisor = float(f"{np.exp(-slope * len(steps)):.4g}"), 1 / steps[0]
-    return f"frequencies of base {base:g}" + (f", divided by {divisor:.4g}," if abs(divisor - 1) > EXACT else "")
+    return f"frequencies of base {base:g}" + (f", divided by {divisor:.4g}," if abs(divisor - 1) > SERIES else "")
 
 
 def _turned(layer: Any, rotary: Any, inputs: tuple[np.ndarray, ...], angles: Angles | None, pairs: str) -> np.ndarray:
@@ -164,3 +162,13 @@ def _turn(pairs: str, x: Any, cos: Any, sin: Any) -> Any:
     if pairs == HALVES:
         return ops.concatenate(turned, axis=-1)
     return ops.reshape(ops.stack(turned, axis=-1), ops.shape(x))
+
+
+CAUSE = Cause(
+    "V506",
+    "rotary positions",
+    "the two turn queries and keys by other angles, or in other pairs of channels",
+    "model",
+    "give the Keras model PyTorch's rope_theta and rope_scaling",
+    trials,
+)

@@ -1,46 +1,85 @@
-"""Attention: another scale, a mask on one side only, queries, keys and values exchanged, heads split otherwise."""
+"""Attention run again in other kinds: a layer's own weights, or PyTorch's queries, keys and values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
-from remap.proving.causes.bands import Attend, fitted
-from remap.proving.causes.functions import ROUNDED, ROUNDED_HINT
-from remap.proving.causes.softmax import NO_MASK, PLAIN, SOFTMAX, Variant, attention, masks_of, split, variants
+from remap.proving.limits import SAME_ATTENTION, SAME_ATTENTION_EXACT
+from remap.proving.numerics.bands import Attend, fitted
+from remap.proving.numerics.softmax import (
+    NO_MASK,
+    PLAIN,
+    SOFTMAX,
+    AttentionFault,
+    Variant,
+    attention,
+    masks_of,
+    split,
+    variants,
+)
 from remap.proving.rerun import arrays_of
-from remap.proving.site import Site, Step
-from remap.proving.trial import Blame, Trial
+from remap.proving.site import Site
+from remap.proving.step import Step
+from remap.proving.trial import Trial
 
 Projections = tuple[np.ndarray, ...]
 PROJECTIONS = ("query", "key", "value")
 WINDOW = "a window"
 KERNELS = ("query/kernel", "key/kernel", "value/kernel", "attention_output/kernel")
-_HINTS = {
-    "attention scale": "give the Keras layer that scale",
-    "attention mask": "give the Keras layer that mask",
-    ROUNDED: ROUNDED_HINT,
-    "query, key, value exchanged": "mend the layout of the rule: it takes query, key and value in another order",
-    "heads": "split the heads as PyTorch does: (heads, size of a head), and as many of them",
-}
 
 
-def trials(site: Site) -> Iterator[Trial]:
-    """The layer's own weights in attention of other kinds; else PyTorch's queries, keys and values in them."""
+@dataclass(frozen=True, slots=True)
+class Attending:
+    """Attention that can be computed in every kind.
+
+    Args:
+        own: The kind that is there: Keras's where a layer computes it, else PyTorch's.
+        every: Other kinds it may be held against, the likeliest first.
+        windows: Kinds with sliding windows, looked for when they are asked for.
+        trial: The suspicion that goes with a kind.
+    """
+
+    own: Variant
+    every: Sequence[Variant]
+    windows: Callable[[], Iterable[Variant]]
+    trial: Callable[[Variant], Trial]
+
+
+def trials_of(site: Site, fault: AttentionFault) -> Iterator[Trial]:
+    """Every kind of attention that is apart from the one that is there in one way.
+
+    The layer's own weights in other kinds; else PyTorch's queries, keys and values in them.
+    """
+    for attending in (*site.once(_in_layers), *site.once(_beside_layers)):
+        windows = attending.windows() if fault is AttentionFault.MASK else ()
+        for variant in chain(attending.every, windows):  # one window at a time: two may have one name
+            if variant != attending.own and variant.apart_from(attending.own) is fault:
+                yield attending.trial(variant)
+
+
+def _in_layers(site: Site) -> list[Attending]:
+    attending = []
     for position, step in enumerate(site.steps):
         weights = arrays_of(step.layer) if len(step.inputs) >= 2 or "Attention" in step.call.kind else {}
         if set(KERNELS) <= set(weights):
-            yield from _in_the_layer(site, position, step, weights)
+            attending.append(_in_the_layer(site, position, step, weights))
+    return attending
+
+
+def _beside_layers(site: Site) -> list[Attending]:
     have = site.unseen if site.unseen is not None else _before_row(site)
-    if have is not None:
-        for operands, mixed, masks in _operands(site):
-            yield from _reproducing(operands, mixed, masks, have, site.tolerance.float64)
+    if have is None:
+        return []
+    told = (_reproducing(*operands, have, site.tolerance.float64) for operands in _operands(site))
+    return [entry for entry in told if entry is not None]
 
 
-def _in_the_layer(site: Site, position: int, step: Step, weights: Mapping[str, np.ndarray]) -> Iterator[Trial]:
+def _in_the_layer(site: Site, position: int, step: Step, weights: Mapping[str, np.ndarray]) -> Attending:
     queries, keys = step.inputs[0], step.inputs[min(1, len(step.inputs) - 1)]
     masks = masks_of([step, *site.events], len(queries), queries.shape[1], keys.shape[1])
     heads = [event.settings["num_heads"] for event in site.events if "num_heads" in event.settings]
@@ -54,17 +93,17 @@ def _in_the_layer(site: Site, position: int, step: Step, weights: Mapping[str, n
 
     tried = _likeliest_first(every, _windowed(attend, step.output, keys.shape[1], masks, PLAIN))
     own = _own(step.output, tried, compute, site.tolerance.float64) or PLAIN
-    for variant in every:
-        if variant != own:
-            cause = variant.apart_from(own)
-            instead = f" instead of {own.mask}" if own.mask not in (NO_MASK, variant.mask) else ""
-            told = variant.told_beside(own) + instead
-            yield Trial(cause, told, partial(compute, variant), position, _blame(cause), _HINTS.get(cause, ""))
+
+    def trial(variant: Variant) -> Trial:
+        instead = f" instead of {own.mask}" if own.mask not in (NO_MASK, variant.mask) else ""
+        return Trial(variant.told_beside(own) + instead, partial(compute, variant), position)
+
+    return Attending(own, every, tuple, trial)
 
 
 def _reproducing(
     operands: Projections, mixed: np.ndarray, masks: dict[str, np.ndarray], have: np.ndarray, float64: bool
-) -> Iterator[Trial]:
+) -> Attending | None:
     """What Keras computes without a layer, told from PyTorch's own queries, keys and values."""
     every = list(variants(masks, _divisors(operands[0].shape[1] * operands[0].shape[-1]), float64))
     compute = partial(_mixed, operands, masks)
@@ -79,19 +118,13 @@ def _reproducing(
 
     own = _own(mixed, _likeliest_first(every, windowed(mixed, PLAIN)), compute, float64)
     if own is None:
-        return
-    for variant in _likeliest_first(every, windowed(have, own)):
-        if variant == own:
-            continue
-        cause = variant.apart_from(own)
-        yield Trial(
-            cause,
-            f"Keras computes attention with {variant.told_beside(own)}, PyTorch with {own.told_beside(variant)}",
-            partial(compute, variant),
-            expected=have,
-            blame=_blame(cause),
-            hint=_HINTS.get(cause, "mend the attention of the Keras model"),
-        )
+        return None
+
+    def trial(variant: Variant) -> Trial:
+        told = f"Keras computes attention with {variant.told_beside(own)}, PyTorch with {own.told_beside(variant)}"
+        return Trial(told, partial(compute, variant), expected=have)
+
+    return Attending(own, every, partial(windowed, have, own), trial)
 
 
 def _likeliest_first(every: Sequence[Variant], windowed: Iterable[Variant]) -> Iterator[Variant]:
@@ -134,9 +167,9 @@ def _own(
     """The variant that makes a value; in double precision one that makes it exactly, if there is any."""
     every = list(every) if float64 else every
     for exact in (True, False)[not float64 :]:
-        found = next((variant for variant in every if _is(value, _made(compute, variant), exact)), None)
-        if found is not None:
-            return found
+        own = next((variant for variant in every if _is(value, _made(compute, variant), exact)), None)
+        if own is not None:
+            return own
     return None
 
 
@@ -148,15 +181,9 @@ def _made(compute: Callable[[Variant], np.ndarray], variant: Variant) -> np.ndar
         return np.empty(0)
 
 
-def _is(expected: np.ndarray, found: np.ndarray, exact: bool) -> bool:
-    relative, absolute = (1e-11, 1e-13) if exact else (1e-3, 1e-5)
-    return expected.size == found.size and np.allclose(
-        expected.reshape(found.shape), found, rtol=relative, atol=absolute
-    )
-
-
-def _blame(cause: str) -> Blame:
-    return "weights" if cause == "query, key, value exchanged" else "rounding" if cause == ROUNDED else "model"
+def _is(expected: np.ndarray, made: np.ndarray, exact: bool) -> bool:
+    relative, absolute = SAME_ATTENTION_EXACT if exact else SAME_ATTENTION
+    return expected.size == made.size and np.allclose(expected.reshape(made.shape), made, rtol=relative, atol=absolute)
 
 
 def _mixed(operands: Projections, masks: Mapping[str, np.ndarray], variant: Variant) -> np.ndarray:

@@ -1,0 +1,26 @@
+"""The state of a recurrent layer with another activation."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from remap.proving.cause import Cause
+from remap.proving.numerics.recurrent import activations_inside
+from remap.proving.numerics.stated import Stated, apart
+
+
+def differs(torch: Stated, keras: Stated) -> tuple[str, str] | None:
+    """PyTorch's is tanh, but for a plain RNN that says otherwise."""
+    recurrent = torch.get("kind") in ("lstm", "gru", "rnn")
+    return apart(torch.get("nonlinearity", "tanh"), keras.get("activation")) if recurrent else None
+
+
+CAUSE = Cause(
+    "V601",
+    "activation",
+    "the state of a recurrent layer has another activation",
+    "model",
+    "give the Keras layer PyTorch's activation",
+    partial(activations_inside, names=("activation",)),
+    differs,
+)
