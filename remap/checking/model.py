@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from remap.checking.compare import Checked, as_numpy, compare, planned_array
+from remap.checking.compare import Checked, VariableFault, as_numpy, compare, planned_array
 from remap.checking.readers import read_back
 from remap.errors import CheckError, Problem, RemapError, TargetError
 from remap.formats.tensorflow.tf_bundle import index_of, is_object_based
@@ -23,7 +23,7 @@ from remap.tensors.location import LocalPath
 from remap.writing.write import output_format
 
 SHOWN = 20
-WRONG = {"shape": "another shape", "missing": "no such variable in the file"}
+WRONG = {VariableFault.SHAPE: "another shape", VariableFault.MISSING: "no such variable in the file"}
 
 
 def check_file(
@@ -71,7 +71,7 @@ def check_file(
                     "a variable is not what the plan says",
                     difference.name,
                     found=f"{difference.elements} elements differ, by at most {difference.largest:g}"
-                    if difference.what == "values"
+                    if difference.what is VariableFault.VALUES
                     else WRONG[difference.what],
                     expected="every bit equal",
                 )

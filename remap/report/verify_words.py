@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from remap.checking.compare import VariableFault
+from remap.proving.causes import stride
 from remap.proving.finding import Finding
-from remap.proving.rows import Row
+from remap.proving.rows import Outcome, Row
+from remap.proving.trial import FailedTrial
 from remap.proving.verified import Verified
 from remap.report.sizes import human_bytes
 
@@ -47,7 +50,7 @@ class Line:
 
 def headline(verified: Verified) -> str:
     """The verdict in a sentence; a divergence inside of equal outputs is named as such."""
-    if verified.verdict == "differ" and not any(row.outcome == "differs" for row in verified.outputs):
+    if verified.verdict == "differ" and not any(row.outcome == Outcome.DIFFERS for row in verified.outputs):
         return "the outputs agree within the tolerance, but a layer computes something else"
     return VERDICTS[verified.verdict]
 
@@ -79,7 +82,7 @@ def _weights(verified: Verified) -> Iterator[Line]:
         )
         return
     worst = ", ".join(
-        f"{entry.name} ({entry.what if entry.what != 'values' else f'{entry.elements} elements'})"
+        f"{entry.name} ({f'{entry.elements} elements' if entry.what is VariableFault.VALUES else entry.what})"
         for entry in checked.differences[:SHOWN]
     )
     more = f" and {len(checked.differences) - SHOWN} more" if len(checked.differences) > SHOWN else ""
@@ -88,12 +91,12 @@ def _weights(verified: Verified) -> Iterator[Line]:
 
 
 def _output(row: Row) -> Line:
-    if row.outcome == "not compared":
-        return Line(f"output {row.layer}", f"not compared: {row.reason}", None)
-    name = row.layer if row.layer.startswith("output") else f"output {row.layer}"
+    name = f"output {row.layer}" if row.named else row.layer
+    if row.outcome == Outcome.NOT_COMPARED:
+        return Line(name, f"not compared: {row.reason}", None)
     if row.difference is None:
         return Line(name, f"differs: shape {row.shapes[1]}, and PyTorch's is {row.shapes[0]}", False)
-    good = row.outcome == "equal"
+    good = row.outcome == Outcome.EQUAL
     return Line(
         name,
         f"{'equal' if good else 'differs'}: largest difference {row.difference.largest:.2g}, relative "
@@ -117,21 +120,22 @@ def _sight(verified: Verified) -> Line:
 
 
 def _layers(verified: Verified) -> Line:
-    compared = [row for row in verified.rows if row.outcome != "not compared"]
-    equal = sum(row.outcome == "equal" for row in compared)
+    compared = [row for row in verified.rows if row.outcome != Outcome.NOT_COMPARED]
+    equal = sum(row.outcome == Outcome.EQUAL for row in compared)
     return Line("layers", f"{equal} of {len(compared)} calls of layers equal", equal == len(compared))
 
 
 def _finding(verified: Verified) -> Iterator[Line]:
     finding = verified.finding
     assert finding is not None
-    index = next((n for n, row in enumerate(verified.rows, 1) if row.outcome == "differs"), None)
+    index = next((n for n, row in enumerate(verified.rows, 1) if row.outcome == Outcome.DIFFERS), None)
     at = f", row {index} of {len(verified.rows)}" if index is not None else ""
     yield Line("first divergence", f"{finding.layer} ({finding.kind}), against {finding.module}{at}", False)
-    proof = "proved" if finding.proved else "not proved"
-    yield Line("cause", f"{finding.cause or 'unknown'} ({proof}): {finding.text}", False)
+    yield Line("cause", _cause(finding), False)
     if finding.hint:
         yield Line("fix", finding.hint)
+    if not finding.proved and finding.failed:
+        yield Line("note", f"{len(finding.failed)} of {finding.tried} trials could not run; 'remap --debug' names them")
     moved = _moved_stride(verified)
     if moved:
         yield Line("note", moved)
@@ -142,23 +146,35 @@ def _finding(verified: Verified) -> Iterator[Line]:
     yield Line("conclusion", conclusion)
 
 
+def _cause(finding: Finding) -> str:
+    """A cause in a sentence, with its code behind it as compilers put theirs."""
+    proof = "proved" if finding.proved else "not proved"
+    codes = f" [{', '.join(finding.codes)}]" if finding.codes else ""
+    return f"{finding.cause or 'unknown'} ({proof}): {finding.text}{codes}"
+
+
+def failed_trials(verified: Verified) -> Iterator[FailedTrial]:
+    """Every trial that could not run."""
+    for finding in (verified.finding, *verified.further):
+        yield from finding.failed if finding is not None else ()
+
+
 def _further(verified: Verified) -> Iterator[Line]:
     """The layers that differ by themselves, one line for each cause."""
-    by_cause: dict[tuple[str, bool], list[Finding]] = {}
+    by_cause: dict[tuple[str, str, bool], list[Finding]] = {}
     for finding in verified.further:
-        by_cause.setdefault((finding.cause, finding.proved), []).append(finding)
-    for (cause, proved), findings in by_cause.items():
+        by_cause.setdefault((finding.code, finding.cause, finding.proved), []).append(finding)
+    for findings in by_cause.values():
         shown = ", ".join(f"{finding.layer} ({finding.kind})" for finding in findings[:SHOWN])
         more = f" and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
-        told = f"{cause or 'unknown'} ({'proved' if proved else 'not proved'}): {findings[0].text}"
-        yield Line("differs by itself", f"{shown}{more}, on PyTorch's own inputs: {told}", False)
+        yield Line("differs by itself", f"{shown}{more}, on PyTorch's own inputs: {_cause(findings[0])}", False)
     if any(row.alone is not None for row in verified.rows) and not verified.further:
         yield Line("after it", "every layer is equal on PyTorch's own inputs: it is the only divergence", True)
 
 
 def _moved_stride(verified: Verified) -> str:
     """Whether a stride sits on another layer on the other side: ResNet v1 against v1.5."""
-    if verified.finding is None or "stride" not in verified.finding.cause:
+    if verified.finding is None or stride.CAUSE.code not in verified.finding.codes:
         return ""
     strides = [entry for entry in verified.audit if entry.setting == "strides"]
     here = [entry for entry in strides if entry.layer == verified.finding.layer]
