@@ -51,7 +51,7 @@ def disagreements(
 ) -> Iterator[Disagreement]:
     """What differs between one module and one layer."""
     kind = str(torch.get("kind", ""))
-    if kind.startswith(("conv", "max_pool", "avg_pool")):
+    if kind.startswith(("conv", "max_pool", "avg_pool")) and f"{kind[-2]}D" in layer.class_name:
         yield from _window(path, torch, layer, target)
     if kind.endswith("_norm"):
         yield from _norm(path, torch, layer, folded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any, TypeVar
 
 from remap.proving.step import Step
@@ -36,14 +37,22 @@ def axes_of(theirs: Sequence[int], ours: Sequence[int]) -> Axes | None:
     >>> axes_of((9, 1), (9,)), axes_of((9,), (1, 9)), axes_of((9, 8), (9, 8)), axes_of((9, 8), (72,))
     ((0,), (None, 0), (0, 1), None)
     """
-    if len(theirs) == len(ours):
-        return tuple(range(len(ours)))
-    kept = [axis for axis, size in enumerate(theirs) if size != 1] if len(theirs) > len(ours) else range(len(theirs))
-    filled = [axis for axis, size in enumerate(ours) if size != 1] if len(ours) > len(theirs) else range(len(ours))
-    if len(kept) != len(filled):
-        return None
-    which = dict(zip(filled, kept, strict=True))
-    return tuple(which.get(axis) for axis in range(len(ours)))
+    if len(theirs) >= len(ours):
+        return _kept(theirs, ours)
+    places = _kept(ours, theirs)
+    which = {place: axis for axis, place in enumerate(places or ())}
+    return tuple(which.get(place) for place in range(len(ours))) if places is not None else None
+
+
+def _kept(more: Sequence[int], fewer: Sequence[int]) -> tuple[int, ...] | None:
+    """The axes of ``more`` that are those of ``fewer``: the others have one number; of their sizes, where that goes."""
+    choices = [
+        kept
+        for kept in combinations(range(len(more)), len(fewer))
+        if all(size == 1 for axis, size in enumerate(more) if axis not in kept)
+    ]
+    alike = [kept for kept in choices if [more[axis] for axis in kept] == list(fewer)]
+    return next(iter(alike or choices), None)
 
 
 def along(axes: Axes, values: Sequence[OfAxis], plain: OfAxis) -> tuple[OfAxis, ...]:
