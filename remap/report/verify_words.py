@@ -135,7 +135,8 @@ def _finding(verified: Verified) -> Iterator[Line]:
     if finding.hint:
         yield Line("fix", finding.hint)
     if not finding.proved and finding.failed:
-        yield Line("note", f"{len(finding.failed)} of {finding.tried} trials could not run; 'remap --debug' names them")
+        count = len(finding.failed)
+        yield Line("note", f"{count} trial{'s' * (count > 1)} could not run; 'remap --debug verify' names them")
     moved = _moved_stride(verified)
     if moved:
         yield Line("note", moved)
