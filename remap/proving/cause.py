@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from remap.proving.trial import Trials
+from remap.proving.trial import Blame, Trials
 
-Blame = Literal["model", "weights", "torch", "rounding", "unknown"]
 Differs = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[str, str] | None]
 """Given the settings of a PyTorch module and of a Keras layer: both values in words; None where they are alike, or
 where one of the two does not state it."""
@@ -27,7 +26,7 @@ class Cause:
         code: Its code, for life: ``V101``.
         name: One or two words: ``padding``.
         about: What differs, in a sentence.
-        blame: Whose fault it is.
+        blame: Whose fault it is, unless a trial knows better.
         hint: What to do about it, unless a trial knows better.
         trials: The suspicions of it at a place where two networks part.
         differs: Whether the settings of both sides disagree; None for what no setting tells.

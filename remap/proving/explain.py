@@ -132,7 +132,7 @@ def _held(site: Site, cause: Cause, trial: Trial) -> Finding | None:
         trial.title or cause.name,
         _sentence(trial, site, layer if not through else site.row.layer, before, after, step, event),
         True,
-        cause.blame,
+        trial.blame or cause.blame,
         cause.hint if trial.hint is None else trial.hint,
         before,
         after,

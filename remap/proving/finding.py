@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remap.proving.cause import Blame
-from remap.proving.trial import FailedTrial
+from remap.proving.trial import Blame, FailedTrial
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from remap.proving.site import Site
+
+Blame = Literal["model", "weights", "torch", "rounding", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class Trial:
         text: What was changed, after "with": ``padding 1 on every side``.
         compute: The value under the suspicion, in Keras's layout.
         step: Position of the suspected step among the site's.
+        blame: Whose fault it would be; as the cause says if None.
         hint: What to do about it; the cause's own if None.
         title: What the cause is called here; its name if empty.
         also: Codes of other causes that it takes at once.
@@ -27,6 +31,7 @@ class Trial:
     text: str
     compute: Callable[[], np.ndarray]
     step: int = 0
+    blame: Blame | None = None
     hint: str | None = None
     title: str = ""
     also: tuple[str, ...] = ()
