@@ -258,6 +258,33 @@ class Tripled(nn.Linear):
         return super().forward(x) * 3
 
 
+class Reversing(layers.Layer):
+    """BGR of RGB."""
+
+    def call(self, x):
+        return ops.flip(x, -1)
+
+
+class Reverses(keras.Model):
+    """The same in the model itself, where no layer is seen to do it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = layers.Conv2D(4, 3, name="conv"), layers.Conv2D(2, 1, name="head")
+
+    def call(self, x):
+        return self.head(self.conv(x[..., ::-1]))
+
+
+def reversing():
+    model = Reverses()
+    model(keras.Input((8, 8, 3)))
+    return model
+
+
+IMAGES = rules_text({"conv": ("conv", "conv2d"), "head": ("head", "conv2d")}, ignore=False)
+
+
 class Single(layers.Layer):
     """Computes in single precision whatever comes."""
 
@@ -330,6 +357,28 @@ SEEDED = {
     "V707": Seeded(line(lambda x: x.cumsum(-1), between, "head")),
     "V708": Seeded(line(lambda x: x.cumsum(-1), lambda: between(layers.UnitNormalization(name="unit")), "unit")),
     "V709": Seeded(line(lambda x: x, between, "up", module=Tripled(5, 6))),
+    "V710: in a layer": Seeded(image("turn", keras={"before": [Reversing(name="turn")]})),
+    "V710: in a layer, scaled behind it": Seeded(
+        image("turn", {"before": lambda x: x / 2}, {"before": [Reversing(name="turn"), layers.Rescaling(0.5)]})
+    ),
+    "V710: without a layer": Seeded(Fault(Images, reversing, IMAGES, "conv", "")),
+    "V710: in PyTorch": Seeded(image("conv", {"before": lambda x: x.flip(1)})),
+    "V710: in PyTorch, by an index": Seeded(image("conv", {"before": lambda x: x[:, [2, 1, 0]]})),
+    "V710: in the kernel": Seeded(kernel("o i h w -> h w i o", ', flip = ["i"]')),
+    "V710: in the matrix of a first dense layer": Seeded(
+        Fault(
+            Between,
+            between,
+            rules_text(
+                {"up": ("up", "mine"), "head": ("head", "dense")},
+                '[layouts.mine]\nkernel = { from = "weight", axes = "o i -> i o", flip = ["i"] }\nbias = "bias"\n',
+                ignore=False,
+            ),
+            "up",
+            "",
+            "weights",
+        )
+    ),
     "V801": Seeded(line(LEAK, lambda: between(layers.LeakyReLU(0.01, name="act")), "act", "rounding"), options=DOUBLE),
     "V802": Seeded(line(torch.tanh, lambda: between(Single(name="act")), "act", "rounding"), options=DOUBLE),
 }

@@ -36,6 +36,7 @@ ORDER = (
     "activation",
     "rounded_constant",
     "precision",
+    "reversed_channels",
     "input_normalised",
     "input_not_normalised",
     "input_scale",
