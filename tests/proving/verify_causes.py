@@ -285,6 +285,41 @@ def reversing():
 IMAGES = rules_text({"conv": ("conv", "conv2d"), "head": ("head", "conv2d")}, ignore=False)
 
 
+class Scaled(Between):
+    """Something behind the last layer."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x):
+        return self.scale(super().forward(x))
+
+
+def behind(*last, scale=lambda y: y, layer="head"):
+    def build():
+        model = between()
+        y = model.output
+        for layer in last:
+            y = layer(y)
+        return keras.Model(model.input, y)
+
+    return Fault(partial(Scaled, scale), build, DENSE, layer, "")
+
+
+class Scales(Reverses):
+    """A factor in the model itself."""
+
+    def call(self, x):
+        return self.head(self.conv(x)) * 3 + 1
+
+
+def scaling():
+    model = Scales()
+    model(keras.Input((8, 8, 3)))
+    return model
+
+
 class Single(layers.Layer):
     """Computes in single precision whatever comes."""
 
@@ -379,6 +414,12 @@ SEEDED = {
             "weights",
         )
     ),
+    "V711: a factor in Keras": Seeded(behind(layers.Rescaling(2.5, name="scale"), layer="scale")),
+    "V711: a factor and an offset in Keras": Seeded(behind(layers.Rescaling(0.5, 3.0, name="scale"), layer="scale")),
+    "V711: a factor in PyTorch": Seeded(behind(scale=lambda y: y * 255)),
+    "V711: a factor and an offset in PyTorch": Seeded(behind(scale=lambda y: y * 0.2 - 1)),
+    "V711: an offset in PyTorch": Seeded(behind(scale=lambda y: y + 4)),
+    "V711: without a layer": Seeded(Fault(Images, scaling, IMAGES, "output 0", "")),
     "V801": Seeded(line(LEAK, lambda: between(layers.LeakyReLU(0.01, name="act")), "act", "rounding"), options=DOUBLE),
     "V802": Seeded(line(torch.tanh, lambda: between(Single(name="act")), "act", "rounding"), options=DOUBLE),
 }

@@ -37,6 +37,7 @@ ORDER = (
     "rounded_constant",
     "precision",
     "reversed_channels",
+    "output_scale",
     "input_normalised",
     "input_not_normalised",
     "input_scale",
