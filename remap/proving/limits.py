@@ -78,5 +78,7 @@ SAME_PIXELS = 1e-4
 
 FACTOR = 1e-6
 """A factor nearer to 1 than this explains nothing that a tolerance would not hide."""
+FEWEST = 4
+"""Numbers that a factor and an offset are told from: they lead through two always, through four hardly by chance."""
 NO_SHIFT = 1e-6
 """A shift smaller than this is none: it is what a fit leaves over."""

@@ -9,13 +9,10 @@ import numpy as np
 
 from remap.proving.cause import Cause
 from remap.proving.forms import closest
-from remap.proving.limits import FACTOR
+from remap.proving.limits import FACTOR, FEWEST
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
-
-FEWEST = 4
-"""A factor and an offset lead through two numbers always, through four that are not alike hardly by chance."""
 
 
 def trials(site: Site) -> Iterator[Trial]:
