@@ -229,15 +229,15 @@ def load_into(
     Raises:
         RemapError: Anything that does not fit; the model is untouched then.
     """
-    from remap.checking.compare import as_numpy
-    from remap.checking.model import assign_all
+    from remap.checking.assign import assign_all
     from remap.sides.keras.keras_model import identify, inventory_of
+    from remap.tensors.to_numpy import to_numpy
 
     inventory = inventory_of(model)
     live = identify(model, inventory)
 
     def initial(variable: Variable) -> np.ndarray:
-        return as_numpy(live[variable.path])
+        return to_numpy(live[variable.path])
 
     file, source, _ = opened(rules, checkpoint, inventory, initial)
     planned = make_plan(file, source, inventory, params=params, allow_code=allow_code, initial=initial)

@@ -10,7 +10,7 @@ import numpy as np
 
 from remap.opening.open import open_checkpoint
 from remap.planning.plan import Plan
-from remap.sides.keras.framework import import_module, prepare_process
+from remap.sides.framework import import_module, prepare_process
 from remap.sides.keras.keras_model import build_model, identify
 from remap.sides.keras.live import is_keras2
 from remap.sides.keras.saved_model import Exported

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -63,22 +64,12 @@ def command(
     model_args: tuple[str, ...],
     torch: str,
     torch_args: tuple[str, ...],
-    inputs: tuple[str, ...],
-    samples: int,
-    seed: int,
-    atol: float | None,
-    rtol: float | None,
-    float64: bool,
-    calibrate: bool,
-    odd_size: bool,
-    weights: str | None,
-    static: bool,
     all_rows: bool,
     report: str | None,
     settings: tuple[str, ...],
     dequantize: bool,
-    allow_code: bool,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Hold the converted Keras model beside the PyTorch model: weights, outputs, and every layer that RULES map.
 
@@ -87,6 +78,7 @@ def command(
     on the input.
     """
     from remap.proof import verify
+    from remap.proving.options import VerifyOptions
     from remap.report.verify_data import verified_data
     from remap.report.verify_terminal import print_verified
     from remap.report.verify_words import headline
@@ -96,38 +88,22 @@ def command(
     source = options.model_source(model, model_args)
     weights_from = options.checkpoint_source(checkpoint, dequantize)
     params = options.parsed_settings(settings)
-    arguments = parse_model_args(torch_args)
-    found = verify(
-        rules,
-        weights_from,
-        source,
-        torch,
-        inputs=inputs,
-        samples=samples,
-        seed=seed,
-        atol=atol,
-        rtol=rtol,
-        float64=float64,
-        calibrate=calibrate,
-        odd_size=odd_size,
-        weights=weights,
-        static=static,
-        params=params,
-        torch_args=arguments,
-        allow_code=allow_code,
-    )
+    wanted = VerifyOptions(params=params, torch_args=parse_model_args(torch_args), **asked)
+    verified = verify(rules, weights_from, source, torch, wanted)
     if page is not None:
         from remap.report.html import verified_page
 
-        options.write_page(page, verified_page(found))
+        options.write_page(page, verified_page(verified))
     if as_json:
-        click.echo(json.dumps(verified_data(found)))
+        click.echo(json.dumps(verified_data(verified)))
     else:
         debug = bool(click.get_current_context().find_root().params.get("debug"))
-        print_verified(found, console(), all_rows, failures=debug)
+        print_verified(verified, console(), all_rows, failures=debug)
         if page is not None:
             console().print(f"wrote {page}", markup=False)
-    if not found.proved:
+    if not verified.proved:
         raise CheckError(
-            headline(found), where=f"{model} against {torch}", found=found.finding.text if found.finding else ""
+            headline(verified),
+            where=f"{model} against {torch}",
+            found=verified.finding.text if verified.finding else "",
         )

@@ -26,6 +26,7 @@ class Layer(msgspec.Struct, frozen=True, omit_defaults=True):
         address: ``path`` with every automatic number replaced by its rank: ``conv2d[42]``.
         settings: What an audit compares: epsilon, strides, padding, groups, activation ...
         inputs: Names of the layers that feed it, where the model is a graph.
+        family: The nearest class of Keras's own that its class is made from, where that is another.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Layer(msgspec.Struct, frozen=True, omit_defaults=True):
     address: str
     settings: dict[str, Any] = {}
     inputs: tuple[str, ...] = ()
+    family: str = ""
 
 
 class LegacyCopy(msgspec.Struct, frozen=True):
@@ -90,7 +92,7 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
         model: Where it came from: ``keras.applications:ResNet50``.
         variables: In the order of Keras's legacy layout: that order is what a legacy ``.h5`` is read by.
         layers: Every layer, in the model's order.
-        kind: ``functional``, ``sequential``, ``subclassed``, or :data:`EXPORTED`.
+        kind: ``functional``, ``sequential``, ``subclassed``, or :data:`EXPORTED`; ``module`` of a PyTorch network.
         keras_version: Version that the inventory was taken with; empty for what is no Keras model.
         legacy_layers: Top-level layers in order, the weightless included, as the legacy layout lists them.
         notes: What its reader should know about how it was taken, one sentence each.

@@ -13,9 +13,9 @@ from remap.proving.disagreement import Disagreement
 from remap.proving.explain import Networks, explain
 from remap.proving.finding import Finding
 from remap.proving.limits import CLOSELY, JUST, NEIGHBOURS
-from remap.proving.reference import Reference
 from remap.proving.rows import Outcome, Row
 from remap.sides.keras.side import KerasSide
+from remap.sides.reference import Reference
 from remap.sides.trace import Trace
 
 

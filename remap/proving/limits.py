@@ -5,8 +5,6 @@ Relative numbers are of the largest absolute value, unless they say otherwise.
 
 from __future__ import annotations
 
-import numpy as np
-
 TINY = 1e-30
 """Below it a sum of squares in single precision tells nothing: the squares themselves have run out of exponent."""
 
@@ -23,8 +21,6 @@ FLOOR_64 = 1e-11
 """What is no finding in double precision; exact conversions were measured at 1e-16 to 5e-13."""
 PER_LAYER_64 = 1e-12
 """Allowed for every layer before, in double precision."""
-BEYOND_SINGLE = float(np.finfo(np.float32).max)
-"""Values that are further apart were not rounded: a mask's lowest number is another one in double precision."""
 
 BLIND = 1e-3
 """Outputs that move by less than this, relative to their size, when the input changes tell nothing."""

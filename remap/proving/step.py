@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.rerun import rerun
+from remap.sides.keras.rerun import rerun
 from remap.sides.keras.side import ACTIVATION
 from remap.sides.trace import Call, Trace
 
@@ -36,12 +36,12 @@ class Step:
     @property
     def kind(self) -> str:
         """What it computes: for PyTorch the function, for Keras the class."""
-        return str(self.call.settings.get("kind", self.call.kind))
+        return str(self.call.told.get("kind", self.call.kind))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it is set to."""
-        return self.call.settings
+        """What it is set to, in the words of its framework."""
+        return self.call.told
 
     @property
     def name(self) -> str:
@@ -87,7 +87,7 @@ def again(step: Step, value: np.ndarray) -> np.ndarray:
 
 def activated(function: Any, value: np.ndarray) -> np.ndarray:
     """A Keras activation function on an array."""
-    from remap.checking.compare import as_numpy
-    from remap.sides.keras.framework import import_keras
+    from remap.sides.framework import import_keras
+    from remap.tensors.to_numpy import to_numpy
 
-    return np.asarray(as_numpy(function(import_keras().ops.convert_to_tensor(value))))
+    return np.asarray(to_numpy(function(import_keras().ops.convert_to_tensor(value))))

@@ -73,7 +73,7 @@ def _walk_back(site: Site, near: _Twins) -> set[int]:
 
 def _made_by(side: KerasSide, index: int | None, value: int) -> tuple[Call | None, Any]:
     """A call and its layer; where there is none, the multiplication that made a value, and what multiplies."""
-    from remap.sides.keras.framework import import_keras
+    from remap.sides.framework import import_keras
 
     if index is not None:
         return side.trace.calls[index], side.layer_of.get(index)

@@ -8,10 +8,10 @@ from functools import partial
 from remap.proving.cause import Cause
 from remap.proving.numerics.normalisation import normalisations
 from remap.proving.numerics.stated import Stated, apart
-from remap.proving.rerun import rerun
 from remap.proving.settings import torch_epsilon
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import rerun
 
 FOLD = "give the Keras layer that epsilon, or let the rule file fold it: [batchnorm] on_mismatch = 'fold'"
 

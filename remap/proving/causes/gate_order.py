@@ -7,9 +7,9 @@ from itertools import permutations
 
 from remap.proving.cause import Cause
 from remap.proving.numerics.recurrent import GATES, gates, recurrent_layers
-from remap.proving.rerun import arrays_of
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import arrays_of
 
 
 def trials(site: Site) -> Iterator[Trial]:

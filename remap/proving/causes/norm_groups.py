@@ -9,10 +9,10 @@ from remap.proving.cause import Cause
 from remap.proving.causes import epsilon
 from remap.proving.numerics.normalisation import normalisations
 from remap.proving.numerics.stated import Stated, apart
-from remap.proving.rerun import rerun
 from remap.proving.settings import torch_epsilon
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import rerun
 
 EVERY = -1
 """What Keras calls as many groups as there are channels."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from remap.proving.cause import Cause
 from remap.proving.limits import SAME_ROWS
-from remap.proving.rerun import arrays_of
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import arrays_of
 
 TABLES = ("position_embeddings", "embeddings")
 

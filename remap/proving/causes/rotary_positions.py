@@ -15,11 +15,11 @@ import numpy as np
 
 from remap.proving.cause import Cause
 from remap.proving.limits import SERIES
-from remap.proving.rerun import rerun
 from remap.proving.site import Site
 from remap.proving.trial import Trial
-from remap.sides.keras.framework import import_keras
-from remap.sides.keras.side import attribute
+from remap.sides.framework import import_keras
+from remap.sides.keras.attribute import attribute
+from remap.sides.keras.rerun import rerun
 
 ANGLES, TURN = "_compute_cos_sin_embedding", "_apply_rotary_pos_emb"
 """What keras_hub's RotaryEmbedding, and every class made from it, computes: cosines and sines, and the rotation."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from remap.proving.cause import Cause
 from remap.proving.numerics.normalisation import checkpoint_statistics, normalisations
-from remap.proving.rerun import rerun
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import rerun
 
 
 def trials(site: Site) -> Iterator[Trial]:

@@ -8,9 +8,9 @@ from itertools import permutations
 
 from remap.proving.cause import Cause
 from remap.proving.numerics.normalisation import STATISTICS, normalisations
-from remap.proving.rerun import rerun
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import rerun
 
 
 def trials(site: Site) -> Iterator[Trial]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from remap.checking.compare import planned_array
 from remap.proving.cause import Cause
-from remap.proving.rerun import arrays_of, rerun
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import arrays_of, rerun
 
 
 def trials(site: Site) -> Iterator[Trial]:

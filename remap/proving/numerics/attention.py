@@ -22,10 +22,10 @@ from remap.proving.numerics.softmax import (
     split,
     variants,
 )
-from remap.proving.rerun import arrays_of
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import arrays_of
 
 Projections = tuple[np.ndarray, ...]
 PROJECTIONS = ("query", "key", "value")

@@ -8,10 +8,10 @@ from itertools import permutations
 
 import numpy as np
 
-from remap.proving.rerun import arrays_of, rerun
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import arrays_of, rerun
 
 Orders = Callable[[Site, Step, np.ndarray], Iterator[tuple[str, np.ndarray]]]
 """Given a step and one of its kernels: other orders of its numbers, each in words that follow "the kernel"."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remap.proving.rerun import arrays_of
 from remap.proving.site import Site
 from remap.proving.step import Step
+from remap.sides.keras.rerun import arrays_of
 
 VECTORS = ("gamma", "beta", "moving_mean", "moving_variance")
 STATISTICS = ("moving_mean", "moving_variance")

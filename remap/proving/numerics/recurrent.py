@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.rerun import arrays_of, rerun
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
-from remap.sides.keras.framework import import_keras
-from remap.sides.keras.side import attribute
+from remap.sides.framework import import_keras
+from remap.sides.keras.attribute import attribute
+from remap.sides.keras.rerun import arrays_of, rerun
 
 GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}
 ORDER = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "SimpleRNN": (0,)}

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from remap.proving.numerics.ranks import along, axes_of, torch_rank
-from remap.proving.rerun import arrays_of, rerun
-from remap.proving.settings import keras_crops, keras_window, pairs_of, per_axis, torch_crops, torch_window
+from remap.proving.settings import keras_crops, keras_window, pairs_of, torch_crops, torch_window
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.operation import per_axis
 
 CROPPED = "padding='valid' and a Cropping layer after it give PyTorch's padding; output_padding adds at the end"
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from remap.proving.limits import MOST_SETTINGS
 from remap.proving.numerics.ranks import along, axes_of, torch_rank
-from remap.proving.rerun import rerun
-from remap.proving.settings import keras_pads, keras_window, same_pads, torch_pads, torch_window, zero_padding
+from remap.proving.settings import keras_pads, keras_window, torch_pads, torch_window, zero_padding
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
+from remap.sides.keras.rerun import rerun
+from remap.sides.operation import same_pads
 
 _LAYERS = {"Conv1D": 1, "Conv2D": 2, "Conv3D": 3, "Pooling1D": 1, "Pooling2D": 2, "Pooling3D": 3}
 _PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}

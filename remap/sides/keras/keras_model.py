@@ -10,15 +10,17 @@ import numpy as np
 
 from remap.errors import Problem, RemapError, TargetError
 from remap.inventory.inventory import Inventory, Layer, Variable
-from remap.sides.keras.framework import import_keras
+from remap.sides.framework import import_keras
 from remap.sides.keras.h5_paths import datasets_of
 from remap.sides.keras.layers import graph_inputs, is_model, kind_of, settings_of
 from remap.sides.keras.lazy import is_lazy, without_weights
-from remap.sides.keras.live import clear_sessions, dtype_name, framework_of, path_of, value_of
+from remap.sides.keras.live import clear_sessions, dtype_name, framework_of, path_of
+from remap.sides.keras.operations import family_of
 from remap.sides.keras.saved_model import Exported, exported_inventory, identify_exported
 from remap.sides.keras.spec import ModelSource, checked_model
 from remap.sides.keras.survey import Survey
 from remap.sides.keras.tracking import tracking_of
+from remap.tensors.to_numpy import to_numpy
 
 
 def inventory_of(source: ModelSource | Callable[[], Any] | Any, name: str = "") -> Inventory:
@@ -180,6 +182,7 @@ def _layers(survey: Survey) -> tuple[Layer, ...]:
             address=place,
             settings=settings_of(layer),
             inputs=inputs[id(parent)].get(id(layer), ()),
+            family=family if (family := family_of(layer)) != type(layer).__name__ else "",
         )
         for layer, parent, path, place in zip(
             survey.layers, survey.parents, survey.layer_paths, survey.layer_addresses, strict=True
@@ -218,7 +221,7 @@ def _initial(keras: Any, variable: Any, layer: Any) -> float | None:
     declared = _constant(keras, getattr(layer, f"{name}_initializer", None))
     if declared is None:
         return None
-    return declared if bool(np.all(value_of(variable) == declared)) else None
+    return declared if bool(np.all(to_numpy(variable) == declared)) else None
 
 
 def _constant(keras: Any, initializer: Any) -> float | None:

@@ -16,7 +16,7 @@ from typing import Any
 from remap.errors import Problem, TargetError
 from remap.inventory.inventory import EXPORTED, Inventory, Layer, Variable
 from remap.inventory.naming import told_apart
-from remap.sides.keras.framework import import_module, prepare_process
+from remap.sides.framework import import_module, prepare_process
 from remap.sides.keras.live import dtype_name
 from remap.sides.keras.tracking import tracked
 from remap.sides.usercode import first_lines

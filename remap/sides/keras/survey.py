@@ -49,12 +49,12 @@ class Survey:
         if isinstance(model, Exported):
             raise TargetError("Keras's layers are looked at here, and a SavedModel does not tell them", fix=BUILD)
         self.model = model
-        found = list(walk(model))
+        held = list(walk(model))
         own = _own_weights(model)
         counts = Counter(layer.name for layer in model.layers)
         self.shared_names = [name for name, count in counts.items() if count > 1]
-        self.layers = [model] * bool(own) + [layer for layer, _ in found]
-        self.parents = [model] * bool(own) + [parent for _, parent in found]
+        self.layers = [model] * bool(own) + [layer for layer, _ in held]
+        self.parents = [model] * bool(own) + [parent for _, parent in held]
         self._order_variables(own)
         self._find_owners()
         self._name()

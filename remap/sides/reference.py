@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.inputs import Feed
+from remap.sides.feed import Feed
+from remap.sides.operation import Operation
 from remap.sides.trace import Trace
 
 
@@ -18,13 +19,17 @@ class TracedModule:
 
     Args:
         kind: Its class.
-        settings: What it is set to, as :func:`remap.sides.torch.calls.module_settings` tells.
+        settings: What its operation is set to, in the vocabulary of both sides.
         tensors: Names of all its tensors, those of its submodules included, relative to it.
+        operation: What it computes.
+        told: What PyTorch itself says of it, as :func:`remap.sides.torch.calls.module_settings` has it.
     """
 
     kind: str
     settings: Mapping[str, Any]
     tensors: tuple[str, ...] = ()
+    operation: Operation = Operation.OTHER
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass

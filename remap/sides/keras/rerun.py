@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from remap.checking.compare import as_numpy
-from remap.sides.keras.framework import import_keras
-from remap.sides.keras.side import ACTIVATED, attribute
+from remap.sides.framework import import_keras
+from remap.sides.keras.assign import assign
+from remap.sides.keras.attribute import attribute, ends_in_activation
+from remap.tensors.to_numpy import to_numpy
 
 
 def rerun(
@@ -31,7 +32,7 @@ def rerun(
     with ExitStack() as stack:
         for name, value in (settings or {}).items():
             stack.enter_context(attribute(layer, name, value))
-        if type(layer).__name__.startswith(ACTIVATED):
+        if ends_in_activation(layer):
             stack.enter_context(attribute(layer, "activation", None))
         if weights:
             stack.enter_context(_weights(layer, weights))
@@ -39,20 +40,20 @@ def rerun(
         output = layer(*tensors)
     while isinstance(output, list | tuple):
         output = output[0]
-    return np.asarray(as_numpy(output))
+    return np.asarray(to_numpy(output))
 
 
 @contextmanager
 def _weights(layer: Any, weights: Mapping[str, np.ndarray]) -> Iterator[None]:
     variables = weights_of(layer)
-    before = {name: np.array(as_numpy(variables[name])) for name in weights}
+    before = {name: np.array(to_numpy(variables[name])) for name in weights}
     try:
         for name, value in weights.items():
-            variables[name].assign(value)
+            assign(variables[name], value)
         yield
     finally:
         for name, value in before.items():
-            variables[name].assign(value)
+            assign(variables[name], value)
 
 
 def weights_of(layer: Any) -> dict[str, Any]:
@@ -66,4 +67,4 @@ def weights_of(layer: Any) -> dict[str, Any]:
 
 def arrays_of(layer: Any) -> dict[str, np.ndarray]:
     """The values of a layer's variables, as copies."""
-    return {name: np.array(as_numpy(variable)) for name, variable in weights_of(layer).items()}
+    return {name: np.array(to_numpy(variable)) for name, variable in weights_of(layer).items()}

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.limits import BEYOND_SINGLE
-from remap.sides.trace import Recorder, Trace, flatten
+from remap.sides.trace import Call, Recorder, Trace, flatten
+
+BEYOND_SINGLE = float(np.finfo(np.float32).max)
+"""Values that are further apart were not rounded: a mask's lowest number is another one in double precision."""
 
 
 class NoiseRecorder(Recorder):
@@ -33,23 +35,23 @@ class NoiseRecorder(Recorder):
         self._double: set[int] = set()
         self._single = single
 
-    def begin(self, name: str, kind: str, settings: dict[str, Any], inputs: Any, function: bool = False) -> int:
-        index = super().begin(name, kind, settings, inputs, function)
+    def begin(self, call: Call, inputs: Any) -> int:
+        index = super().begin(call, inputs)
         if any("float64" in str(tensor.dtype) for _, tensor in flatten(inputs, self._is_tensor)):
             self._double.add(index)
         return index
 
     def end(self, index: int, outputs: Any) -> None:
         super().end(index, outputs)
-        found = [self._to_numpy(tensor) for _, tensor in flatten(outputs, self._is_tensor)]
+        given = [self._to_numpy(tensor) for _, tensor in flatten(outputs, self._is_tensor)]
         if index in self._double:
-            self.lowered |= any(array.dtype == np.float32 for array in found)
+            self.lowered |= any(array.dtype == np.float32 for array in given)
         known = self._single.calls[index] if index < len(self._single.calls) else None
         if known is None or known.kind != self.trace.calls[index].kind:
             self.same = False
-        if not self.same or known is None or len(known.outputs) != len(found):
+        if not self.same or known is None or len(known.outputs) != len(given):
             return
-        for position, array in zip(known.outputs, found, strict=True):
+        for position, array in zip(known.outputs, given, strict=True):
             self._hold(position, array)
 
     def _hold(self, position: int, array: np.ndarray) -> None:
