@@ -8,9 +8,13 @@ import pytest
 from verify_causes import SEEDED
 from verify_networks import randomise
 
+import remap
 from remap.proving.causes import BY_CODE, CAUSES
 from remap.report.verify_data import verified_data
 from remap.report.verify_words import proof_lines
+
+STATED = {"V501": [], "V111": ["conv"]}
+"""Where settings tell another layer, or none: the scale of V501 is no setting, but set past the layer's own."""
 
 
 def code_of(name):
@@ -40,6 +44,16 @@ def test_a_fault_is_told_with_its_code(name, hold, tmp_path):
 def test_every_code_is_in_the_table():
     assert set(map(code_of, SEEDED)) == set(BY_CODE)
     assert len(BY_CODE) == len(CAUSES)
+
+
+@pytest.mark.parametrize("name", [name for name in SEEDED if BY_CODE[code_of(name)].differs is not None])
+def test_a_cause_that_settings_tell_is_told_without_a_run(name, tmp_path):
+    fault = SEEDED[name].fault
+    network = fault.torch()
+    (tmp_path / "rules.toml").write_text(fault.rules)
+    found = remap.verify(tmp_path / "rules.toml", network.state_dict(), fault.keras, network, static=True)
+    told = [entry for entry in found.audit if entry.code == code_of(name)]
+    assert [entry.layer for entry in told][:1] == STATED.get(name, [fault.layer])
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.code)

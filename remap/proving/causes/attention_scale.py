@@ -7,6 +7,7 @@ from functools import partial
 from remap.proving.cause import Cause
 from remap.proving.numerics.attention import trials_of
 from remap.proving.numerics.softmax import AttentionFault
+from remap.proving.numerics.stated import constant
 
 CAUSE = Cause(
     "V501",
@@ -15,4 +16,5 @@ CAUSE = Cause(
     "model",
     "give the Keras layer that scale",
     partial(trials_of, fault=AttentionFault.SCALE),
+    constant("scale"),
 )

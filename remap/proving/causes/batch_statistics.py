@@ -9,9 +9,9 @@ import numpy as np
 
 from remap.proving.cause import Cause
 from remap.proving.numerics.normalisation import Normalisation, normalisations
-from remap.proving.numerics.stated import Stated
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.operation import Settings
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -29,10 +29,9 @@ def _of_batch(norm: Normalisation) -> np.ndarray:
     return np.asarray(y * held.get("gamma", 1.0) + held.get("beta", 0.0))
 
 
-def differs(torch: Stated, keras: Stated) -> tuple[str, str] | None:
+def differs(torch: Settings, keras: Settings) -> tuple[str, str] | None:
     """Whether PyTorch tracks no statistics."""
-    untracked = torch.get("kind") == "batch_norm" and torch.get("track_running_stats") is False
-    return ("of each batch", "stored") if untracked else None
+    return ("of each batch", "stored") if torch.get("batch_statistics") else None
 
 
 CAUSE = Cause(

@@ -6,6 +6,13 @@ from functools import partial
 
 from remap.proving.cause import Cause
 from remap.proving.numerics.window import WindowSetting, alone
+from remap.sides.operation import Settings
+
+
+def differs(torch: Settings, keras: Settings) -> tuple[str, str] | None:
+    """Keras's last window never hangs over the edge."""
+    return ("True", "False") if torch.get("ceil_mode") else None
+
 
 CAUSE = Cause(
     "V108",
@@ -14,4 +21,5 @@ CAUSE = Cause(
     "model",
     "pad the end of the map by what the last window reaches over: for a maximum by less than any number",
     partial(alone, setting=WindowSetting.CEIL),
+    differs,
 )

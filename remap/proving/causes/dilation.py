@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from remap.proving.cause import Cause
 from remap.proving.numerics import transposed, window
-from remap.proving.numerics.stated import window_differs
+from remap.proving.numerics.stated import numbers
 from remap.proving.numerics.window import WindowSetting
 from remap.proving.site import Site
 from remap.proving.trial import Trial
@@ -25,5 +25,5 @@ CAUSE = Cause(
     "model",
     "give the Keras layer PyTorch's dilation",
     trials,
-    window_differs(WindowSetting.DILATION, ("conv", "max_pool", "avg_pool")),
+    numbers("dilation"),
 )

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 
 from remap.proving.cause import Cause
-from remap.proving.numerics.stated import Stated, apart
 from remap.proving.numerics.window import windows
 from remap.proving.site import Site
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.operation import CHANNELS, Settings
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -34,11 +34,10 @@ def trials(site: Site) -> Iterator[Trial]:
         )
 
 
-def differs(torch: Stated, keras: Stated) -> tuple[str, str] | None:
-    """Both numbers of groups of a convolution."""
-    if not str(torch.get("kind", "")).startswith("conv"):
-        return None
-    return apart(torch.get("groups", 1), keras.get("groups"))
+def differs(torch: Settings, keras: Settings) -> tuple[str, str] | None:
+    """Both numbers of groups; as many as there are channels are no finding, whatever that number is."""
+    theirs, ours = torch.get("groups", 1), keras.get("groups")
+    return None if ours in (None, CHANNELS, theirs) else (str(theirs), str(ours))
 
 
 CAUSE = Cause(

@@ -6,14 +6,7 @@ from functools import partial
 
 from remap.proving.cause import Cause
 from remap.proving.numerics.recurrent import activations_inside
-from remap.proving.numerics.stated import Stated, apart
-
-
-def differs(torch: Stated, keras: Stated) -> tuple[str, str] | None:
-    """PyTorch's is tanh, but for a plain RNN that says otherwise."""
-    recurrent = torch.get("kind") in ("lstm", "gru", "rnn")
-    return apart(torch.get("nonlinearity", "tanh"), keras.get("activation")) if recurrent else None
-
+from remap.proving.numerics.stated import word
 
 CAUSE = Cause(
     "V601",
@@ -22,5 +15,5 @@ CAUSE = Cause(
     "model",
     "give the Keras layer PyTorch's activation",
     partial(activations_inside, names=("activation",)),
-    differs,
+    word("activation"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from remap.proving.cause import Cause
-from remap.proving.numerics.stated import window_differs
+from remap.proving.numerics.stated import numbers
 from remap.proving.numerics.window import WindowSetting, alone
 
 CAUSE = Cause(
@@ -15,5 +15,5 @@ CAUSE = Cause(
     "model",
     "give the Keras layer PyTorch's kernel size",
     partial(alone, setting=WindowSetting.KERNEL),
-    window_differs(WindowSetting.KERNEL, ("max_pool", "avg_pool")),
+    numbers("kernel_size"),
 )

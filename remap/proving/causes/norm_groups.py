@@ -8,14 +8,11 @@ from functools import partial
 from remap.proving.cause import Cause
 from remap.proving.causes import epsilon
 from remap.proving.numerics.normalisation import normalisations
-from remap.proving.numerics.stated import Stated, apart
 from remap.proving.settings import torch_epsilon
 from remap.proving.site import Site
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import rerun
-
-EVERY = -1
-"""What Keras calls as many groups as there are channels."""
+from remap.sides.operation import CHANNELS, Settings
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -39,12 +36,12 @@ def trials(site: Site) -> Iterator[Trial]:
                 )
 
 
-def differs(torch: Stated, keras: Stated) -> tuple[str, str] | None:
-    """Both numbers of groups of a GroupNorm or InstanceNorm."""
-    own = keras.get("groups")
-    if torch.get("kind") == "instance_norm":
-        return ("one for each channel", "1") if own == 1 else None
-    return apart(torch.get("num_groups"), own) if torch.get("kind") == "group_norm" and own != EVERY else None
+def differs(torch: Settings, keras: Settings) -> tuple[str, str] | None:
+    """Both numbers of groups; one for each channel differs from one alone."""
+    theirs, ours = torch.get("groups"), keras.get("groups")
+    if theirs == CHANNELS:
+        return ("one for each channel", "1") if ours == 1 else None
+    return None if theirs in (None, ours) or ours in (None, CHANNELS) else (str(theirs), str(ours))
 
 
 CAUSE = Cause(

@@ -6,6 +6,14 @@ from functools import partial
 
 from remap.proving.cause import Cause
 from remap.proving.numerics.window import WindowSetting, alone
+from remap.sides.operation import Settings
+
+
+def differs(torch: Settings, keras: Settings) -> tuple[str, str] | None:
+    """Keras pads with zeros always."""
+    mode = torch.get("padding_mode", "zeros")
+    return (mode, "zeros") if mode != "zeros" else None
+
 
 CAUSE = Cause(
     "V105",
@@ -14,4 +22,5 @@ CAUSE = Cause(
     "model",
     "pad in front of the Keras layer as PyTorch does, by ops.pad with that mode",
     partial(alone, setting=WindowSetting.MODE),
+    differs,
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from remap.proving.cause import Cause
 from remap.proving.numerics.recurrent import recurrent_layers, torch_biases
-from remap.proving.numerics.stated import Stated
+from remap.proving.numerics.stated import word
 from remap.proving.site import Site
 from remap.proving.trial import Trial
 
@@ -29,11 +29,6 @@ def trials(site: Site) -> Iterator[Trial]:
             )
 
 
-def differs(torch: Stated, keras: Stated) -> tuple[str, str] | None:
-    """PyTorch's GRU resets after the product always."""
-    return ("True", "False") if torch.get("kind") == "gru" and keras.get("reset_after") is False else None
-
-
 CAUSE = Cause(
     "V606",
     "reset_after",
@@ -41,5 +36,5 @@ CAUSE = Cause(
     "model",
     "give the Keras layer reset_after=True: no weights make up for it",
     trials,
-    differs,
+    word("reset_after"),
 )

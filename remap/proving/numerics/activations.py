@@ -19,7 +19,7 @@ Array = np.ndarray
 ScalarFunction = Callable[[float], float]
 
 
-class Form(Enum):
+class ActivationForm(Enum):
     """Which activations are forms of one another."""
 
     NONE = auto()
@@ -41,7 +41,7 @@ class NamedActivation:
 
     name: str
     function: Callable[[Array], Array]
-    form: Form = Form.OTHER
+    form: ActivationForm = ActivationForm.OTHER
 
     def __call__(self, x: Array) -> Array:
         """The activation in double precision."""
@@ -94,7 +94,10 @@ def activations_with(settings: Mapping[str, Any], constant: ScalarFunction = flo
     >>> activations_with({"negative_slope": 0.25})["leaky_relu (0.25)"](np.array([-4.0])).tolist()
     [-1.0]
     """
-    every = [NamedActivation(name, function, FORMS.get(name, Form.OTHER)) for name, function in _functions(constant)]
+    every = [
+        NamedActivation(name, function, FORMS.get(name, ActivationForm.OTHER))
+        for name, function in _functions(constant)
+    ]
     slope, alpha = settings.get("negative_slope"), settings.get("alpha")
     if isinstance(slope, float):
         every.append(NamedActivation(f"leaky_relu ({slope:g})", _leaky(constant(slope))))
@@ -115,13 +118,13 @@ def _leaky(slope: float) -> Callable[[Array], Array]:
 
 
 FORMS = {
-    "linear (none)": Form.NONE,
-    "gelu (erf)": Form.GELU,
-    "gelu (tanh)": Form.GELU,
-    "hard_swish": Form.HARD_SWISH,
-    "hard_swish (0.2 x + 0.5)": Form.HARD_SWISH,
-    "hard_sigmoid": Form.HARD_SIGMOID,
-    "hard_sigmoid (0.2 x + 0.5)": Form.HARD_SIGMOID,
+    "linear (none)": ActivationForm.NONE,
+    "gelu (erf)": ActivationForm.GELU,
+    "gelu (tanh)": ActivationForm.GELU,
+    "hard_swish": ActivationForm.HARD_SWISH,
+    "hard_swish (0.2 x + 0.5)": ActivationForm.HARD_SWISH,
+    "hard_sigmoid": ActivationForm.HARD_SIGMOID,
+    "hard_sigmoid (0.2 x + 0.5)": ActivationForm.HARD_SIGMOID,
 }
 
 

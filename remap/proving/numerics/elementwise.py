@@ -11,7 +11,7 @@ import numpy as np
 from remap.proving.difference import largest_of
 from remap.proving.forms import closest, forms
 from remap.proving.limits import ALIKE, ALIKE_FLOOR, REPRODUCED
-from remap.proving.numerics.activations import Form, NamedActivation, activations_with, single
+from remap.proving.numerics.activations import ActivationForm, NamedActivation, activations_with, single
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
@@ -90,13 +90,13 @@ def _own(step: Step) -> NamedActivation | None:
 
 
 def _fault(wanted: NamedActivation, have: NamedActivation) -> ActivationFault:
-    if wanted.form is Form.NONE:
+    if wanted.form is ActivationForm.NONE:
         return ActivationFault.EXTRA
-    if wanted.form is have.form is Form.GELU:
+    if wanted.form is have.form is ActivationForm.GELU:
         return ActivationFault.GELU_FORM
-    hard = (Form.HARD_SWISH, Form.HARD_SIGMOID)
+    hard = (ActivationForm.HARD_SWISH, ActivationForm.HARD_SIGMOID)
     if wanted.form in hard and have.form in hard:
-        swish = wanted.form is Form.HARD_SWISH
+        swish = wanted.form is ActivationForm.HARD_SWISH
         return ActivationFault.HARD_SWISH_FORM if swish else ActivationFault.HARD_SIGMOID_FORM
     return ActivationFault.OTHER
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from remap.proving.step import Step
 
 OfAxis = TypeVar("OfAxis")
-Axes = tuple[int | None, ...]
+SharedAxes = tuple[int | None, ...]
 """For each of Keras's spatial axes PyTorch's; None for one that PyTorch has not."""
 
 
@@ -24,7 +24,7 @@ def _listed(settings: Mapping[str, Any], axes: int) -> bool:
     return any(isinstance(value, list | tuple) and len(value) == axes for value in settings.values())
 
 
-def axes_of(theirs: Sequence[int], ours: Sequence[int]) -> Axes | None:
+def axes_of(theirs: Sequence[int], ours: Sequence[int]) -> SharedAxes | None:
     """Which axis is which, by the sizes of both sides' maps: an axis of one number is left out or put in.
 
     Args:
@@ -55,7 +55,7 @@ def _kept(more: Sequence[int], fewer: Sequence[int]) -> tuple[int, ...] | None:
     return next(iter(alike or choices), None)
 
 
-def along(axes: Axes, values: Sequence[OfAxis], plain: OfAxis) -> tuple[OfAxis, ...]:
+def along(axes: SharedAxes, values: Sequence[OfAxis], plain: OfAxis) -> tuple[OfAxis, ...]:
     """One value for each of Keras's axes; ``plain`` for one that PyTorch has not.
 
     >>> along((None, 0), (3,), 1)

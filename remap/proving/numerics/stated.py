@@ -1,40 +1,53 @@
-"""Settings that both sides state, held against each other without running anything."""
+"""Settings that both sides state, in the vocabulary of :mod:`remap.sides.operation`, held against each other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
-from remap.proving.numerics.window import WindowSetting
-from remap.proving.settings import keras_window, torch_window
-
-Stated = Mapping[str, Any]
+from remap.proving.cause import Differs
+from remap.proving.mapped import words
+from remap.sides.operation import Settings, same_constant, same_numbers, told_apart
 
 
-def window_differs(
-    setting: WindowSetting, kinds: tuple[str, ...]
-) -> Callable[[Stated, Stated], tuple[str, str] | None]:
-    """Whether a setting that a window has along each axis differs.
+def numbers(setting: str) -> Differs:
+    """Whether a setting differs that has a number for each axis; an axis that one side lacks does nothing there.
 
-    Args:
-        setting: Kernel, strides or dilation.
-        kinds: How PyTorch's functions begin that it is asked of.
+    >>> numbers("stride")({"stride": (2, 2)}, {"stride": (1, 1)}), numbers("stride")({"stride": (2,)}, {})
+    (('2', '1'), None)
     """
 
-    def differs(torch: Stated, keras: Stated) -> tuple[str, str] | None:
-        kind = str(torch.get("kind", ""))
-        if not kind.startswith(kinds):
+    def differs(torch: Settings, keras: Settings) -> tuple[str, str] | None:
+        theirs, ours = torch.get(setting), keras.get(setting)
+        if theirs is None or ours is None or same_numbers(theirs, ours):
             return None
-        rank = int(kind[-2])
-        return apart(torch_window(torch, rank)[setting], keras_window(keras, rank)[setting])
+        return words(theirs), words(ours)
 
     return differs
 
 
-def apart(theirs: object, ours: object) -> tuple[str, str] | None:
-    """Both values in words where they differ and both are stated.
+def constant(setting: str) -> Differs:
+    """Whether a number differs, as far as single precision tells.
 
-    >>> apart(1e-5, 1e-3), apart(2, 2), apart(None, 2)
-    (('1e-05', '0.001'), None, None)
+    >>> constant("epsilon")({"epsilon": 1e-5}, {"epsilon": 1e-3}), constant("scale")({}, {"scale": 0.5})
+    (('1e-05', '0.001'), None)
     """
-    return None if None in (theirs, ours) or theirs == ours else (str(theirs), str(ours))
+
+    def differs(torch: Settings, keras: Settings) -> tuple[str, str] | None:
+        theirs, ours = torch.get(setting), keras.get(setting)
+        if not isinstance(theirs, int | float) or not isinstance(ours, int | float) or same_constant(theirs, ours):
+            return None
+        return told_apart(theirs, ours)
+
+    return differs
+
+
+def word(setting: str) -> Differs:
+    """Whether a setting differs that is a word, a count or a switch.
+
+    >>> word("heads")({"heads": 3}, {"heads": 4}), word("heads")({"heads": 3}, {"heads": 3})
+    (('3', '4'), None)
+    """
+
+    def differs(torch: Settings, keras: Settings) -> tuple[str, str] | None:
+        theirs, ours = torch.get(setting), keras.get(setting)
+        return None if None in (theirs, ours) or theirs == ours else (str(theirs), str(ours))
+
+    return differs
