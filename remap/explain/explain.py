@@ -149,19 +149,21 @@ def output_places(assignment: Assignment) -> dict[str, tuple[str, ...]]:
     return places
 
 
-def explanation_data(found: Explanation) -> dict[str, Any]:
+def explanation_data(explanation: Explanation) -> dict[str, Any]:
     """An explanation as plain data."""
     return {
-        "name": found.name,
-        "side": found.side,
-        "covered": found.covered,
-        "ignored": {"reason": found.ignored.reason, "rule": str(found.ignored.place)} if found.ignored else None,
-        "variables": [_assignment_data(assignment) for assignment in found.assignments],
+        "name": explanation.name,
+        "side": explanation.side,
+        "covered": explanation.covered,
+        "ignored": {"reason": explanation.ignored.reason, "rule": str(explanation.ignored.place)}
+        if explanation.ignored
+        else None,
+        "variables": [_assignment_data(assignment) for assignment in explanation.assignments],
         "near": [
             {"rule": str(miss.place), "pattern": miss.pattern, "matched": miss.matched, "why": miss.why}
-            for miss in found.near
+            for miss in explanation.near
         ],
-        "problems": [str(problem) for problem in found.problems],
+        "problems": [str(problem) for problem in explanation.problems],
     }
 
 

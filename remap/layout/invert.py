@@ -105,7 +105,7 @@ def _stacks(uses: list[Use]) -> list[Use]:
     for use in uses:
         if use.variable[1] >= 0:
             stacks.setdefault(use.variable[0], []).append(use)
-    found = [use for use in uses if use.variable[1] < 0]
+    merged = [use for use in uses if use.variable[1] < 0]
     for name, members in stacks.items():
         members.sort(key=lambda use: use.variable[1])
         wanted = list(range(len(members)))
@@ -114,8 +114,8 @@ def _stacks(uses: list[Use]) -> list[Use]:
             raise InvertError(Irreversible.PART, name)
         axis, first = axes[-1], members[0]
         covers = {other: index for other, index in first.covers.items() if other != axis}
-        found.append(replace(first, right=((axis,), *first.right), covers=covers, stacked=axis))
-    return found
+        merged.append(replace(first, right=((axis,), *first.right), covers=covers, stacked=axis))
+    return merged
 
 
 def _in_order(uses: list[Use]) -> list[Use]:
