@@ -107,7 +107,7 @@ def _stacks(uses: list[Use]) -> list[Use]:
     for use in uses:
         if use.variable[1] >= 0:
             stacks.setdefault(use.variable[0], []).append(use)
-    derived = [use for use in uses if use.variable[1] < 0]
+    merged = [use for use in uses if use.variable[1] < 0]
     for name, members in stacks.items():
         members.sort(key=lambda use: use.variable[1])
         wanted = list(range(len(members)))
@@ -116,8 +116,8 @@ def _stacks(uses: list[Use]) -> list[Use]:
             raise InvertError(Irreversible.PART, name)
         axis, first = axes[-1], members[0]
         covers = {other: index for other, index in first.covers.items() if other != axis}
-        derived.append(replace(first, right=((axis,), *first.right), covers=covers, stacked=axis))
-    return derived
+        merged.append(replace(first, right=((axis,), *first.right), covers=covers, stacked=axis))
+    return merged
 
 
 def _in_order(uses: list[Use]) -> list[Use]:

@@ -189,8 +189,9 @@ class Value:
                 view, place = part
                 elements = window(self.sources[view.source], view)
                 whole = all(cut == slice(0, size) for cut, size in zip(place, tile.shape, strict=True))
-                fits = elements.flags.c_contiguous and elements.dtype == self.recipe.dtype
-                return elements if whole and fits else None
+                return (
+                    elements if whole and elements.flags.c_contiguous and elements.dtype == self.recipe.dtype else None
+                )
         return None
 
     def _gather(self, term: Term, tile: Tile, into: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -129,6 +130,12 @@ class Assigner:
         )
 
 
+@lru_cache(maxsize=4096)
+def _like(others: tuple[str, ...]) -> Blindness:
+    """The blindness of a variable that others of its layer have the shape of; one for all layers of a kind."""
+    return Blindness(BlindCause.SAME_SHAPE, f"same shape as {', '.join(others)}")
+
+
 def _compared(made: list[Assignment], layout: Layout) -> Iterator[Assignment]:
     """The variables of one layer; those of one shape say so, for each could be taken for the other."""
     if len(made) < 2:
@@ -139,6 +146,5 @@ def _compared(made: list[Assignment], layout: Layout) -> Iterator[Assignment]:
         alike = assignment.kind == "moved" and shapes[assignment.shape] > 1 and layout[assignment.entry].verify
         if alike and assignment.blindness is None:
             others = [other.entry for other in made if other.shape == assignment.shape and other is not assignment]
-            blindness = Blindness(BlindCause.SAME_SHAPE, f"same shape as {', '.join(others)}")
-            assignment = replace(assignment, blindness=blindness)
+            assignment = replace(assignment, blindness=_like(tuple(others)))
         yield assignment

@@ -75,7 +75,9 @@ class Epsilons:
     def _number(self, epsilon: float | str) -> float:
         value = self.params.get(epsilon) if isinstance(epsilon, str) else epsilon
         if not isinstance(value, int | float):
-            value_told = f"parameter '{epsilon}' is {value!r}"
-            fix = f"give it with --set {epsilon}=NUMBER"
-            raise PlanError("the epsilon of the PyTorch layers is not known", found=value_told, fix=fix)
+            raise PlanError(
+                "the epsilon of the PyTorch layers is not known",
+                found=f"parameter '{epsilon}' is {value!r}",
+                fix=f"give it with --set {epsilon}=NUMBER",
+            )
         return value

@@ -64,7 +64,7 @@ class Assignment:
             self.link,
             self.entry,
             self.variable,
-            self.reason,
+            sys.intern(self.reason),
             self.blindness,
         )
 

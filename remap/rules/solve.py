@@ -147,7 +147,7 @@ def _by_key(node: TemplateNode, text: str, captures: CaptureNames, tables: Table
     for each in walk_template(node):
         if isinstance(each, LookUp) and len(_unknown(each.key, captures)) == 1:
             keys = tables.get(each.table, {})
-            return [preimage for key in keys for preimage in _preimages(each.key, key, captures, tables)]
+            return [candidate for key in keys for candidate in _preimages(each.key, key, captures, tables)]
     raise UnsolvableError(f"{_shown(node)} joins several captures that nothing else tells")
 
 
@@ -165,7 +165,7 @@ def _by_sum(node: TemplateNode, text: str, captures: CaptureNames, tables: Table
         for addend in addends:
             if len(_unknown(addend, captures)) == 1:
                 sums = _few(node, range(rest + 1))
-                return [preimage for part in sums for preimage in _preimages(addend, part, captures, tables)]
+                return [candidate for part in sums for candidate in _preimages(addend, part, captures, tables)]
     raise UnsolvableError(f"{_shown(node)} joins several captures that nothing else tells")
 
 
