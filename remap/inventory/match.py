@@ -27,7 +27,7 @@ class VariableNames:
     >>> from remap.inventory.inventory import Layer
     >>> layer = Layer("conv", "Conv2D", "stem/conv", "stem/conv")
     >>> kernel = Variable("stem/conv/kernel", "stem/conv/kernel", (3, 3, 3, 8), "float32", 0)
-    >>> names = Names(Inventory("demo", (kernel,), (layer,), "functional", "3.15.1"))
+    >>> names = VariableNames(Inventory("demo", (kernel,), (layer,), "functional", "3.15.1"))
     >>> names.resolve("conv/kernel").path
     'stem/conv/kernel'
     >>> names.find("conv/bias") is None
