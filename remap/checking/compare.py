@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,27 @@ from remap.planning.plan import Assignment, Plan
 from remap.tensors.to_numpy import to_numpy
 
 
+class VariableFault(StrEnum):
+    """What is wrong with a variable."""
+
+    MISSING = "missing"
+    SHAPE = "shape"
+    VALUES = "values"
+
+
 @dataclass(frozen=True, slots=True)
 class VariableDifference:
     """A variable that is not what the plan says.
 
     Args:
         name: Keras path.
-        what: ``values``, ``shape`` or ``missing``.
+        what: What is wrong with it.
         elements: Number of elements that differ.
         largest: Largest absolute difference.
     """
 
     name: str
-    what: str
+    what: VariableFault
     elements: int = 0
     largest: float = 0.0
 
@@ -64,7 +73,7 @@ def compare(plan: Plan, live: Mapping[str, Any], progress: Callable[[int], None]
     for assignment in plan.assignments:
         variable = live.get(assignment.name)
         difference = (
-            VariableDifference(assignment.name, "missing")
+            VariableDifference(assignment.name, VariableFault.MISSING)
             if variable is None
             else _difference(assignment, to_numpy(variable))
         )
@@ -86,7 +95,7 @@ def planned_array(assignment: Assignment, dtype: np.dtype | None = None) -> np.n
 def _difference(assignment: Assignment, held: np.ndarray) -> VariableDifference | None:
     expected = planned_array(assignment, held.dtype)
     if expected.shape != held.shape:
-        return VariableDifference(assignment.name, "shape")
+        return VariableDifference(assignment.name, VariableFault.SHAPE)
     bits = f"u{held.dtype.itemsize}" if held.dtype.itemsize <= 8 else "u8"
     left = np.ascontiguousarray(expected).reshape(-1).view(bits)
     right = np.ascontiguousarray(held).reshape(-1).view(bits)
@@ -95,4 +104,4 @@ def _difference(assignment: Assignment, held: np.ndarray) -> VariableDifference 
         return None
     with np.errstate(all="ignore"):
         apart = np.abs(expected.astype(np.float64) - held.astype(np.float64))
-    return VariableDifference(assignment.name, "values", wrong, float(np.nanmax(apart, initial=0.0)))
+    return VariableDifference(assignment.name, VariableFault.VALUES, wrong, float(np.nanmax(apart, initial=0.0)))

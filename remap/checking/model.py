@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from remap.checking.compare import Checked, compare
+from remap.checking.compare import Checked, VariableFault, compare
 from remap.checking.readers import ModelRestorer
 from remap.errors import CheckError, Problem, RemapError
 from remap.formats.format import Format
@@ -19,7 +19,7 @@ from remap.sides.keras.keras_model import build_model, identify
 from remap.sides.keras.spec import ModelSource
 from remap.tensors.to_numpy import to_numpy
 
-WRONG = {"shape": "another shape", "missing": "no such variable in the file"}
+WRONG = {VariableFault.SHAPE: "another shape", VariableFault.MISSING: "no such variable in the file"}
 
 
 def check_file(
@@ -66,7 +66,7 @@ def check_file(
                     "a variable is not what the plan says",
                     difference.name,
                     found=f"{difference.elements} elements differ, by at most {difference.largest:g}"
-                    if difference.what == "values"
+                    if difference.what is VariableFault.VALUES
                     else WRONG[difference.what],
                     expected="every bit equal",
                 )

@@ -59,12 +59,12 @@ def command(
     _check_overlap(left, right, a, b)
     with progress_bars() as progress:
         total = sum(tensor.nbytes for tensor in left.values())
-        found = difference(left, right, None if progress is None else lambda done: progress("compare", done, total))
+        compared = difference(left, right, None if progress is None else lambda done: progress("compare", done, total))
     if as_json:
-        click.echo(json.dumps({**asdict(found), "equal": found.equal}))
+        click.echo(json.dumps({**asdict(compared), "equal": compared.equal}))
     else:
-        print_difference(found, a, b, console())
-    sys.exit(0 if found.equal else 1)
+        print_difference(compared, a, b, console())
+    sys.exit(0 if compared.equal else 1)
 
 
 def _inventory(target: str | None, model: str | None, model_args: tuple[str, ...]) -> Inventory | None:

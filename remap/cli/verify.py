@@ -12,6 +12,16 @@ from remap.errors import CheckError
 from remap.report.console import console
 
 
+def _explain(context: click.Context, parameter: click.Parameter, code: str | None) -> None:
+    """Tell what a code stands for, and do nothing else."""
+    if code is not None:
+        from remap.report.cause import cause_lines
+
+        for line in cause_lines(code):
+            click.echo(line)
+        context.exit()
+
+
 @click.command("verify")
 @click.argument("rules")
 @click.argument("checkpoint")
@@ -34,6 +44,14 @@ from remap.report.console import console
 @click.option("--weights", metavar="FILE", help="A Keras weights file to load, instead of converting.")
 @click.option("--static", is_flag=True, help="Compare settings only; run nothing.")
 @click.option("--all", "all_rows", is_flag=True, help="Show every layer, not only those around a divergence.")
+@click.option(
+    "--explain",
+    metavar="CODE",
+    is_eager=True,
+    expose_value=False,
+    callback=_explain,
+    help="Tell what the code of a cause stands for, as V101; run nothing.",
+)
 @options.report
 @options.settings
 @options.dequantize
@@ -79,7 +97,8 @@ def command(
     if as_json:
         click.echo(json.dumps(verified_data(verified)))
     else:
-        print_verified(verified, console(), all_rows)
+        debug = bool(click.get_current_context().find_root().params.get("debug"))
+        print_verified(verified, console(), all_rows, failures=debug)
         if page is not None:
             console().print(f"wrote {page}")
     if not verified.proved:

@@ -80,8 +80,8 @@ def explain(
     targets: list[Inventory | None] = [target]
     if target is None:
         targets = [*filter(None, map(shipped_inventory, file.about.models)), None]
-    drafts = [draft_plan(file, source, found, params or {}, allow_code=allow_code) for found in targets]
-    draft = min(drafts, key=lambda found: len(found.problems))
+    drafts = [draft_plan(file, source, each, params or {}, allow_code=allow_code) for each in targets]
+    draft = min(drafts, key=lambda each: len(each.problems))
     if name in source:
         return _source(draft, name)
     return _target(draft, name)
@@ -125,7 +125,7 @@ def _target(draft: Draft, name: str) -> Explanation:
 
 
 def _naming(draft: Draft, name: str) -> tuple[Problem, ...]:
-    return tuple(problem for problem in draft.problems if name in f"{problem.where} {problem.found}")
+    return tuple(problem for problem in draft.problems if name in problem.names)
 
 
 def rule_place(assignment: Assignment) -> Place:
@@ -139,19 +139,21 @@ def output_places(assignment: Assignment) -> dict[str, tuple[str, ...]]:
     return {label: paths for label, paths in places.items() if paths}
 
 
-def explanation_data(found: Explanation) -> dict[str, Any]:
+def explanation_data(explanation: Explanation) -> dict[str, Any]:
     """An explanation as plain data."""
     return {
-        "name": found.name,
-        "side": found.side,
-        "covered": found.covered,
-        "ignored": {"reason": found.ignored.reason, "rule": str(found.ignored.place)} if found.ignored else None,
-        "variables": [_assignment_data(assignment) for assignment in found.assignments],
+        "name": explanation.name,
+        "side": explanation.side,
+        "covered": explanation.covered,
+        "ignored": {"reason": explanation.ignored.reason, "rule": str(explanation.ignored.place)}
+        if explanation.ignored
+        else None,
+        "variables": [_assignment_data(assignment) for assignment in explanation.assignments],
         "near": [
             {"rule": str(miss.place), "pattern": miss.pattern, "matched": miss.matched, "why": miss.why}
-            for miss in found.near
+            for miss in explanation.near
         ],
-        "problems": [str(problem) for problem in found.problems],
+        "problems": [str(problem) for problem in explanation.problems],
     }
 
 

@@ -31,8 +31,11 @@ class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def _one_text(value: Any) -> Any:
+    """The value with equal texts as one object."""
     if isinstance(value, str):
         return sys.intern(value)
+    if type(value) is dict:
+        return {_one_text(key): _one_text(entry) for key, entry in value.items()}
     return tuple(map(_one_text, value)) if type(value) is tuple and value else value
 
 

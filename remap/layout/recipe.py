@@ -14,6 +14,8 @@ from math import prod
 
 import numpy as np
 
+from remap.layout.blind import Blindness
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -103,7 +105,7 @@ class Recipe:
         scale: Factor.
         add: Addend; the constant itself where there are no terms.
         steps: What was done, with the shape after it, for people.
-        blind: Why a wrong layout would keep this shape; empty where it would not.
+        blindness: Why a wrong layout would keep this shape; None where it would not.
         sizes: Sizes by name: of the expression's axes, and of others that were known.
     """
 
@@ -114,7 +116,7 @@ class Recipe:
     scale: float = 1.0
     add: float = 0.0
     steps: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    blind: str = ""
+    blindness: Blindness | None = None
     sizes: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property

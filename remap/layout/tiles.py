@@ -139,9 +139,9 @@ class Value:
         """
         recipe = self.recipe
         if not recipe.arithmetic and recipe.terms:
-            found = self._run(recipe.terms[0], tile)
-            if found is not None:
-                return found
+            run = self._run(recipe.terms[0], tile)
+            if run is not None:
+                return run
         if into is None:
             into = np.empty(tile.shape, recipe.dtype)
         if not recipe.terms:
@@ -187,9 +187,11 @@ class Value:
             part = _part(piece, tile)
             if part is not None:
                 view, place = part
-                found = window(self.sources[view.source], view)
+                elements = window(self.sources[view.source], view)
                 whole = all(cut == slice(0, size) for cut, size in zip(place, tile.shape, strict=True))
-                return found if whole and found.flags.c_contiguous and found.dtype == self.recipe.dtype else None
+                return (
+                    elements if whole and elements.flags.c_contiguous and elements.dtype == self.recipe.dtype else None
+                )
         return None
 
     def _gather(self, term: Term, tile: Tile, into: np.ndarray) -> None:
@@ -224,11 +226,11 @@ def _read(into: np.ndarray, source: Source, view: View, large: bool) -> None:
             place = (*(slice(None) for _ in range(axis)), slice(start, stop))
             _read(into[place], source, view.cut(axis, start, stop - start), large)
         return
-    found = window(source, view)
-    if found.dtype == into.dtype:
-        copy(into, found)
+    elements = window(source, view)
+    if elements.dtype == into.dtype:
+        copy(into, elements)
     else:
-        into[...] = found
+        into[...] = elements
     if large:
         source.storage.drop_pages()
 

@@ -19,7 +19,7 @@ from remap.opening.roots import Unwrapped, keys
 from remap.opening.unknown import unknown
 from remap.tensors.locate import locate
 from remap.tensors.location import Location, is_url
-from remap.tensors.tensor import Checkpoint, Skipped, Tensor
+from remap.tensors.tensor import Checkpoint, SkipCode, Skipped, Tensor
 
 WHOLE = "."
 DEEPSPEED_MARK = "ds_version"
@@ -116,7 +116,8 @@ def _gather(modules: list[sentence_transformers.SentenceModule]) -> Contents:
         state.descend()
         tree |= {f"{module.prefix}{name}": node for name, node in state.flatten().items()}
         peeled += [f"{wrapper} of module {module.name}" for wrapper in state.peeled]
-        skipped += [Skipped(f"{module.prefix}{each.name}", each.reason) for each in (*contents.skipped, *state.skipped)]
+        passed = (*contents.skipped, *state.skipped)
+        skipped += [replace(each, name=f"{module.prefix}{each.name}") for each in passed]
     return Contents(f"sentence-transformers {', '.join(titles)}", tree, tuple(skipped), tuple(peeled))
 
 
@@ -198,7 +199,7 @@ def _records(entries: dict[str, Tree], dequantize: bool) -> tuple[dict[str, Tens
         elif isinstance(made, Problem):
             problems.append(made)
         elif isinstance(made, Refused):
-            refusals.append(Skipped(name, made.reason))
+            refusals.append(Skipped(name, made.reason, made.code))
     if problems:
         raise CheckpointError(problems)
     return tensors, refusals
@@ -211,7 +212,7 @@ def _unusual(name: str, node: Tree, dequantize: bool) -> Tensor | Problem | Refu
     if not isinstance(node, Quantized):
         return Refused(describe(node))
     if not dequantize:
-        return Refused(QUANTIZED)
+        return Refused(QUANTIZED, SkipCode.QUANTIZED)
     from remap.opening.quantized import dequantize as as_float
 
     return as_float(name, node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from remap.errors import PlanError, Problem
 from remap.inventory.inventory import Variable
 from remap.inventory.match import VariableNames
 from remap.layout.axes import AxesError
+from remap.layout.blind import BlindCause, Blindness
 from remap.layout.expression import Layout
 from remap.layout.tiles import Value
 from remap.planning.derived import Derived, leaves
@@ -80,7 +82,7 @@ class Assigner:
                 self.problems += error.problems
                 continue
             except AxesError as error:
-                self._fault("shapes do not fit the expression", link, f"{name}: {error}")
+                self._fault("shapes do not fit the expression", link, name, error)
                 continue
             name = link.entries[entry] = variable.path if variable else name
             yield Assignment(
@@ -93,7 +95,7 @@ class Assigner:
                 entry=entry,
                 variable=variable,
                 reason="" if value.sources else f"'fill' of {rule.place}",
-                blind=value.recipe.blind if value.sources else "",
+                blindness=value.recipe.blindness if value.sources else None,
             )
 
     def _variable(self, name: str, link: Link, entry: str) -> Variable | None:
@@ -102,8 +104,9 @@ class Assigner:
         candidates = self.names.candidates(name)
         if len(candidates) == 1:
             return candidates[0]
-        problem = self.names.problem(name, where=f"{link.rule.place} ({link.module} {entry})")
-        raise PlanError(problem)
+        place, subject = link.rule.place, f"{link.module} {entry}"
+        problem = self.names.problem(name, where=f"{place} ({subject})")
+        raise PlanError(replace(problem, place=place, subject=subject, names=(name, link.module)))
 
     def _dtype(self, variable: Variable | None, value: Value) -> np.dtype:
         """The element type to write: as asked for, the target's, or that of the sources, which arithmetic may
@@ -119,9 +122,18 @@ class Assigner:
         narrow = own.pop() if len(own) == 1 else recipe.dtype
         return narrow if working_dtype(narrow) == recipe.dtype else recipe.dtype
 
-    def _fault(self, what: str, link: Link, found: str) -> None:
-        place = link.rule.place
-        self.problems.append(Problem(what, f"{place} ({link.module})", found, excerpt=place.of("match").excerpt()))
+    def _fault(self, what: str, link: Link, name: str, error: AxesError) -> None:
+        place, names = link.rule.place, (name, link.module)
+        excerpt = place.of("match").excerpt()
+        self.problems.append(
+            Problem(what, found=f"{name}: {error}", excerpt=excerpt, place=place, subject=link.module, names=names)
+        )
+
+
+@lru_cache(maxsize=4096)
+def _like(others: tuple[str, ...]) -> Blindness:
+    """The blindness of a variable that others of its layer have the shape of; one for all layers of a kind."""
+    return Blindness(BlindCause.SAME_SHAPE, f"same shape as {', '.join(others)}")
 
 
 def _compared(made: list[Assignment], layout: Layout) -> Iterator[Assignment]:
@@ -132,7 +144,7 @@ def _compared(made: list[Assignment], layout: Layout) -> Iterator[Assignment]:
     shapes = Counter(assignment.shape for assignment in made if assignment.kind == "moved")
     for assignment in made:
         alike = assignment.kind == "moved" and shapes[assignment.shape] > 1 and layout[assignment.entry].verify
-        if alike and not assignment.blind:
+        if alike and assignment.blindness is None:
             others = [other.entry for other in made if other.shape == assignment.shape and other is not assignment]
-            assignment = replace(assignment, blind=f"same shape as {', '.join(others)}")
+            assignment = replace(assignment, blindness=_like(tuple(others)))
         yield assignment

@@ -53,11 +53,8 @@ class Derived:
         self._array: np.ndarray | None = None
         self._lock = Lock()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_array", "_lock")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _array=None, _lock=Lock())
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Derived, (self.name, self.shape, self.dtype, self.inputs, self.computation)
 
     @property
     def storage(self) -> Derived:

@@ -119,7 +119,7 @@ def draft_plan(
         problems.append(
             Problem(
                 "[fill] sets variables of a model, and none is given",
-                str(rules.fills[0].place),
+                place=rules.fills[0].place,
                 fix="give --model or --target",
             )
         )
@@ -173,30 +173,32 @@ def _settled(
     initial: Initial | None,
     problems: list[Problem],
 ) -> list[Assignment]:
-    """What ``[[keep]]`` and ``[[fill]]`` make of the variables that nothing moves into."""
+    """What ``[keep]`` and ``[fill]`` make of the variables that nothing moves into."""
     settling: list[Rule[Keep] | Rule[FillRule]] = [*rules.keeps, *rules.fills]
     patterns = Patterns(rule.spec.match for rule in settling)
     fired: set[int] = set()
-    found = []
+    made = []
     for variable in variables:
         hits = sorted({*patterns.match(variable.path), *patterns.match(variable.address)})
         fired.update(hits)
         if len(hits) > 1:
             places = ", ".join(str(settling[hit].place) for hit in hits)
-            problems.append(Problem("several rules settle one variable", variable.path, places, "one rule"))
+            problems.append(
+                Problem("several rules settle one variable", variable.path, places, "one rule", names=(variable.path,))
+            )
         elif hits:
-            found.append(_settle(settling[hits[0]], variable, target, dtype, initial, problems))
+            made.append(_settle(settling[hits[0]], variable, target, dtype, initial, problems))
     for index, rule in enumerate(settling):
         if index not in fired and not rule.spec.optional and (rule.part is None or rule.part in parts):
             problems.append(
                 Problem(
                     "a rule matches no variable that is left",
-                    str(rule.place),
+                    place=rule.place,
                     fix="check the pattern, or say optional = true",
                     excerpt=rule.place.of("match").excerpt(),
                 )
             )
-    return [assignment for assignment in found if assignment is not None]
+    return [assignment for assignment in made if assignment is not None]
 
 
 def _settle(
@@ -225,6 +227,7 @@ def _settle(
                 "a kept variable does not start with a constant",
                 variable.path,
                 expected="the model itself",
+                names=(variable.path,),
                 fix="give --model, so that its initial value can be read",
             )
         )
@@ -244,25 +247,28 @@ def _filled(
         problems.append(
             Problem(
                 "a list of numbers does not fit the variable",
-                f"{place} ({variable.path})",
-                f"{len(given)} numbers",
-                f"shape {variable.shape}",
+                found=f"{len(given)} numbers",
+                expected=f"shape {variable.shape}",
                 excerpt=place.excerpt("value"),
+                place=place,
+                subject=variable.path,
+                names=(variable.path,),
             )
         )
         return None
-    found = identity_values(variable, target) if given == "identity" else number_of(given)
-    if isinstance(found, np.ndarray):
-        return whole(constant_source(f"identity for {variable.path}", found, own))
-    if found is not None:
-        return Value(constant(variable.shape, found, own), ())
+    filling = identity_values(variable, target) if given == "identity" else number_of(given)
+    if isinstance(filling, np.ndarray):
+        return whole(constant_source(f"identity for {variable.path}", filling, own))
+    if filling is not None:
+        return Value(constant(variable.shape, filling, own), ())
     problems.append(
         Problem(
             "the variable cannot be made the identity",
-            str(place),
-            variable.path,
-            "a BatchNormalization, or a Dense or convolution with as many channels after as before",
-            'value = "zeros", "ones" or a number',
+            found=variable.path,
+            expected="a BatchNormalization, or a Dense or convolution with as many channels after as before",
+            fix='value = "zeros", "ones" or a number',
+            place=place,
+            names=(variable.path,),
         )
     )
     return None

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from remap.inventory.inventory import Inventory, Variable
+from remap.layout.blind import Blindness
 from remap.layout.tiles import Value
 from remap.planning.derived import leaves
 from remap.planning.link import Link
@@ -34,11 +35,11 @@ class Assignment:
         dtype: Element type as written.
         kind: ``moved`` from source tensors, ``filled`` with a constant, ``kept`` at its initial value.
         place: The rule's file and line.
-        link: The module and layer that it belongs to; None for what ``[[keep]]`` and ``[[fill]]`` say.
+        link: The module and layer that it belongs to; None for what ``[keep]`` and ``[fill]`` say.
         entry: The layout's name of the variable: ``kernel``.
         variable: The target's record, where a target is known.
         reason: For filled and kept variables, why.
-        blind: Why the shape could not show a wrong layout; empty where it would.
+        blindness: Why the shape could not show a wrong layout; None where it would.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Assignment:
     entry: str = ""
     variable: Variable | None = None
     reason: str = ""
-    blind: str = ""
+    blindness: Blindness | None = None
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """As its fields in order, which takes half the bytes that their names would."""
@@ -63,8 +64,8 @@ class Assignment:
             self.link,
             self.entry,
             self.variable,
-            self.reason,
-            self.blind,
+            sys.intern(self.reason),
+            self.blindness,
         )
 
     @property
@@ -81,6 +82,11 @@ class Assignment:
     def captures(self) -> Mapping[str, str]:
         """What the rule captured."""
         return self.link.captures if self.link is not None else {}
+
+    @property
+    def blind(self) -> str:
+        """Why the shape could not show a wrong layout, in words; empty where it would."""
+        return "" if self.blindness is None else str(self.blindness)
 
     @property
     def layer(self) -> str:
@@ -123,6 +129,19 @@ class EpsilonMismatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What a reader should know though nothing is wrong.
+
+    Args:
+        text: A sentence.
+        place: The rule that it is about, where it is about one.
+    """
+
+    text: str
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a conversion will do, made from headers alone.
 
@@ -134,7 +153,7 @@ class Plan:
         links: Which module became which layer, in the order of the checkpoint; those that the target lacks left out.
         ignored: Source tensors left behind.
         epsilons: BatchNorm layers whose epsilons differ.
-        warnings: What a reader should know though nothing is wrong.
+        remarks: What a reader should know though nothing is wrong.
         params: Values of the parameters.
         derived_from: Source tensors used up by ``[[derive]]``.
         recognised: Why this rule file was chosen, and what came second, where remap chose it.
@@ -147,10 +166,15 @@ class Plan:
     links: tuple[Link, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     epsilons: tuple[EpsilonMismatch, ...] = ()
-    warnings: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     params: Mapping[str, int | float | str] = field(default_factory=dict)
     derived_from: tuple[str, ...] = ()
     recognised: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The remarks in words."""
+        return tuple(remark.text for remark in self.remarks)
 
     @property
     def nbytes(self) -> int:
@@ -203,7 +227,7 @@ class Plan:
             links=tuple(link for link in self.links if id(link) in links or (first and not link.entries)),
             ignored=self.ignored if first else (),
             epsilons=tuple(mismatch for mismatch in self.epsilons if mismatch.layer in layers),
-            warnings=self.warnings if first else (),
+            remarks=self.remarks if first else (),
             derived_from=tuple(name for name in self.derived_from if name in tensors),
         )
 

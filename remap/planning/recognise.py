@@ -107,8 +107,8 @@ def recognise(
     """
     checkpoints = _Checkpoints(opened)
     tried = shipped_names() if names is None else names
-    found = [_candidate(name, checkpoints, target, initial) for name in tried]
-    return sorted((c for c in found if c is not None and c.known), key=lambda c: c.rank, reverse=True)
+    candidates = [_candidate(name, checkpoints, target, initial) for name in tried]
+    return sorted((c for c in candidates if c is not None and c.known), key=lambda c: c.rank, reverse=True)
 
 
 def choose(

@@ -79,12 +79,12 @@ class Values:
 
     def _stand_in(self, link: Link, entry: str, variable: Variable | None, keys: MatchedKeys) -> Source | None:
         """The computed source that takes the place of the expression's own, where something is computed."""
-        expression, where = link.expressions[entry], f"{link.rule.place} ({link.module})"
+        expression, place = link.expressions[entry], link.rule.place
         if expression.batchnorm is not None:
             return self._folded(link, entry, variable, keys)
         if expression.call is not None:
             _check_complete(link, entry, expression, keys)
-            return self.caller.call(expression.call, self._flat(keys), where)
+            return self.caller.call(expression.call, self._flat(keys), place, link.module)
         if expression.op is not None:
             named = dict(zip(operation(expression.op).inputs, keys, strict=False))
             inputs = {name: self._flat([own])[0] for name, own in named.items() if own}
@@ -93,7 +93,7 @@ class Values:
                 name: sizes.get(value, value) if isinstance(value, str) else value
                 for name, value in expression.options.items()
             }
-            return operate(expression.op, inputs, options, f"{expression.op} of {link.module}", where)
+            return operate(expression.op, inputs, options, f"{expression.op} of {link.module}", place, link.module)
         return None
 
     def _folded(self, link: Link, entry: str, variable: Variable | None, keys: MatchedKeys) -> Source | None:
@@ -104,7 +104,9 @@ class Values:
             if epsilon.target is None or variance is None:
                 raise PlanError(
                     "the epsilon of the Keras layer is not known",
-                    where=f"{link.rule.place} ({link.layer})",
+                    place=link.rule.place,
+                    subject=link.layer,
+                    names=(link.layer,),
                     fix="give --model, --target, or [batchnorm] target_epsilon",
                 )
             gamma = self._flat(keys[1:])
@@ -163,7 +165,9 @@ class Values:
         if not keys:
             raise PlanError(
                 "cannot tell the shape of a fill",
-                where=f"{link.rule.place} ({link.module})",
+                place=link.rule.place,
+                subject=link.module,
+                names=(link.module,),
                 expected=f"a tensor '{pattern}', which 'like' names",
             )
         tensor = self.tensors[next(iter(keys.values()))]
@@ -212,14 +216,15 @@ def number_of(fill: Fill) -> float:
 def _check_complete(link: Link, entry: str, expression: Expression, keys: MatchedKeys) -> None:
     if all(keys) and expression.stack is None:
         return
-    where = f"{link.rule.place} ({link.module}: {entry})"
+    at = {"place": link.rule.place, "subject": f"{link.module}: {entry}"}
     missing = [p for p, own in zip(source_patterns(expression), keys, strict=True) if not own]
     if missing:
         here = [key for own in keys for key in own.values()]
         raise PlanError(
             "only some of a variable's tensors are there",
-            where=where,
+            **at,
             found=", ".join(here[:4]),
+            names=tuple(here[:4]),
             expected=f"also {', '.join(missing)}",
         )
     for own in keys:
@@ -227,7 +232,7 @@ def _check_complete(link: Link, entry: str, expression: Expression, keys: Matche
         if gaps:
             raise PlanError(
                 "a stack has gaps",
-                where=where,
+                **at,
                 found=f"{expression.stack} = {', '.join(map(str, sorted(own)[:8]))}",
                 expected=f"complete from 0; missing {', '.join(map(str, gaps[:8]))}",
             )

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from remap.inventory.inventory import Inventory, Layer
+from remap.proving.causes import attention_mask, attention_scale, torch_dropout
+from remap.proving.causes import heads as split
 from remap.proving.disagreement import Disagreement
 from remap.proving.mapped import Mapped
 from remap.sides.keras.operations import described_layer
@@ -22,9 +24,8 @@ TRAINING = "in training only: neither drops anything in inference mode"
 
 def heads(pair: Mapped) -> Iterator[Disagreement]:
     """Into how many heads attention is split, where one layer is made from one module."""
-    theirs, ours = pair.theirs.get("heads"), pair.ours.get("heads")
-    if pair.operations == (Operation.ATTENTION,) * 2 and None not in (theirs, ours) and theirs != ours:
-        yield pair.told("heads", str(theirs), str(ours), "attention is split differently")
+    if pair.operations == (Operation.ATTENTION,) * 2:
+        yield from pair.held(split.CAUSE, "attention is split differently")
 
 
 def attentions(
@@ -64,12 +65,11 @@ def _owner(path: str, modules: Mapping[str, TracedModule]) -> str:
 
 
 def _scale_and_mask(pair: Mapped) -> Iterator[Disagreement]:
-    theirs, ours = pair.theirs.get("scale"), pair.ours.get("scale")
-    if theirs is not None and ours is not None and not same_constant(theirs, ours):
-        yield pair.told("attention scale", *told_apart(theirs, ours))
+    yield from pair.held(attention_scale.CAUSE)
     if pair.theirs.get("causal") is True and _causal(pair.layer, pair.target) is False:
         # PyTorch's False says nothing: a mask may be given all the same
-        yield pair.told("attention mask", "causal", "none", "each position sees those before it in PyTorch")
+        note = "each position sees those before it in PyTorch"
+        yield pair.told("attention mask", "causal", "none", note, code=attention_mask.CAUSE.code)
 
 
 def _causal(layer: Layer, target: Inventory) -> bool | None:
@@ -90,6 +90,7 @@ def _dropout(pair: Mapped, modules: Mapping[str, TracedModule]) -> Iterator[Disa
     theirs = pair.theirs.get("dropout", inside.settings.get("rate") if inside is not None else None)
     ours = pair.ours.get("dropout")
     if theirs and pair.module.told.get("training"):
-        yield pair.told("dropout left on", f"{theirs:g}, in training mode", "off", "PyTorch's is random")
+        told = f"{theirs:g}, in training mode"
+        yield pair.told("dropout left on", told, "off", "PyTorch's is random", code=torch_dropout.CAUSE.code)
     elif theirs is not None and ours is not None and not same_constant(theirs, ours):
         yield pair.told("dropout", *told_apart(theirs, ours), TRAINING, True)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from remap.inventory.inventory import Inventory, Layer
+from remap.proving.causes import torch_dropout
 from remap.proving.disagreement import Disagreement
 from remap.sides.keras.operations import activation, described_layer
 from remap.sides.operation import RECURRENT, Operation, Settings, same_constant, told_apart
@@ -58,7 +59,8 @@ def dropouts(modules: Mapping[str, TracedModule], target: Inventory) -> Iterator
         name, rate = ours[place] if paired else ("", None)
         p = settings.get("rate", 0.0)
         if p and settings.get("active"):
-            yield Disagreement(name, path, "dropout", f"{p:g}, in training mode", "off", "PyTorch's is random")
+            told, code = f"{p:g}, in training mode", torch_dropout.CAUSE.code
+            yield Disagreement(name, path, "dropout", told, "off", "PyTorch's is random", code=code)
         elif isinstance(rate, int | float) and not same_constant(rate, p):
             note = f"{_BY_ORDER}; in training only"
             yield Disagreement(name, path, "dropout", *told_apart(p, rate), note, True)

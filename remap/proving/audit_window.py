@@ -6,10 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from remap.inventory.inventory import Inventory, Layer
+from remap.proving.causes import (
+    ceil_mode,
+    count_include_pad,
+    dilation,
+    groups,
+    kernel_size,
+    output_padding,
+    padding,
+    padding_mode,
+    stride,
+)
 from remap.proving.disagreement import Disagreement
 from remap.proving.mapped import Mapped, words
 from remap.sides.keras.operations import described_layer
-from remap.sides.operation import CHANNELS, SAME, WINDOWED, Operation, Pads, same_numbers, settled_pads
+from remap.sides.operation import SAME, WINDOWED, Operation, Pads, same_numbers, settled_pads
 
 POOLING = (Operation.MAX_POOLING, Operation.AVERAGE_POOLING)
 _MADE_UP = "equal where a slice after it makes up for it; Keras on torch takes the odd one off the start"
@@ -23,26 +34,18 @@ def windows(pair: Mapped) -> Iterator[Disagreement]:
     transposed = torch is keras is Operation.TRANSPOSED_CONVOLUTION
     if not transposed and not (torch in WINDOWED and keras in WINDOWED):
         return
-    window = [
-        ("strides", "stride"),
-        ("dilation", "dilation"),
-        *([("kernel", "kernel_size")] if torch in POOLING else []),
-    ]
-    for name, setting in window:
-        theirs, ours = pair.theirs.get(setting), pair.ours.get(setting)
-        if theirs is not None and ours is not None and not same_numbers(theirs, ours):
-            yield pair.told(name, words(theirs), words(ours))
+    yield from pair.held(stride.CAUSE, setting="strides")
+    yield from pair.held(dilation.CAUSE)
+    if torch in POOLING:
+        yield from pair.held(kernel_size.CAUSE, setting="kernel")
     yield from _crops(pair) if transposed else _padding(pair)
-    theirs, ours = pair.theirs.get("groups", 1), pair.ours.get("groups")
-    if torch not in POOLING and ours not in (None, CHANNELS, theirs):
-        yield pair.told("groups", str(theirs), str(ours))
-    if pair.theirs.get("ceil_mode"):
-        yield pair.told("ceil_mode", "True", "False", "PyTorch's last window may hang over the edge")
-    mode = pair.theirs.get("padding_mode", "zeros")
-    if mode != "zeros":
-        yield pair.told("padding mode", mode, "zeros")
+    if torch not in POOLING:
+        yield from pair.held(groups.CAUSE)
+    yield from pair.held(ceil_mode.CAUSE, "PyTorch's last window may hang over the edge")
+    yield from pair.held(padding_mode.CAUSE)
     if torch is Operation.AVERAGE_POOLING and pair.theirs.get("count_include_pad") and _pads_itself(pair):
-        yield pair.told("count_include_pad", "True", "False", "PyTorch counts the padding in the mean")
+        code, note = count_include_pad.CAUSE.code, "PyTorch counts the padding in the mean"
+        yield pair.told("count_include_pad", "True", "False", note, code=code)
 
 
 def _padding(pair: Mapped) -> Iterator[Disagreement]:
@@ -70,17 +73,17 @@ def _padding(pair: Mapped) -> Iterator[Disagreement]:
     told = f"{SAME if own == SAME else 'causal' if any(map(any, own)) else 'valid'}{after}"
     if have is not None:
         if not same_numbers(wanted, _together(before, have), (0, 0)):
-            yield pair.told("padding", words(wanted), told)
+            yield pair.told("padding", words(wanted), told, code=padding.CAUSE.code)
         return
     strides = pair.ours["stride"]
     reach = [(k - 1) * d for k, d in zip(pair.ours["kernel_size"], pair.ours["dilation"], strict=True)]
     strided = f"{told} at stride {words(strides)}"
     if all(2 * a in (r, r + 1) for (a, _), r in zip(wanted, reach, strict=False)):
-        yield pair.told("padding", f"{words(wanted)} symmetric", strided, _BY_SIZE)
+        yield pair.told("padding", f"{words(wanted)} symmetric", strided, _BY_SIZE, code=padding.CAUSE.code)
     elif not any(map(any, wanted)) and all(r < s for r, s in zip(reach, strides, strict=True)):
-        yield pair.told("padding", words(wanted), strided, _MULTIPLES)
+        yield pair.told("padding", words(wanted), strided, _MULTIPLES, code=padding.CAUSE.code)
     else:
-        yield pair.told("padding", words(wanted), told)
+        yield pair.told("padding", words(wanted), told, code=padding.CAUSE.code)
 
 
 def _together(before: Pads, own: Pads) -> Pads:
@@ -111,13 +114,15 @@ def _crops(pair: Mapped) -> Iterator[Disagreement]:
     if same_numbers(ours, theirs, (0, 0)):
         return
     started = [before for before, _ in ours] == [before for before, _ in theirs]
+    cause = output_padding.CAUSE if started else padding.CAUSE
     given = {name: pair.module.told.get(name, 0) for name in ("padding", "output_padding")}
     asked = ", ".join(f"{name} {_plain(value)}" for name, value in given.items())
     yield pair.told(
-        "output_padding" if started else "padding",
+        cause.name,
         f"{asked}: {words(theirs)} taken off",
         f"{pair.layer.settings.get('padding', 'valid')}: {words(ours)} taken off",
         _MADE_UP,
+        code=cause.code,
     )
 
 

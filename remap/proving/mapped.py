@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from remap.inventory.inventory import Inventory, Layer
+from remap.proving.cause import Cause
 from remap.proving.disagreement import Disagreement
 from remap.sides.keras.operations import described_layer
 from remap.sides.operation import Operation, Settings
@@ -56,9 +57,27 @@ class Mapped:
         """What both compute, PyTorch's first."""
         return self.module.operation, self._described[0]
 
-    def told(self, setting: str, torch: str, keras: str, note: str = "", harmless: bool = False) -> Disagreement:
+    def told(
+        self, setting: str, torch: str, keras: str, note: str = "", harmless: bool = False, code: str = ""
+    ) -> Disagreement:
         """A setting in which the two disagree."""
-        return Disagreement(self.layer.path, self.path, setting, torch, keras, note, harmless)
+        return Disagreement(self.layer.path, self.path, setting, torch, keras, note, harmless, code)
+
+    def held(
+        self, cause: Cause, note: str = "", *, setting: str = "", ours: Settings | None = None, harmless: bool = False
+    ) -> Iterator[Disagreement]:
+        """What the settings of both sides say of a cause, where it is one that settings tell.
+
+        Args:
+            cause: The cause.
+            note: What it does, or why it does nothing.
+            setting: What the setting is called; as the cause if empty.
+            ours: Keras's settings, where they are others than the layer's.
+            harmless: Whether outputs are equal all the same.
+        """
+        apart = cause.differs(self.theirs, self.ours if ours is None else ours) if cause.differs else None
+        if apart is not None:
+            yield self.told(setting or cause.name, *apart, note, harmless, cause.code)
 
 
 Subject = Callable[[Mapped], Iterator[Disagreement]]

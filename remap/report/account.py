@@ -105,7 +105,7 @@ def account(plan: Plan) -> Account:
         moved=kinds.count("moved"),
         filled=kinds.count("filled"),
         kept=kinds.count("kept"),
-        unverified=sum(bool(assignment.blind) for assignment in plan.assignments),
+        unverified=sum(assignment.blindness is not None for assignment in plan.assignments),
     )
 
 
@@ -119,15 +119,9 @@ def epsilon_lines(plan: Plan) -> Iterator[str]:
 
 def blind_lines(plan: Plan) -> Iterator[str]:
     """How many variables have a shape that a wrong layout would keep, by cause."""
-    found: dict[str, int] = {}
-    for assignment in plan.assignments:
-        if assignment.blind:
-            cause = assignment.blind.partition(":")[0]
-            if cause.startswith("same shape as"):
-                cause = "same shape as another variable of the layer"
-            found[cause] = found.get(cause, 0) + 1
-    for cause, count in found.items():
-        yield f"shape cannot verify this: {count} variables ({cause})"
+    headings = (assignment.blindness.heading for assignment in plan.assignments if assignment.blindness is not None)
+    for heading, count in Counter(headings).items():
+        yield f"shape cannot verify this: {count} variables ({heading})"
 
 
 def _named(names: Iterable[str]) -> str:

@@ -11,9 +11,9 @@ from remap.report.console import Grid, styled
 SHOWN = 40
 
 
-def print_difference(found: FileDifference, a: str, b: str, out: Console) -> None:
+def print_difference(difference: FileDifference, a: str, b: str, out: Console) -> None:
     """What differs, names that differ in numbers only on one line; then the count."""
-    differing = {entry.name: entry for entry in found.entries if entry.verdict != "equal"}
+    differing = {entry.name: entry for entry in difference.entries if entry.verdict != "equal"}
     rows = Grid("name", "what", "a", "b", "max abs", "max rel", "equal", right=("max abs", "max rel", "equal"))
     patterns = grouped(differing)
     for pattern, names in patterns[:SHOWN]:
@@ -22,13 +22,15 @@ def print_difference(found: FileDifference, a: str, b: str, out: Console) -> Non
         out.print(rows)
     if len(patterns) > SHOWN:
         out.print(f"... and {len(patterns) - SHOWN} more patterns")
-    for side, only in ((a, found.only_a), (b, found.only_b)):
+    for side, only in ((a, difference.only_a), (b, difference.only_b)):
         for pattern, members in grouped(only)[:SHOWN]:
             out.print(f"only in {side}: {pattern} ({len(members)})")
-    equal = len(found.entries) - len(differing)
-    verdict = ("equal", "bold green") if found.equal else ("different", "bold red")
-    shared = f"{equal} of {len(found.entries)} shared tensors equal bit for bit, {len(differing)} differ"
-    out.print(styled(*verdict, f": {shared}; {len(found.only_a)} only in {a}, {len(found.only_b)} only in {b}"))
+    equal = len(difference.entries) - len(differing)
+    verdict = ("equal", "bold green") if difference.equal else ("different", "bold red")
+    shared = f"{equal} of {len(difference.entries)} shared tensors equal bit for bit, {len(differing)} differ"
+    out.print(
+        styled(*verdict, f": {shared}; {len(difference.only_a)} only in {a}, {len(difference.only_b)} only in {b}")
+    )
 
 
 def _row(pattern: str, entries: list[DiffEntry]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,7 @@ def listing_data(listed: Listing) -> dict[str, Any]:
         "path": listed.title,
         "format": listed.format,
         "peeled": list(listed.peeled),
-        "skipped": [asdict(skipped) for skipped in listed.skipped],
+        "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in listed.skipped],
         "count": len(listed.shown),
         "bytes": sum(each.nbytes for each in listed.shown),
         listed.noun: [_data(each) for each in listed.shown],

@@ -58,12 +58,12 @@ def print_plan(plan: Plan, out: Console) -> None:
 
 def _rows_table(plan: Plan) -> Grid:
     """One row for each rule; lines alone where all rules stand in one file."""
-    found = rows(plan)
-    files = {row.place.rpartition(":")[0] for row in found}
+    moved = rows(plan)
+    files = {row.place.rpartition(":")[0] for row in moved}
     one = len(files) == 1
     place = "line" if one else "rule"
     made = Grid("PyTorch", "Keras", "layout", "variables", "size", place, right=("variables", "size", "line"))
-    for row in found:
+    for row in moved:
         at = row.place.rpartition(":")[2] if one else row.place
         made.add_row(row.source, row.target, row.layout, str(row.variables), human_bytes(row.nbytes), at)
     return made
@@ -95,9 +95,9 @@ def print_result(result: Result, out: Console) -> None:
     out.print("\n".join(f"  {line}" for line in written.load_line.splitlines()), style="bold", soft_wrap=True)
 
 
-def _print_not_finite(found: Sequence[NotFinite], out: Console) -> None:
-    more = f", and {len(found) - ODD_SHOWN} more variables" if len(found) > ODD_SHOWN else ""
-    listed = "; ".join(map(str, found[:ODD_SHOWN]))
+def _print_not_finite(variables: Sequence[NotFinite], out: Console) -> None:
+    more = f", and {len(variables) - ODD_SHOWN} more variables" if len(variables) > ODD_SHOWN else ""
+    listed = "; ".join(map(str, variables[:ODD_SHOWN]))
     out.print(styled("not finite", "yellow", f" in the checkpoint, written as they are: {listed}{more}"))
 
 

@@ -147,19 +147,35 @@ def _by_key(node: TemplateNode, text: str, captures: CaptureNames, tables: Table
     for each in walk_template(node):
         if isinstance(each, LookUp) and len(_unknown(each.key, captures)) == 1:
             keys = tables.get(each.table, {})
-            return [found for key in keys for found in _preimages(each.key, key, captures, tables)]
+            return [candidate for key in keys for candidate in _preimages(each.key, key, captures, tables)]
     raise UnsolvableError(f"{_shown(node)} joins several captures that nothing else tells")
 
 
 def _by_sum(node: TemplateNode, text: str, captures: CaptureNames, tables: Tables) -> list[dict[str, str]]:
-    """The values of the unknown capture of one side of a sum that leave nothing negative for the other side."""
-    negative = "-" in text or any(isinstance(each, LookUp) or _subtracts(each) for each in walk_template(node))
-    if isinstance(node, Arithmetic) and node.operator == "+" and not negative:
-        for side in (node.left, node.right):
-            if len(_unknown(side, captures)) == 1:
-                sums = _few(node, range(int(text) + 1))
-                return [found for part in sums for found in _preimages(side, part, captures, tables)]
+    """The values of the unknown capture of one addend of a sum that leave nothing negative for the others."""
+    rest, addends = int(text) if _NUMBER.fullmatch(text) else -1, []
+    for sign, addend in _addends(node, 1):
+        if not _unknown(addend, captures):
+            rest -= sign * int(addend.value(captures, tables))
+        elif sign < 0 or any(isinstance(each, LookUp) or _subtracts(each) for each in walk_template(addend)):
+            break
+        else:
+            addends.append(addend)
+    else:
+        for addend in addends:
+            if len(_unknown(addend, captures)) == 1:
+                sums = _few(node, range(rest + 1))
+                return [candidate for part in sums for candidate in _preimages(addend, part, captures, tables)]
     raise UnsolvableError(f"{_shown(node)} joins several captures that nothing else tells")
+
+
+def _addends(node: TemplateNode, sign: int) -> Iterator[tuple[int, TemplateNode]]:
+    """What a sum adds, and with -1 what it subtracts."""
+    if isinstance(node, Arithmetic) and node.operator in "+-":
+        yield from _addends(node.left, sign)
+        yield from _addends(node.right, sign if node.operator == "+" else -sign)
+    else:
+        yield sign, node
 
 
 def _subtracts(node: TemplateNode) -> bool:

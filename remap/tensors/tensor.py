@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from math import prod
 from pathlib import Path
 from typing import Protocol
@@ -180,12 +181,25 @@ def dense_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(strides)
 
 
+class SkipCode(Enum):
+    """Why an entry of a checkpoint was passed over, where that matters to more than the reader."""
+
+    QUANTIZED = "quantised, and reading it as float32 was not asked for"
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An entry of a checkpoint that is no usable tensor: its key and why it was passed over."""
+    """An entry of a checkpoint that is no usable tensor.
+
+    Args:
+        name: Its key.
+        reason: Why it was passed over, in words.
+        code: The same as a code, where there is one.
+    """
 
     name: str
     reason: str
+    code: SkipCode | None = None
 
 
 class Checkpoint(Mapping[str, Tensor]):

@@ -47,7 +47,7 @@ def to_numpy(value: Any) -> np.ndarray:
         value = value.value  # a variable of Keras 3, around a tensor of its backend
     if "torch" in _roots(value):
         return _of_torch(value)
-    return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+    return np.asarray(value)  # TensorFlow's own numpy() makes a copy
 
 
 def _roots(value: object) -> set[str]:

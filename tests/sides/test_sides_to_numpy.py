@@ -85,3 +85,9 @@ def test_no_framework_is_imported():
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch", "tensorflow", "torch bfloat16"])
+def test_nothing_is_copied(name):
+    tensor, _ = TENSORS[name]
+    assert np.shares_memory(to_numpy(tensor).view("u1"), to_numpy(tensor).view("u1"))

@@ -103,6 +103,16 @@ def test_two_variables_in_one_place_are_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if "w." in path.name] == []
 
 
+def test_a_variable_in_the_place_of_anothers_group_is_refused(tmp_path):
+    arrays = random({"a/x": (2,), "b/x": (2,)})
+    target = h5_target({name: array.shape for name, array in arrays.items()})
+    first, second = target.variables
+    inside = structs.replace(second, places={**second.places, "weights_h5": (("a/x",),)})
+    target = structs.replace(target, variables=(first, inside))
+    with pytest.raises(WriteError, match="two variables have one place"):
+        write(plan_of(arrays, tmp_path, target), tmp_path / "w.weights.h5")
+
+
 def test_many_long_names_are_split_over_attributes(tmp_path):
     arrays = random({f"{'layer' * 40}_{number}/kernel": (1,) for number in range(700)})
     write(plan_of(arrays, tmp_path), tmp_path / "w.h5")

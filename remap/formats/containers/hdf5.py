@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -52,26 +53,44 @@ def hdf5_file(path: Path, datasets: Sequence[Dataset], describe: Callable[[h5py.
     Raises:
         WriteError: Two datasets have one path.
     """
-    memory = MemoryFile()
+    _demand_single(datasets)
+    memory, layout, links = MemoryFile(), _contiguous(), _with_groups()
     with h5py.File(memory, "w", alignment_threshold=LARGE, alignment_interval=PAGE) as file:
         describe(file)
-        regions = tuple(Region(each.assignment, _create(file, each), each.dtype) for each in datasets)
+        offsets = [_create(file, each, layout, links) for each in datasets]
+    regions = tuple(Region(each.assignment, at, each.dtype) for each, at in zip(datasets, offsets, strict=True))
     holes = [(region.offset, region.offset + region.nbytes) for region in regions if region.nbytes]
     fixed = tuple(FixedBytes(start, data) for start, data in memory.stretches(holes))
     return SheetFile(path, memory.size, regions, fixed)
 
 
-def _create(file: h5py.File, dataset: Dataset) -> int:
-    """Make a dataset; where its bytes go in the file, 0 where it has none."""
-    for path in (dataset.path, *dataset.links):
-        if path in file:
-            raise WriteError("two variables have one place in the file", where=path, found=dataset.assignment.name)
+def _demand_single(datasets: Sequence[Dataset]) -> None:
+    """Raise where two datasets have one path, or one the path of a group that another is in."""
+    paths = [path for dataset in datasets for path in (dataset.path, *dataset.links)]
+    taken = {path[:at] for path in paths for at, sign in enumerate(path) if sign == "/"}
+    for dataset in datasets:
+        for path in (dataset.path, *dataset.links):
+            if path in taken:
+                raise WriteError("two variables have one place in the file", where=path, found=dataset.assignment.name)
+            taken.add(path)
+
+
+def _contiguous() -> Any:
     layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     layout.set_layout(h5py.h5d.CONTIGUOUS)
     layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    return layout
+
+
+def _with_groups() -> Any:
     links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
     links.set_create_intermediate_group(True)
+    return links
+
+
+def _create(file: h5py.File, dataset: Dataset, layout: Any, links: Any) -> int:
+    """Make a dataset; where its bytes go in the file, 0 where it has none."""
     extended = dataset.dtype.name == BFLOAT16
     stored = h5py.h5t.py_create(np.dtype("V2") if extended else dataset.dtype, logical=True)
     space = h5py.h5s.create_simple(dataset.assignment.shape)
