@@ -93,9 +93,9 @@ class Staging:
 
     def temporary(self, final: Path) -> Path:
         """Where to write what will be ``final``."""
-        found = _beside(final)
-        self._finals[found] = final
-        return found
+        temporary = _beside(final)
+        self._finals[temporary] = final
+        return temporary
 
     def scratch(self, near: Path) -> Path:
         """Where to write what is needed on the way only."""

@@ -112,6 +112,7 @@ def test_apply_writes_it_and_tells_the_lines_that_load_it(registered, linear, tm
     assert data[:-4].endswith(source["weight"].T.tobytes() + source["bias"].tobytes())
 
 
+@pytest.mark.full
 def test_it_is_proved_in_the_model_and_checked_again(registered, linear, fixtures, tmp_path, remap_command):
     model = f"{fixtures / 'linear/keras_model.py'}:build"
     ran = remap_command("apply", *linear, "-o", tmp_path / "w.flat", "--model", model)
