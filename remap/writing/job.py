@@ -63,7 +63,7 @@ class Job:
             UsageError: It exists and is not to be replaced.
         """
         check_free(path, self.force)
-        return self.staging.temporary(path)
+        return self.staging.temporary(path, self.force)
 
 
 def assign_line(lookup: str, plan: Plan | None = None) -> str:

@@ -26,7 +26,7 @@ class Format:
 
     Args:
         suffixes: What its files end in; of formats that share one, the first is meant where no name is given.
-        module: Its module in this package, imported when it is used.
+        module: Its module, imported when it is used.
         write: Name of the function that writes a plan.
         load_line: Name of the function that gives the Python lines that load what was written.
         keras: Whether it has places for Keras's layers, which a SavedModel does not tell.
@@ -40,19 +40,19 @@ class Format:
 
     def function(self, name: str) -> Callable[[Job], Any]:
         """One of the format's functions."""
-        found: Callable[[Job], Any] = getattr(importlib.import_module(f"remap.write.{self.module}"), name)
+        found: Callable[[Job], Any] = getattr(importlib.import_module(self.module), name)
         return found
 
 
 FORMATS = {
-    "weights_h5": Format((".weights.h5",), "weights_h5", "write_weights_h5", keras=True),
-    "legacy_h5": Format((".h5", ".hdf5"), "legacy_h5", "write_legacy_h5", keras=True),
-    "weights_json": Format((".weights.json",), "weights_json", "write_weights_json", keras=True),
-    "keras": Format((".keras",), "keras_archive", "write_keras_archive", keras=True),
-    "tf_name": Format((".ckpt",), "tf_checkpoint", "write_by_name", "load_line_by_name"),
-    "tf_object": Format((".ckpt",), "tf_checkpoint", "write_by_object", "load_line_by_object"),
-    "safetensors": Format((".safetensors",), "safetensors", "write_safetensors"),
-    "npz": Format((".npz",), "npz", "write_npz"),
+    "weights_h5": Format((".weights.h5",), "remap.formats.keras.weights_h5", "write_weights_h5", keras=True),
+    "legacy_h5": Format((".h5", ".hdf5"), "remap.formats.keras.legacy_h5", "write_legacy_h5", keras=True),
+    "weights_json": Format((".weights.json",), "remap.formats.keras.weights_json", "write_weights_json", keras=True),
+    "keras": Format((".keras",), "remap.formats.keras.keras_archive", "write_keras_archive", keras=True),
+    "tf_name": Format((".ckpt",), "remap.formats.tensorflow.tf_checkpoint", "write_by_name", "load_line_by_name"),
+    "tf_object": Format((".ckpt",), "remap.formats.tensorflow.tf_checkpoint", "write_by_object", "load_line_by_object"),
+    "safetensors": Format((".safetensors",), "remap.writing.safetensors", "write_safetensors"),
+    "npz": Format((".npz",), "remap.writing.npz", "write_npz"),
 }
 
 
@@ -160,14 +160,13 @@ def write(
             job = Job(plan, out, staging, filler, options, force)
             form.function(form.write)(job)
             filler.close()
-        nbytes = sum(path.stat().st_size for path in staging.finals)
     except OSError as error:
         raise write_error(error, out) from error
     return Written(
         path=out,
         paths=staging.finals,
         format=name,
-        bytes=nbytes,
+        bytes=staging.nbytes,
         seconds=time.perf_counter() - started,
         loss=filler.loss,
         not_finite=filler.not_finite,

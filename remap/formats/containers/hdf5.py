@@ -64,7 +64,8 @@ def make_skeleton(path: Path, datasets: Sequence[Dataset], describe: Callable[[h
         WriteError: As :func:`write_hdf5`.
     """
     try:
-        with h5py.File(path, "w", alignment_threshold=LARGE, alignment_interval=PAGE) as file:
+        # Not locked by the library: the file is a temporary one, which its run may have locked already.
+        with h5py.File(path, "w", locking=False, alignment_threshold=LARGE, alignment_interval=PAGE) as file:
             describe(file)
             return [Region(found.assignment, _create(file, found), found.dtype) for found in datasets]
     except RuntimeError as error:  # what h5py makes of a disk that fails when the file is closed

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from remap.errors import Problem, UsageError
+from remap.formats.tensorflow import pointer
 from remap.formats.tensorflow.bundle import DTYPES, STRING, BundleEntry, crc32c, index_table, string_tensor
 from remap.formats.tensorflow.object_graph import COUNTER, MODEL, holds, object_graph
 from remap.formats.tensorflow.tf_bundle import OBJECT_ENDING, OBJECT_GRAPH
@@ -56,6 +57,10 @@ def write_by_object(job: Job) -> None:
 
 def load_line_by_name(job: Job) -> str:
     """The lines that load what was written."""
+    return _lines_by_name(job) + pointer.note(job.out)
+
+
+def _lines_by_name(job: Job) -> str:
     return f"import tensorflow as tf\nreader = tf.train.load_checkpoint({job.quoted})\n" + assign_line(
         "reader.get_tensor({})", job.plan
     )
@@ -66,6 +71,10 @@ def load_line_by_object(job: Job) -> str:
 
     They fail for a model that is compiled, though every weight is restored: its optimizer is not in the file.
     """
+    return _lines_by_object(job) + pointer.note(job.out)
+
+
+def _lines_by_object(job: Job) -> str:
     target = job.plan.target
     if target is not None and target.kind == EXPORTED:
         load = f"model = tf.saved_model.load({json.dumps(target.model, ensure_ascii=False)})"
@@ -119,7 +128,7 @@ def _object_keys(job: Job) -> dict[str, Assignment]:
 
 
 def _untracked(job: Job, target: Inventory) -> Problem:
-    instead = f"write .weights.h5; or write --format tf-name, which these lines load:\n{load_line_by_name(job)}"
+    instead = f"write .weights.h5; or write --format tf-name, which these lines load:\n{_lines_by_name(job)}"
     instead = instead.replace("\n", "\n    ")
     if target.tf_unknown:
         return Problem(
@@ -179,9 +188,7 @@ def _write(job: Job, variables: dict[str, Assignment], extras: dict[str, tuple[i
     written = _entries(data, regions)
     entries |= {key: written[id(found)] for key, found in variables.items()}
     index.write_bytes(index_table(entries))
-    job.staging.temporary(job.out.with_name("checkpoint")).write_text(
-        f'model_checkpoint_path: "{job.out.name}"\nall_model_checkpoint_paths: "{job.out.name}"\n'
-    )
+    job.staging.after(lambda: pointer.claim(job.out))
 
 
 def _entries(data: Path, regions: dict[int, Region]) -> dict[int, BundleEntry]:
