@@ -9,6 +9,7 @@ import numpy as np
 
 from remap.errors import CheckpointError, Problem
 from remap.formats.tree import StorageRef, TensorView, Tree
+from remap.tensors.names import refusal
 from remap.tensors.tensor import Skipped, Storage, Tensor, dense_strides
 
 MAX_RANK = 32
@@ -68,6 +69,8 @@ def attach(refs: Iterable[StorageRef], storages: dict[str, Storage], where: str)
 
 def tensor(name: str, view: TensorView) -> Tensor | Problem:
     """The record of one tensor, or what is wrong with it."""
+    if reason := refusal(name):
+        return Problem("tensor with a name that none can have", where=f"{name!r:.200}", found=reason)
     ref, offset, size, stride, dtype = view
     dtype = ref.dtype if dtype is None else dtype
     storage = ref.storage

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from remap.errors import CheckpointError
+from remap.tensors.names import printable
 
 
 class Storage(Protocol):
@@ -176,10 +177,14 @@ def dense_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An entry of a checkpoint that is no usable tensor: its key and why it was passed over."""
+    """An entry of a checkpoint that is no usable tensor: its key and why it was passed over, both printable."""
 
     name: str
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "reason", printable(self.reason))
 
 
 class Checkpoint(Mapping[str, Tensor]):
