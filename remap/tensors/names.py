@@ -27,7 +27,11 @@ def refusal(name: str) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Whether a name can be printed or made a path: JSON and pickles can hold halves of characters."""
+    """Whether a name can be printed or made a path: JSON and pickles can hold halves of characters.
+
+    >>> is_text("größe"), is_text(chr(0xDC80))
+    (True, False)
+    """
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -94,6 +94,7 @@ class Staging:
         self._fresh: list[Path] = []
         self._after: list[Callable[[], None]] = []
         self._token = ""
+        self._locked = Path()
         self._handles: list[int] = []
 
     @property
@@ -132,6 +133,7 @@ class Staging:
         if not self._token:
             self._token, handle = create_owned(final)
             self._handles.append(handle)
+            self._locked = beside(final, self._token)
         else:
             os.close(create(beside(final, self._token)))
         return beside(final, self._token)
@@ -154,8 +156,9 @@ class Staging:
         for path in self._finals:
             _sync(path)
         self.nbytes = sum(path.stat().st_size for path in self._finals)
-        self._handles.append(os.open(index, os.O_RDWR))
-        lock(self._handles[-1], wait=True)  # it stays when the first of the files, which is locked, has its name
+        if index != self._locked:  # it stays when the first of the files, which is locked, has its name
+            self._handles.append(os.open(index, os.O_RDWR))
+            lock(self._handles[-1], wait=True)
         with turn(last):
             for final in self._fresh:
                 _check_free(final, force=False)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from remap.errors import UsageError
+from remap.errors import Problem, UsageError
 from remap.inventory.inventory import EXPORTED, Inventory
 from remap.planning.plan import EpsilonMismatch, Plan
 from remap.sides.keras.saved_model import BUILD
+from remap.tensors.names import is_text
 from remap.writing.fill import Filler, Progress
 from remap.writing.finite import NotFinite
 from remap.writing.job import SHARD_SIZE, FormatOptions, Job
@@ -153,6 +154,7 @@ def write(
             expected="a name that ends in .weights.json",
         )
     check_free(out, force)
+    _check_names(plan)
     options = FormatOptions(SHARD_SIZE if max_shard_size is None else max_shard_size, model_archive)
     filler = Filler(progress)
     try:
@@ -173,6 +175,16 @@ def write(
         folds=tuple(found for found in plan.epsilons if found.action == "fold"),
         load_line=form.function(form.load_line)(job),
     )
+
+
+def _check_names(plan: Plan) -> None:
+    problems = [
+        Problem("a variable's name is no text", where=repr(found.name), found="half of a character")
+        for found in plan.assignments
+        if not is_text(found.name)
+    ]
+    if problems:
+        raise UsageError(problems)
 
 
 def _no_layers(target: Inventory, format: str) -> UsageError:

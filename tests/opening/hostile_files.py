@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import pickle
 import struct
 import zipfile
@@ -12,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+HERE = Path(__file__).parent
 MANY = 1_000_000
 
 
@@ -205,6 +207,12 @@ def plain_pickle_of_text(path: Path) -> Path:
     return path
 
 
+def damaged_heap(path: Path) -> Path:
+    """A file of Keras's with a list of free places that leads to itself."""
+    path.write_bytes(lzma.decompress((HERE / "damaged_h5" / "heap_loop.weights.h5.xz").read_bytes()))
+    return path
+
+
 KINDS: dict[str, Callable[[Path], Path]] = {
     make.__name__: make
     for make in (
@@ -231,5 +239,6 @@ KINDS: dict[str, Callable[[Path], Path]] = {
         long_h5_names,
         npz_header,
         plain_pickle_of_text,
+        damaged_heap,
     )
 }

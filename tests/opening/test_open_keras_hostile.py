@@ -258,6 +258,15 @@ BAD_INDEXES = {
         "absurd shape",
     ),
     "many axes": (table(block([HEADER, (0, b"a", BundleEntry(1, (1,) * 300, 0, 4, 0).encode())])), "absurd shape"),
+    "more axes than arrays have": (
+        table(block([HEADER, (0, b"a", BundleEntry(1, (1,) * 65, 0, 4, 0).encode())])),
+        "absurd shape",
+    ),
+    "an empty shape past all sizes": (
+        table(block([HEADER, (0, b"a", BundleEntry(1, (0, 1 << 61), 0, 0, 0).encode())])),
+        "absurd shape",
+    ),
+    "a name of many parts": (table(block([HEADER, (0, b"a/" * 600, ENTRY)])), "a name of 601 parts"),
     "behind the end": (table(block([HEADER, (0, b"a", BundleEntry(1, (3, 4), 1, 48, 0).encode())])), "ends too early"),
     "another shard": (
         table(block([HEADER, (0, b"a", ENTRY + field(3, 7))])),

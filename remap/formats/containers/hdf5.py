@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from remap.errors import WriteError
+from remap.errors import Problem, WriteError
 from remap.planning.plan import Assignment
 from remap.writing.fill import Filler, Region
 from remap.writing.staging import check_space
@@ -51,7 +51,7 @@ def write_hdf5(path: Path, datasets: Sequence[Dataset], filler: Filler, describe
         describe: Adds groups and attributes before any dataset is made.
 
     Raises:
-        WriteError: Two datasets have one path, or the disk has no room.
+        WriteError: Two datasets have one path, one has a name that HDF5 cannot hold, or the disk has no room.
     """
     check_space(path.parent, sum(Region(found.assignment, 0, found.dtype).nbytes for found in datasets))
     filler.fill(path, make_skeleton(path, datasets, describe))
@@ -63,6 +63,7 @@ def make_skeleton(path: Path, datasets: Sequence[Dataset], describe: Callable[[h
     Raises:
         WriteError: As :func:`write_hdf5`.
     """
+    _check_names(datasets)
     try:
         # Not locked by the library: the file is a temporary one, which its run may have locked already.
         with h5py.File(path, "w", locking=False, alignment_threshold=LARGE, alignment_interval=PAGE) as file:
@@ -70,6 +71,17 @@ def make_skeleton(path: Path, datasets: Sequence[Dataset], describe: Callable[[h
             return [Region(found.assignment, _create(file, found), found.dtype) for found in datasets]
     except RuntimeError as error:  # what h5py makes of a disk that fails when the file is closed
         raise WriteError("the output cannot be written", where=str(path), found=str(error)) from error
+
+
+def _check_names(datasets: Sequence[Dataset]) -> None:
+    problems = [
+        Problem("HDF5 cannot hold a name with a NUL character", where=repr(path))
+        for dataset in datasets
+        for path in (dataset.path, *dataset.links)
+        if "\0" in path
+    ]
+    if problems:
+        raise WriteError(problems)
 
 
 def _create(file: h5py.File, dataset: Dataset) -> int:
@@ -86,9 +98,12 @@ def _create(file: h5py.File, dataset: Dataset) -> int:
     extended = dataset.dtype.name == BFLOAT16
     stored = h5py.h5t.py_create(np.dtype("V2") if extended else dataset.dtype, logical=True)
     space = h5py.h5s.create_simple(dataset.assignment.shape)
-    made = h5py.h5d.create(file.id, dataset.path.encode(), stored, space, layout, links)
+    try:
+        made = h5py.h5d.create(file.id, dataset.path.encode(), stored, space, layout, links)
+        for path in dataset.links:
+            file[path] = file[dataset.path]
+    except (ValueError, KeyError) as error:  # a dataset lies where a group would have to
+        raise WriteError("HDF5 has no place for a variable", where=dataset.path, found=str(error)) from error
     if extended:
         file[dataset.path].attrs["dtype"] = BFLOAT16
-    for path in dataset.links:
-        file[path] = file[dataset.path]
     return int(made.get_offset() or 0)

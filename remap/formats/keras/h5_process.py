@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from remap.errors import CheckpointError, RemapError
 from remap.tensors.blob import Blob
@@ -29,8 +29,15 @@ _CRASHED = 100
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-class _Ended(Exception):
+class _EndedError(Exception):
     """The process is gone."""
+
+
+class _Result(NamedTuple):
+    """How an answer ends, and the first error that the file's bytes ended in."""
+
+    found: dict[str, Any]
+    failure: RemapError | None
 
 
 class H5Process:
@@ -84,15 +91,16 @@ class H5Process:
         with self._lock:
             done = False
             try:
-                yield from self._answers(blob, json.dumps(command).encode())
-                done = True
-            except _Ended:
+                for answer in self._answers(blob, json.dumps(command).encode()):
+                    done = isinstance(answer, _Result)
+                    yield _judged(answer, blob) if isinstance(answer, _Result) else answer
+            except _EndedError:
                 raise self._crash(blob) from None
             finally:
                 if not done:
                     self._end()
 
-    def _answers(self, blob: Blob, command: bytes) -> Iterator[bytes | dict[str, Any]]:
+    def _answers(self, blob: Blob, command: bytes) -> Iterator[bytes | _Result]:
         process = self._running()
         failure: RemapError | None = None
         _send(process, b"C", command)
@@ -103,14 +111,14 @@ class H5Process:
             elif kind == b"R":
                 start, length = (int.from_bytes(data[at : at + 8], "little") for at in (0, 8))
                 try:
-                    found = blob.read(start, length)
+                    part = blob.read(start, length)
                 except RemapError as error:
                     failure = failure or error
                     _send(process, b"F", b"")
                 else:
-                    _send(process, b"D", found)
+                    _send(process, b"D", part)
             else:
-                yield _judged(json.loads(data), blob, failure)
+                yield _Result(json.loads(data), failure)
                 return
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -158,7 +166,7 @@ def _send(process: subprocess.Popen[bytes], kind: bytes, data: bytes) -> None:
         while view:
             view = view[pipe.write(view) :]
     except OSError as error:
-        raise _Ended from error
+        raise _EndedError from error
 
 
 def _receive(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
@@ -167,7 +175,7 @@ def _receive(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     header = _exactly(pipe, _HEADER)
     length = int.from_bytes(header[1:], "little")
     if length > MAX_FRAME:
-        raise _Ended
+        raise _EndedError
     return header[:1], _exactly(pipe, length)
 
 
@@ -176,13 +184,14 @@ def _exactly(pipe: IO[bytes], length: int) -> bytes:
     while len(data) < length:
         part = pipe.read(min(length - len(data), 1 << 20))
         if not part:
-            raise _Ended
+            raise _EndedError
         data += part
     return bytes(data)
 
 
-def _judged(result: dict[str, Any], blob: Blob, failure: RemapError | None) -> dict[str, Any]:
+def _judged(answer: _Result, blob: Blob) -> dict[str, Any]:
     """What the process found, or the error that it tells of."""
+    result, failure = answer
     if "leads" in result:
         raise CheckpointError(
             result["leads"],

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from remap.errors import CheckpointError
-from remap.formats.contents import MAX_EXPANSION
+from remap.formats.contents import is_absurd
 from remap.formats.keras.h5_process import PROCESS
 from remap.tensors.blob import Blob, check_range
 from remap.tensors.computed import PIECE, ComputedStorage, Write
@@ -73,7 +73,7 @@ def _tensor(name: str, dataset: dict[str, Any], blob: Blob) -> Tensor | None:
         check_range(blob, offset, nbytes)
         return Tensor(name, shape, dtype, dense_strides(shape), blob.storage(offset, nbytes))
     chunk = dataset["chunk"] * dtype.itemsize
-    if nbytes > max(dataset["stored"] * MAX_RATIO, MAX_EXPANSION) or chunk > MAX_CHUNK:
+    if chunk > MAX_CHUNK or is_absurd(shape, dtype.itemsize, dataset["stored"] * MAX_RATIO):
         raise CheckpointError(
             "dataset of an absurd shape",
             where=where,

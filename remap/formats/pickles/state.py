@@ -6,7 +6,6 @@ import mmap
 from collections.abc import Callable
 from typing import Any
 
-
 MEMORY, MEMORY_PER_BYTE = 64 << 20, 48
 """What the values of a pickle may take in bytes: so much, and so much for each of its own. Real ones take up to 20."""
 ENTRY, OBJECT = 100, 250

@@ -13,9 +13,11 @@ from math import prod
 from pathlib import Path
 
 from remap.errors import CheckpointError
+from remap.formats.contents import is_absurd
 from remap.tensors.blob import Blob, check_range
 from remap.tensors.dtypes import dtype_of
 from remap.tensors.location import Location
+from remap.tensors.names import refusal
 from remap.tensors.tensor import Checkpoint, Skipped, Tensor, dense_strides
 
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
@@ -116,6 +118,10 @@ def _checkpoint(path: Path | str, index: Location, entries: dict[bytes, bytes]) 
             raise ValueError(f"two entries are called {name!r:.200}")
         shard, offset, size = (_number(fields, field, 0) for field in (3, 4, 5))
         dtype = dtype_of(_DTYPES[code])
+        if reason := refusal(name):
+            raise ValueError(f"{name!r:.200} is {reason}")
+        if is_absurd(shape, dtype.itemsize, size):
+            raise ValueError(f"{name!r:.200}: absurd shape {shape!r:.200}")
         if shard not in files:
             files[shard] = _data_file(index, shard, shards)
         if size != prod(shape) * dtype.itemsize:
@@ -218,7 +224,7 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 
 def _fields(data: bytes) -> Fields:
     """Fields of a protocol buffer message by number; nested messages as bytes."""
-    found: Fields = {}
+    fields: Fields = {}
     position = 0
     while position < len(data):
         tag, position = _varint(data, position)
@@ -238,8 +244,8 @@ def _fields(data: bytes) -> Fields:
             raise ValueError(f"unknown field kind {kind}")
         if position > len(data):
             raise ValueError("a field reaches outside of its message")
-        found.setdefault(tag >> 3, []).append(value)
-    return found
+        fields.setdefault(tag >> 3, []).append(value)
+    return fields
 
 
 def _number(fields: Fields, field: int, default: int) -> int:
