@@ -118,15 +118,15 @@ def foreign_copies(path: Path) -> Path:
 
 
 def memo_flood(path: Path) -> Path:
-    return archive(path, in_dict(b"N" + b"\x94" * 8 * MANY))
+    return archive(path, in_dict(b"N" + b"\x94" * 4 * MANY))
 
 
 def tuple_flood(path: Path) -> Path:
-    return archive(path, in_dict(b"N" + b"\x85" * 8 * MANY))
+    return archive(path, in_dict(b"N" + b"\x85" * 4 * MANY))
 
 
 def empty_dicts(path: Path) -> Path:
-    return archive(path, in_dict(b"](" + b"}" * 8 * MANY + b"e"))
+    return archive(path, in_dict(b"](" + b"}" * 4 * MANY + b"e"))
 
 
 def integers_on_the_stack(path: Path) -> Path:
