@@ -132,8 +132,8 @@ def listing(file: Any) -> dict[str, Any]:
     datasets = []
     for name, link in links:
         if not isinstance(link, h5py.HardLink):
-            found = f"a {type(link).__name__} to {getattr(link, 'filename', '')} {link.path}"
-            raise NotOwnError("the HDF5 file leads to another place", name, found)
+            target = f"a {type(link).__name__} to {getattr(link, 'filename', '')} {link.path}"
+            raise NotOwnError("the HDF5 file leads to another place", name, target)
         item = file[name]
         if isinstance(item, h5py.Dataset):
             datasets.append(_described(name, item))
@@ -198,8 +198,8 @@ def answer(command: dict[str, Any]) -> dict[str, Any]:
                 send(PIECE, data)
             return {}
     except NotOwnError as error:
-        what, name, found = error.args
-        return {"leads": what, "name": name, "found": found}
+        what, name, target = error.args
+        return {"leads": what, "name": name, "target": target}
     except FAILURES as error:
         return {"failed": _reason(error)}
 

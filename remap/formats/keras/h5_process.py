@@ -36,7 +36,7 @@ class _EndedError(Exception):
 class _Result(NamedTuple):
     """How an answer ends, and the first error that the file's bytes ended in."""
 
-    found: dict[str, Any]
+    content: dict[str, Any]
     failure: RemapError | None
 
 
@@ -196,7 +196,7 @@ def _judged(answer: _Result, blob: Blob) -> dict[str, Any]:
         raise CheckpointError(
             result["leads"],
             where=f"{result['name']} in {blob.name}",
-            found=result["found"],
+            found=result["target"],
             expected="datasets of its own, as Keras writes them",
             fix="do not use this file",
         )
@@ -207,9 +207,9 @@ def _judged(answer: _Result, blob: Blob) -> dict[str, Any]:
     return result
 
 
-def _damaged(blob: Blob, found: str) -> CheckpointError:
+def _damaged(blob: Blob, reason: str) -> CheckpointError:
     return CheckpointError(
-        "cannot read the HDF5 file", where=blob.name, found=found, fix="it is damaged: write it again"
+        "cannot read the HDF5 file", where=blob.name, found=reason, fix="it is damaged: write it again"
     )
 
 
