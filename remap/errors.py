@@ -7,8 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
 
 SHOWN_PER_GROUP = 8
+
+
+class ProblemCode(Enum):
+    """Kinds of problems that code tells apart."""
+
+    IDLE_RULE = "a rule matches nothing"
+    CONTESTED = "several rules claim one source tensor"
+
+
+class Located(Protocol):
+    """A line of a file."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def line(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +37,15 @@ class Problem:
 
     Args:
         what: The fault in one line; problems with the same ``what`` are shown as one group.
-        where: Rule file and line, tensor, variable or file.
+        where: Rule file and line, tensor, variable or file; made of ``place`` and ``subject`` where it is not given.
         found: What was there.
         expected: What should have been there.
         fix: The likeliest remedy.
         excerpt: Source lines with a caret, shown as they are.
+        code: Its kind, where code tells it apart from others.
+        place: The line of the rule file that it is about.
+        subject: What of that line: a module, a variable.
+        names: The tensors and variables that it is about, where it names them in full.
 
     >>> print(Problem("rule matches no tensor", where="resnet.toml:12", fix="check the pattern"))
     rule matches no tensor
@@ -35,6 +59,15 @@ class Problem:
     expected: str = ""
     fix: str = ""
     excerpt: str = ""
+    code: ProblemCode | None = None
+    place: Located | None = None
+    subject: str = ""
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.where and self.place is not None:
+            where = f"{self.place} ({self.subject})" if self.subject else str(self.place)
+            object.__setattr__(self, "where", where)
 
     def details(self) -> str:
         """Everything but ``what``, indented, one line a field."""
@@ -67,7 +100,7 @@ class RemapError(Exception):
 
     exit_code = 1
 
-    def __init__(self, problems: str | Problem | Iterable[Problem], **fields: str) -> None:
+    def __init__(self, problems: str | Problem | Iterable[Problem], **fields: Any) -> None:
         if isinstance(problems, str):
             problems = Problem(problems, **fields)
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from remap.errors import Problem, UsageError
+from remap.formats.registry import format_named
 from remap.inventory.inventory import Inventory
+from remap.layout.tiles import Value
 from remap.planning.derived import Derived
 from remap.planning.plan import Assignment, Plan
 from remap.tensors.tensor import Checkpoint, Tensor
-
-_LEGACY = re.compile(r"(?:model_weights/)?(?P<layer>[^/]+)/(?P<name>.+?)(?::\d+)?")
 
 
 def plain_names(checkpoint: Checkpoint, inventory: Inventory | None = None) -> dict[str, Tensor]:
@@ -23,25 +23,10 @@ def plain_names(checkpoint: Checkpoint, inventory: Inventory | None = None) -> d
         checkpoint: A file of any kind.
         inventory: Says which variable each dataset of a ``.weights.h5`` is.
     """
-    if checkpoint.format == "Keras legacy h5":
-        return {_legacy(name): tensor for name, tensor in checkpoint.items() if "optimizer_weights" not in name}
-    if inventory is not None and checkpoint.format.startswith("Keras"):
-        paths = {dataset: variable.path for variable in inventory.variables for dataset in variable.weights_h5}
-        return {paths.get(name, name): tensor for name, tensor in checkpoint.items()}
-    return dict(checkpoint)
-
-
-def _legacy(name: str) -> str:
-    """``fc/fc/kernel:0`` is the path ``fc/kernel``; an inner layer keeps its scopes.
-
-    >>> _legacy("fc/fc/kernel:0"), _legacy("lstm/lstm/lstm_cell/kernel:0"), _legacy("fc/kernel:0")
-    ('fc/kernel', 'lstm/lstm_cell/kernel', 'fc/kernel')
-    """
-    match = _LEGACY.fullmatch(name)
-    if match is None:
-        return name
-    own = match["name"]
-    return own if own.startswith(f"{match['layer']}/") else f"{match['layer']}/{own}"
+    form = format_named(checkpoint.kind)
+    if form is None:
+        return dict(checkpoint)
+    return {plain: checkpoint[name] for name, plain in form.plain_names(checkpoint, inventory).items()}
 
 
 def planned_names(plan: Plan) -> dict[str, Tensor]:
@@ -50,22 +35,28 @@ def planned_names(plan: Plan) -> dict[str, Tensor]:
     Raises:
         UsageError: The plan writes nothing that is moved.
     """
-    found = {assignment.name: _planned(assignment) for assignment in plan.assignments}
-    if not found:
+    planned = {assignment.name: _planned(assignment) for assignment in plan.assignments}
+    if not planned:
         raise UsageError(Problem("the rules write nothing", where=str(plan.rules.path)))
-    return found
+    return planned
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendering:
+    """A planned variable as a computation without inputs."""
+
+    value: Value
+
+    def compute(self, arrays: list[np.ndarray]) -> np.ndarray:
+        array = self.value.array()
+        self.value.release()
+        return array
 
 
 def _planned(assignment: Assignment) -> Tensor:
     """The variable as a tensor that is computed when it is read."""
-    value, shape, dtype = assignment.value, assignment.shape, assignment.dtype
-
-    def compute(_: list[np.ndarray]) -> np.ndarray:
-        array = value.array()
-        value.release()
-        return array
-
-    derived = Derived(assignment.name, shape, dtype, (), compute)
+    shape, dtype = assignment.shape, assignment.dtype
+    derived = Derived(assignment.name, shape, dtype, (), _Rendering(assignment.value))
     return Tensor(assignment.name, shape, dtype, derived.strides, derived)
 
 

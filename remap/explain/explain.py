@@ -10,6 +10,7 @@ from typing import Any
 from remap.api import open_checkpoint
 from remap.errors import Problem, UsageError
 from remap.explain.near import NearMiss, near_sources, near_targets
+from remap.formats.registry import written_formats
 from remap.inventory.inventory import Inventory, Variable
 from remap.inventory.match import VariableNames
 from remap.inventory.shipped import shipped_inventory
@@ -79,8 +80,8 @@ def explain(
     targets: list[Inventory | None] = [target]
     if target is None:
         targets = [*filter(None, map(shipped_inventory, file.about.models)), None]
-    drafts = [draft_plan(file, source, found, params or {}, allow_code=allow_code) for found in targets]
-    draft = min(drafts, key=lambda found: len(found.problems))
+    drafts = [draft_plan(file, source, each, params or {}, allow_code=allow_code) for each in targets]
+    draft = min(drafts, key=lambda each: len(each.problems))
     if name in source:
         return _source(draft, name)
     return _target(draft, name)
@@ -124,7 +125,7 @@ def _target(draft: Draft, name: str) -> Explanation:
 
 
 def _naming(draft: Draft, name: str) -> tuple[Problem, ...]:
-    return tuple(problem for problem in draft.problems if name in f"{problem.where} {problem.found}")
+    return tuple(problem for problem in draft.problems if name in problem.names)
 
 
 def rule_place(assignment: Assignment) -> Place:
@@ -134,34 +135,25 @@ def rule_place(assignment: Assignment) -> Place:
 
 def output_places(assignment: Assignment) -> dict[str, tuple[str, ...]]:
     """Where a variable lies in each output format: format to paths inside of the file."""
-    variable = assignment.variable
-    if variable is None:
-        layer, inner, _ = assignment.name.partition("/")
-        return {".h5": (f"{layer if inner else 'top_level_model_weights'}/{assignment.name}:0",)}
-    places: dict[str, tuple[str, ...]] = {}
-    if variable.weights_h5:
-        places[".weights.h5"] = variable.weights_h5
-    if variable.legacy_h5 is not None:
-        copies = (f"{copy.layer}/{copy.name}" for copy in variable.legacy_copies)
-        places[".h5"] = ("/".join(variable.legacy_h5), *copies)
-    if variable.tf_object is not None:
-        places["TensorFlow checkpoint"] = (variable.tf_object,)
-    return places
+    places = {form.label: form.places(assignment.name, assignment.variable) for form in written_formats()}
+    return {label: paths for label, paths in places.items() if paths}
 
 
-def explanation_data(found: Explanation) -> dict[str, Any]:
+def explanation_data(explanation: Explanation) -> dict[str, Any]:
     """An explanation as plain data."""
     return {
-        "name": found.name,
-        "side": found.side,
-        "covered": found.covered,
-        "ignored": {"reason": found.ignored.reason, "rule": str(found.ignored.place)} if found.ignored else None,
-        "variables": [_assignment_data(assignment) for assignment in found.assignments],
+        "name": explanation.name,
+        "side": explanation.side,
+        "covered": explanation.covered,
+        "ignored": {"reason": explanation.ignored.reason, "rule": str(explanation.ignored.place)}
+        if explanation.ignored
+        else None,
+        "variables": [_assignment_data(assignment) for assignment in explanation.assignments],
         "near": [
             {"rule": str(miss.place), "pattern": miss.pattern, "matched": miss.matched, "why": miss.why}
-            for miss in found.near
+            for miss in explanation.near
         ],
-        "problems": [str(problem) for problem in found.problems],
+        "problems": [str(problem) for problem in explanation.problems],
     }
 
 

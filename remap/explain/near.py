@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from remap.planning.link import variable_name
 from remap.planning.match import claims_of
 from remap.rules.automaton import Automaton, automaton
 from remap.rules.pattern import expand
 from remap.rules.place import Place
 from remap.rules.rulefile import RuleFile
 from remap.rules.syntax import parse_regex
+from remap.rules.template import parse_template
 
-_BRACES = re.compile(r"\{\{|\}\}|\{([^}]*)\}")
 WANTED_SHOWN = 4
 NARROW = 10
 """Characters that a position may take and still say something: a literal, a digit."""
@@ -57,9 +57,10 @@ def near_targets(rules: RuleFile, name: str, count: int = 3) -> list[NearMiss]:
     for rule in rules.renames:
         for to in [rule.spec.to] if isinstance(rule.spec.to, str) else rule.spec.to:
             for entry in rules.layout_of(rule.spec):
-                text = "/".join(part for part in (to, entry) if part)
+                text = variable_name(to, entry)
                 deeper = name.count("/") > text.count("/")
-                pattern = ("(?:[^/]+/)*" if deeper else "") + _as_pattern(text, rules)
+                names = parse_template(text).regex(rules.tables, "[^/]+", r"\d+")
+                pattern = f"(?:[^/]+/)*{names}" if deeper else names
                 tries.setdefault((rule.place, to), []).append(pattern)
     for place, match in [(rule.place, rule.spec.match) for rule in rules.keeps]:
         tries[place, match] = [match]
@@ -82,10 +83,10 @@ def _best(name: str, tries: Mapping[tuple[Place, str], list[str]], whole: str, c
     scored = []
     for (place, text), patterns in tries.items():
         made = [_try(name, automaton(parse_regex(expand(pattern)))) for pattern in patterns]
-        best = max(made, key=lambda found: (found.meant, found.taken))
-        alike = [found for found in made if found.taken == best.taken]
-        wanted = tuple(dict.fromkeys(text for found in alike for text in found.wanted))
-        ends = any(found.ends for found in alike)
+        best = max(made, key=lambda each: (each.meant, each.taken))
+        alike = [each for each in made if each.taken == best.taken]
+        wanted = tuple(dict.fromkeys(text for each in alike for text in each.wanted))
+        ends = any(each.ends for each in alike)
         why = _why(name, best.taken, wanted, ends, whole)
         scored.append((best.meant, NearMiss(place, text, name[: best.taken], name[best.taken :], wanted, why)))
     scored.sort(key=lambda pair: -pair[0])
@@ -93,18 +94,18 @@ def _best(name: str, tries: Mapping[tuple[Place, str], list[str]], whole: str, c
     return [miss for meant, miss in scored[:count] if meant and 2 * meant >= furthest]
 
 
-def _try(name: str, found: Automaton) -> _Try:
-    ahead = set(found.first)
-    ends = found.empty
+def _try(name: str, regex: Automaton) -> _Try:
+    ahead = set(regex.first)
+    ends = regex.empty
     meant = 0
     for at, character in enumerate(name):
-        taken = {p for p in ahead if min(ord(character), 126) in found.characters[p]}
+        taken = {p for p in ahead if min(ord(character), 126) in regex.characters[p]}
         if not taken:
-            return _Try(at, meant, _wanted(found, ahead), ends)
-        meant += any(len(found.characters[p]) <= NARROW for p in taken)
-        ends = bool(taken & found.last)
-        ahead = {q for p in taken for q in found.after[p]}
-    return _Try(len(name), meant, _wanted(found, ahead), ends)
+            return _Try(at, meant, _wanted(regex, ahead), ends)
+        meant += any(len(regex.characters[p]) <= NARROW for p in taken)
+        ends = bool(taken & regex.last)
+        ahead = {q for p in taken for q in regex.after[p]}
+    return _Try(len(name), meant, _wanted(regex, ahead), ends)
 
 
 def _why(name: str, at: int, wanted: tuple[str, ...], ends: bool, whole: str) -> str:
@@ -120,44 +121,25 @@ def _or(wanted: tuple[str, ...]) -> str:
     return " or ".join([*shown, *(["more"] if len(wanted) > WANTED_SHOWN else [])])
 
 
-def _wanted(found: Automaton, ahead: Iterable[int]) -> tuple[str, ...]:
+def _wanted(regex: Automaton, ahead: Iterable[int]) -> tuple[str, ...]:
     """The texts that the positions ahead begin: literal runs as they are, a digit as ``0-9``."""
-    return tuple(dict.fromkeys(_run(found, position) for position in sorted(ahead)))
+    return tuple(dict.fromkeys(_run(regex, position) for position in sorted(ahead)))
 
 
-def _run(found: Automaton, position: int) -> str:
-    codes = found.characters[position]
+def _run(regex: Automaton, position: int) -> str:
+    codes = regex.characters[position]
     if len(codes) != 1:
         return "0-9" if codes == frozenset(range(48, 58)) else "any character" if len(codes) > 60 else _class(codes)
     text = ""
     while len(codes) == 1:
         text += chr(next(iter(codes)))
-        following = found.after[position]
-        if len(following) != 1 or position in found.last:
+        following = regex.after[position]
+        if len(following) != 1 or position in regex.last:
             break
         position = next(iter(following))
-        codes = found.characters[position]
+        codes = regex.characters[position]
     return text
 
 
 def _class(codes: frozenset[int]) -> str:
     return f"[{''.join(map(chr, sorted(codes)))}]"
-
-
-def _as_pattern(text: str, rules: RuleFile) -> str:
-    """A template as a regex for what it can write."""
-
-    def part(match: re.Match[str]) -> str:
-        inside = match[1]
-        if inside is None:
-            return re.escape(match[0][0])
-        table = re.fullmatch(r"\s*(\w+)\s*\[.*\]\s*", inside)
-        if table and table[1] in rules.tables:
-            return "(?:" + "|".join(re.escape(str(value)) for value in rules.tables[table[1]].values()) + ")"
-        return r"[^/]+" if inside.strip().isidentifier() else r"\d+"
-
-    pieces, position = [], 0
-    for match in _BRACES.finditer(text):
-        pieces += [re.escape(text[position : match.start()]), part(match)]
-        position = match.end()
-    return "".join([*pieces, re.escape(text[position:])])

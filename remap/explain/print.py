@@ -11,28 +11,31 @@ from remap.planning.derived import Derived
 from remap.planning.plan import Assignment
 from remap.rules.rulefile import RAW, RuleFile
 
+EXCERPT = " " * 12
+"""In front of lines of a rule file, whose carets must stay below what they point to."""
 
-def print_explanation(found: Explanation, out: Console) -> None:
+
+def print_explanation(explanation: Explanation, out: Console) -> None:
     """One paragraph for each variable concerned, or the near misses."""
-    for line in explanation_lines(found):
-        out.print(line, markup=False, overflow="fold")
+    for line in explanation_lines(explanation):
+        out.print(line, soft_wrap=line.startswith(EXCERPT))
 
 
-def explanation_lines(found: Explanation) -> Iterator[str]:
+def explanation_lines(explanation: Explanation) -> Iterator[str]:
     """The lines of an explanation."""
-    what = "source tensor" if found.side == "source" else "Keras variable"
-    yield f"{what} {found.name}"
-    if found.side == "source":
-        tensor = found.draft.plan.checkpoint[found.name]
+    what = "source tensor" if explanation.side == "source" else "Keras variable"
+    yield f"{what} {explanation.name}"
+    if explanation.side == "source":
+        tensor = explanation.draft.plan.checkpoint[explanation.name]
         yield f"  {_typed(tensor.shape, tensor.dtype.name)} in {tensor.storage.place}"
-    if found.ignored is not None:
-        yield f"  left behind by {found.ignored.place}: {found.ignored.reason}"
-        yield from _indented(found.ignored.place.of("match").excerpt())
-    for assignment in found.assignments:
+    if explanation.ignored is not None:
+        yield f"  left behind by {explanation.ignored.place}: {explanation.ignored.reason}"
+        yield from _indented(explanation.ignored.place.of("match").excerpt())
+    for assignment in explanation.assignments:
         yield ""
-        yield from _assignment(assignment, found.draft.plan.rules)
-    if not found.covered:
-        yield from _uncovered(found)
+        yield from _assignment(assignment, explanation.draft.plan.rules)
+    if not explanation.covered:
+        yield from _uncovered(explanation)
 
 
 def _assignment(assignment: Assignment, rules: RuleFile) -> Iterator[str]:
@@ -76,21 +79,21 @@ def _layout(assignment: Assignment, rules: RuleFile) -> str:
     return f"{assignment.layout}, {assignment.entry}  ({place or 'built in'})"
 
 
-def _uncovered(found: Explanation) -> Iterator[str]:
-    if found.variable is not None:
-        yield f"  {_typed(found.variable.shape, found.variable.dtype)}"
-    yield f"  no rule {'claims' if found.side == 'source' else 'writes'} it"
-    for problem in found.problems:
+def _uncovered(explanation: Explanation) -> Iterator[str]:
+    if explanation.variable is not None:
+        yield f"  {_typed(explanation.variable.shape, explanation.variable.dtype)}"
+    yield f"  no rule {'claims' if explanation.side == 'source' else 'writes'} it"
+    for problem in explanation.problems:
         yield from _indented(str(problem))
-    if found.near:
+    if explanation.near:
         yield "  closest rules:"
-    for miss in found.near:
+    for miss in explanation.near:
         yield f"    {miss.place} '{miss.pattern}'"
         yield f"      {miss.why}"
 
 
 def _indented(text: str) -> Iterator[str]:
-    return (f"            {line}" for line in text.splitlines())
+    return (f"{EXCERPT}{line}" for line in text.splitlines())
 
 
 def _typed(shape: tuple[int, ...], dtype: str) -> str:

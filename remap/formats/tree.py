@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from remap.tensors.tensor import Storage
+from remap.tensors.tensor import SkipCode, Storage
 
 Tree = Any
 
@@ -56,6 +56,7 @@ class Refused(NamedTuple):
     """A tensor of a kind that has no plain array: sparse, nested, without data ..."""
 
     reason: str
+    code: SkipCode | None = None
 
 
 class Quantized(NamedTuple):

@@ -12,6 +12,7 @@ from math import prod
 import numpy as np
 
 from remap.layout.axes import Axes, AxesError, AxisGroup, parse_axes
+from remap.layout.blind import blindness
 from remap.layout.combine import Combined, Form, Shape, Steps, combine, drop, elementary, without
 from remap.layout.expression import Expression
 from remap.layout.recipe import Piece, Recipe, Term
@@ -50,12 +51,15 @@ def compile_recipe(
         ordered = {name: len(order) for name, order in expression.order.items() if name not in expression.take}
         known = pattern.solve(combined.shape, {**ordered, **sizes}, _target_groups(pattern, expression, target))
         shape, axes, terms = _arrange(expression, pattern, combined, known, sizes, steps)
-    blind = _blindness(expression, forms, known) if expression.verify else ""
+    blind = blindness(expression, [form.shape for form in forms], known) if expression.verify else None
     for word, value, neutral in (("scale", expression.scale, 1.0), ("add", expression.add, 0.0)):
         if value != neutral:
             steps.append((f"{word} {value:g}", shape))
     dtype = _result_dtype(forms, expression)
-    return Recipe(shape, axes, dtype, terms, expression.scale, expression.add, tuple(steps), blind)
+    named = {**sizes, **known}
+    if expression.stack is not None:
+        named[expression.stack] = len(parts[0])
+    return Recipe(shape, axes, dtype, terms, expression.scale, expression.add, tuple(steps), blind, named)
 
 
 def _result_dtype(forms: tuple[Form, ...], expression: Expression) -> np.dtype:
@@ -113,12 +117,12 @@ def _target_groups(axes: Axes, expression: Expression, target: Shape | None) -> 
         return None
     single = {name for name, text in expression.take.items() if isinstance(text, int)}
     left = iter(target)
-    found: list[int | None] = []
+    sizes: list[int | None] = []
     for group in axes.right:
         gone = bool(group) and set(group) <= single
         size = None if gone else next(left, None)
-        found.append(None if any(name in expression.take for name in group) else size)
-    return tuple(found) if next(left, None) is None else None
+        sizes.append(None if any(name in expression.take for name in group) else size)
+    return tuple(sizes) if next(left, None) is None else None
 
 
 def _split_piece(piece: Piece, axes: Axes, sizes: Mapping[str, int]) -> Piece:
@@ -173,26 +177,3 @@ def _dropped(piece: Piece, axis: int) -> Piece:
 def _merged_shape(groups: tuple[AxisGroup, ...], names: AxisGroup, extents: list[int]) -> Shape:
     sizes = dict(zip(names, extents, strict=True))
     return tuple(prod(sizes[name] for name in group) for group in groups)
-
-
-def _blindness(expression: Expression, forms: tuple[Form, ...], sizes: Mapping[str, int]) -> str:
-    """Why another expression would give the same shape; empty where none would.
-
-    Axes of one size can be exchanged; a split or merged axis can be cut otherwise; another order, another part, other
-    numbers have the same shape, and so have joined or summed tensors in another sequence or number.
-    """
-    if expression.axes is not None:
-        axes = parse_axes(expression.axes)
-        names = [name for name in axes.names if sizes[name] > 1]
-        equal = sorted({name for name in names for other in names if name != other and sizes[name] == sizes[other]})
-        if equal:
-            return f"axes of one size: {', '.join(equal)}"
-        parts = [group for group in (*axes.left, *axes.right) if sum(sizes[name] > 1 for name in group) > 1]
-        if parts:
-            return f"split or merged axis: ({' '.join(parts[0])})"
-    for word, names_of in (("take", expression.take), ("order", expression.order), ("flip", expression.flip)):
-        if names_of:
-            return f"{word} of {', '.join(names_of)}"
-    if len(forms) > 1 and (expression.reduce or len({form.shape for form in forms}) < len(forms)):
-        return f"sum of {len(forms)} tensors" if expression.reduce else "joined tensors of one shape"
-    return "arithmetic" if expression.scale != 1.0 or expression.add != 0.0 else ""

@@ -7,12 +7,14 @@ offset, shape or strides. Data moves once, when a tile of the result is rendered
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import prod
 
 import numpy as np
+
+from remap.layout.blind import Blindness
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ class View:
 
     def cut(self, axis: int, start: int, count: int, step: int = 1) -> View:
         """``count`` entries of an axis from ``start``; a negative ``step`` walks backwards."""
-        found = self._with_axis(axis, (count,), (self.strides[axis] * step,))
-        return replace(found, offset=self.offset + start * self.strides[axis])
+        window = self._with_axis(axis, (count,), (self.strides[axis] * step,))
+        return replace(window, offset=self.offset + start * self.strides[axis])
 
     def take(self, axis: int, index: int) -> View:
         """One entry of an axis; the axis goes."""
@@ -103,7 +105,8 @@ class Recipe:
         scale: Factor.
         add: Addend; the constant itself where there are no terms.
         steps: What was done, with the shape after it, for people.
-        blind: Why a wrong layout would keep this shape; empty where it would not.
+        blindness: Why a wrong layout would keep this shape; None where it would not.
+        sizes: Sizes by name: of the expression's axes, and of others that were known.
     """
 
     shape: tuple[int, ...]
@@ -113,7 +116,8 @@ class Recipe:
     scale: float = 1.0
     add: float = 0.0
     steps: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    blind: str = ""
+    blindness: Blindness | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def arithmetic(self) -> bool:

@@ -62,10 +62,10 @@ def bounded(text: int | str, size: int, name: str, sizes: Mapping[str, int] | No
     """
     index = parse_take(text, sizes)
     if isinstance(index, slice):
-        found = range(*index.indices(size))
-        if not found:
+        indices = range(*index.indices(size))
+        if not indices:
             raise TakeError(f"slice of axis {name!r} is empty: the axis has {size} entries")
-        return found
+        return indices
     if not -size <= index < size:
         raise TakeError(f"axis {name!r} has {size} entries, there is no {index}")
     return index % size

@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 from mmap import mmap
 from operator import add
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -125,6 +125,9 @@ class Value:
     recipe: Recipe
     sources: tuple[Source, ...]
 
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Value, (self.recipe, self.sources)
+
     def render(self, tile: Tile, into: np.ndarray | None = None) -> np.ndarray:
         """The numbers of one tile, C-ordered, of the tile's shape and the recipe's dtype.
 
@@ -136,9 +139,9 @@ class Value:
         """
         recipe = self.recipe
         if not recipe.arithmetic and recipe.terms:
-            found = self._run(recipe.terms[0], tile)
-            if found is not None:
-                return found
+            run = self._run(recipe.terms[0], tile)
+            if run is not None:
+                return run
         if into is None:
             into = np.empty(tile.shape, recipe.dtype)
         if not recipe.terms:
@@ -184,9 +187,11 @@ class Value:
             part = _part(piece, tile)
             if part is not None:
                 view, place = part
-                found = window(self.sources[view.source], view)
+                elements = window(self.sources[view.source], view)
                 whole = all(cut == slice(0, size) for cut, size in zip(place, tile.shape, strict=True))
-                return found if whole and found.flags.c_contiguous and found.dtype == self.recipe.dtype else None
+                return (
+                    elements if whole and elements.flags.c_contiguous and elements.dtype == self.recipe.dtype else None
+                )
         return None
 
     def _gather(self, term: Term, tile: Tile, into: np.ndarray) -> None:
@@ -221,11 +226,11 @@ def _read(into: np.ndarray, source: Source, view: View, large: bool) -> None:
             place = (*(slice(None) for _ in range(axis)), slice(start, stop))
             _read(into[place], source, view.cut(axis, start, stop - start), large)
         return
-    found = window(source, view)
-    if found.dtype == into.dtype:
-        copy(into, found)
+    elements = window(source, view)
+    if elements.dtype == into.dtype:
+        copy(into, elements)
     else:
-        into[...] = found
+        into[...] = elements
     if large:
         source.storage.drop_pages()
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from remap.lint.finding import LintFinding
-from remap.planning.match import Claims, Group
+from remap.planning.link import Link, has_sources
+from remap.planning.match import Claims
 from remap.planning.suggest import Nearest, grouped
-from remap.planning.values import found_sources, has_sources
 from remap.rules.rulefile import Rule, RuleFile
 from remap.rules.schema import Rename
 from remap.tensors.tensor import Checkpoint
@@ -50,10 +50,9 @@ def contested(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterat
 def part_of_a_series(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterator[LintFinding]:
     """R104: keys that no rule claims, though a rule claims others that differ in numbers alone."""
     owners: dict[str, tuple[Rule[Rename], str]] = {}
-    for group in claims.groups:
-        for keys in group.tensors.values():
-            for key in keys.values():
-                owners.setdefault(_NUMBER.sub("#", key), (group.rule, key))
+    for link in claims.links:
+        for key in link.claimed():
+            owners.setdefault(_NUMBER.sub("#", key), (link.rule, key))
     seen = set()
     for pattern, members in grouped(claims.unclaimed):
         owner = owners.get(_NUMBER.sub("#", members[0]))
@@ -71,15 +70,13 @@ def part_of_a_series(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) ->
 
 def unneeded_fills(rules: RuleFile, checkpoint: Checkpoint, claims: Claims) -> Iterator[LintFinding]:
     """R206: a variable that a rule would fill, and that every module has a tensor for."""
-    modules: dict[int, list[Group]] = {}
-    for group in claims.groups:
-        modules.setdefault(id(group.rule), []).append(group)
+    modules: dict[int, list[Link]] = {}
+    for link in claims.links:
+        modules.setdefault(id(link.rule), []).append(link)
     for rule in rules.renames:
-        layout = rules.layout_of(rule.spec)
-        groups = modules.get(id(rule), [])
+        links = modules.get(id(rule), [])
         for i, variable in enumerate(rule.spec.fill):
-            expression = layout[variable]
-            if groups and all(has_sources(found_sources(group, expression), expression) for group in groups):
+            if links and all(has_sources(link.sources(variable), link.expressions[variable]) for link in links):
                 yield LintFinding(
                     "R206",
                     f"every module of '{rule.spec.match}' has a tensor for '{variable}'",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from remap.api import open_checkpoint, plan
-from remap.errors import PlanError, Problem
+from remap.errors import Located, PlanError, Problem, ProblemCode
 from remap.lint.checkpoint import CHECKPOINT_CHECKS
 from remap.lint.finding import LintFinding
 from remap.lint.overlap import OVERLAP_CHECKS
@@ -22,8 +21,7 @@ from remap.rules.place import Place
 from remap.rules.rulefile import RuleFile
 from remap.tensors.tensor import Checkpoint
 
-_PLACE = re.compile(r"(.+?\.toml):(\d+)")
-_TOLD = {"a rule matches nothing", "several rules claim one source tensor"}
+_TOLD = {ProblemCode.IDLE_RULE, ProblemCode.CONTESTED}
 """Problems of a plan that have codes of their own."""
 
 
@@ -43,56 +41,41 @@ def lint(rules: str | Path, checkpoint: str | Path | None = None, **settings: An
         CheckpointError: The checkpoint cannot be read.
     """
     file = load_rules(rules)
-    found = [finding for pattern in written_patterns(file) for check in PATTERN_CHECKS for finding in check(pattern)]
-    found += [finding for check in UNUSED_CHECKS for finding in check(file)]
+    findings = [finding for pattern in written_patterns(file) for check in PATTERN_CHECKS for finding in check(pattern)]
+    findings += [finding for check in UNUSED_CHECKS for finding in check(file)]
     static = [finding for check in OVERLAP_CHECKS for finding in check(file)]
     if checkpoint is not None:
         source = open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
-        found += _against(file, source, settings)
-    told = {(finding.code, finding.place) for finding in found}
-    found += [finding for finding in static if (finding.code, finding.place) not in told]
-    return sorted(dict.fromkeys(found), key=lambda finding: (str(finding.place.path), finding.place.line, finding.code))
+        findings += _against(file, source, settings)
+    told = {(finding.code, finding.place) for finding in findings}
+    findings += [finding for finding in static if (finding.code, finding.place) not in told]
+    return sorted(
+        dict.fromkeys(findings), key=lambda finding: (str(finding.place.path), finding.place.line, finding.code)
+    )
 
 
 def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> Iterator[LintFinding]:
     params = resolve_params(rules, settings.get("params") or {}, source.path, source, None)
     tensors, _, _ = derive_tensors(rules, source, params)
-    claims = match_keys(rules, tensors)
+    claims = match_keys(rules, tensors, params)
     for check in CHECKPOINT_CHECKS:
         yield from check(rules, source, claims)
     try:
         planned = plan(rules, source, **settings)
     except PlanError as error:
-        yield from (_problem(problem, rules) for problem in error.problems if problem.what not in _TOLD)
+        yield from (_problem(problem, rules) for problem in error.problems if problem.code not in _TOLD)
     else:
-        for warning in planned.warnings:
-            match = _PLACE.search(warning)
-            yield LintFinding("R402", warning, _place(match, rules), "read it, and decide")
+        for remark in planned.remarks:
+            yield LintFinding("R402", remark.text, _place(remark.place, rules), "read it, and decide")
 
 
 def _problem(problem: Problem, rules: RuleFile) -> LintFinding:
-    match = _PLACE.match(problem.where)
-    details = [problem.where[match.end() :].strip(" ()") if match else problem.where, problem.found]
+    details = [problem.where if problem.place is None else problem.subject, problem.found]
     if problem.expected:
         details.append(f"expected {problem.expected}")
     message = ": ".join([problem.what, *(detail for detail in details if detail)])
-    return LintFinding("R401", message, _place(match, rules), problem.fix or "make the two sides fit", "error")
+    return LintFinding("R401", message, _place(problem.place, rules), problem.fix or "make the two sides fit", "error")
 
 
-def _place(match: re.Match[str] | None, rules: RuleFile) -> Place:
-    if match is None:
-        return Place(rules.path, 1)
-    path, line = Path(match[1]), int(match[2])
-    for place in _rule_places(rules):
-        if place.path == path and place.line == line:
-            return place.of("match")
-    lines = path.read_text("utf-8").split("\n") if path.is_file() else []
-    return Place(path, line, lines[line - 1] if line <= len(lines) else "")
-
-
-def _rule_places(rules: RuleFile) -> Iterator[Place]:
-    yield from (rule.place for rule in rules.renames)
-    yield from (rule.place for rule in rules.ignores)
-    yield from (rule.place for rule in rules.keeps)
-    yield from (rule.place for rule in rules.fills)
-    yield from (rule.place for rule in rules.derives)
+def _place(place: Located | None, rules: RuleFile) -> Place:
+    return place.of("match") if isinstance(place, Place) else Place(rules.path, 1)

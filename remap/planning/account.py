@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from remap.errors import Problem
+from remap.errors import Problem, ProblemCode
 from remap.inventory.inventory import Variable
 from remap.layout.axes import AxesError
 from remap.layout.compile import Form, compile_recipe
 from remap.layout.expression import source_patterns
 from remap.layout.tiles import Source
-from remap.opening.open import QUANTIZED
 from remap.planning.match import Claims
 from remap.planning.plan import Assignment
 from remap.planning.suggest import Nearest, grouped
 from remap.rules.rulefile import RuleFile
-from remap.tensors.tensor import Skipped
+from remap.tensors.tensor import SkipCode, Skipped
+
+
+def unnamed_problems(claims: Claims) -> Iterator[Problem]:
+    """Modules whose layer cannot be named."""
+    for module, rule, why in claims.unnamed:
+        excerpt = rule.place.of("match").excerpt()
+        yield Problem(
+            "a template cannot be filled", found=why, excerpt=excerpt, place=rule.place, subject=module, names=(module,)
+        )
 
 
 def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) -> Iterator[Problem]:
@@ -26,50 +34,64 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         keys: All keys.
         unused: Keys that a rule claims but no variable is made from.
     """
-    claimed = Nearest(key for group in claims.groups for found in group.tensors.values() for key in found.values())
+    claimed = Nearest(key for link in claims.links for key in link.claimed())
     for pattern, members in grouped(claims.unclaimed):
         near = claimed.to(members[0], 1)
         yield Problem(
             "no rule claims a source tensor",
             where=_several(pattern, members),
             fix=_fix_unclaimed(members[0], near, keys),
+            names=_one(members),
         )
     for key, rules in claims.contested:
         places = ", ".join(f"{rule.place} ('{rule.spec.match}')" for rule in rules)
-        yield Problem("several rules claim one source tensor", key, places, "one rule", "narrow one of the patterns")
+        yield Problem(
+            ProblemCode.CONTESTED.value,
+            key,
+            places,
+            "one rule",
+            "narrow one of the patterns",
+            code=ProblemCode.CONTESTED,
+            names=(key,),
+        )
     for first, second, owner in claims.doubled:
         yield Problem(
             "two source tensors fit one place of a layout",
-            str(owner.place),
-            f"{first} and {second}",
-            "one",
-            "narrow the pattern, or capture what tells them apart",
+            found=f"{first} and {second}",
+            expected="one",
+            fix="narrow the pattern, or capture what tells them apart",
+            place=owner.place,
+            names=(first, second),
         )
     names, modules = Nearest(keys), Nearest(key.rpartition(".")[0] for key in keys)
     for rule in claims.idle:
         near = (modules if getattr(rule.spec, "layout", None) else names).to(_plain(rule.spec.match), 2)
         yield Problem(
-            "a rule matches nothing",
-            str(rule.place),
+            ProblemCode.IDLE_RULE.value,
             fix="check the pattern, or say optional = true",
             found=f"closest: {', '.join(near)}" if near else "",
             excerpt=rule.place.of("match").excerpt(),
+            code=ProblemCode.IDLE_RULE,
+            place=rule.place,
+            names=tuple(near),
         )
     for pattern, members in grouped(unused):
         yield Problem(
             "a rule claims a source tensor and makes nothing of it",
             where=_several(pattern, members),
-            fix="name it in the layout, or [[ignore]] it with a reason",
+            fix="name it in the layout, or [ignore] it with a reason",
+            names=_one(members),
         )
 
 
 def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
     """That quantised tensors were left out, which may be why something does not close."""
-    names = [entry.name for entry in skipped if entry.reason == QUANTIZED]
+    names = [entry.name for entry in skipped if entry.code is SkipCode.QUANTIZED]
     if names:
         yield Problem(
             "quantised tensors of the checkpoint were left out",
             where=_several(names[0], names),
+            names=_one(names),
             fix="--dequantize (dequantize=True in Python) reads them as float32",
         )
 
@@ -94,6 +116,7 @@ def target_problems(
                 assignment.name,
                 found=f"from {_origin(other)} and from {_origin(assignment)}",
                 expected="one rule for each variable",
+                names=(assignment.name,),
             )
         variable = assignment.variable
         if variable is not None and assignment.shape != variable.shape and assignment.kind != "kept":
@@ -110,6 +133,7 @@ def target_problems(
             where=_several(pattern, members),
             found=f"shape {variable.shape}",
             fix=_fix_missing(members[0], siblings, near, rules),
+            names=_one(members),
         )
 
 
@@ -121,7 +145,7 @@ def _fix_unclaimed(key: str, near: Sequence[str], keys: Sequence[str]) -> str:
             "transformers' Mxfp4Config(dequantize=True) and save_pretrained"
         )
     like = f" like the one for '{near[0]}'" if near else ""
-    return f"a [[rename]]{like}, or an [[ignore]] with a reason"
+    return f"a rule{like}, or an [ignore] with a reason"
 
 
 def _shape_problem(assignment: Assignment, variable: Variable, rules: RuleFile) -> Problem:
@@ -129,13 +153,15 @@ def _shape_problem(assignment: Assignment, variable: Variable, rules: RuleFile) 
     sources = [f"{source.name} {source.shape}" for source in assignment.value.sources]
     return Problem(
         "shapes differ",
-        f"{assignment.place} ({assignment.name})",
         found=f"{assignment.shape} from {', '.join(sources[:3])} by layout '{assignment.layout}'",
         expected=str(variable.shape),
         fix=f"layout {' or '.join(repr(name) for name in others)} would give that shape"
         if others
         else "check that this module and this layer are the same",
         excerpt=assignment.place.of("match").excerpt(),
+        place=assignment.place,
+        subject=assignment.name,
+        names=(assignment.name, *assignment.sources[:3]),
     )
 
 
@@ -146,17 +172,17 @@ def _fitting_layouts(assignment: Assignment, shape: tuple[int, ...], rules: Rule
     source: Source = assignment.value.sources[0]
     forms = (Form(source.shape, source.strides, source.dtype),)
     tensor = source.name.rpartition(".")[2]
-    found = []
+    fitting = []
     for name, layout in rules.layouts.items():
         expression = layout.get(assignment.entry)
         if expression is None or expression.op or expression.call or source_patterns(expression) != [tensor]:
             continue
         try:
             if compile_recipe(expression, forms, ((0,),), {}, shape).shape == shape:
-                found.append(name)
+                fitting.append(name)
         except AxesError:
             continue
-    return found
+    return fitting
 
 
 def _fix_missing(name: str, siblings: Mapping[str, Assignment], unclaimed: Nearest, rules: RuleFile) -> str:
@@ -168,11 +194,16 @@ def _fix_missing(name: str, siblings: Mapping[str, Assignment], unclaimed: Neare
             return f'the layer is written by {sibling.place}: say fill = ["{entry}"] there'
     near = unclaimed.to(name.replace("/", "."), 2)
     hint = f"; unclaimed: {', '.join(near)}" if near else ""
-    return f"a [[rename]] that writes it, or a [[keep]] or [[fill]] with a reason{hint}"
+    return f"a rule that writes it, or a [keep] or [fill] with a reason{hint}"
 
 
 def _origin(assignment: Assignment) -> str:
     return f"{assignment.module or assignment.reason} ({assignment.place})"
+
+
+def _one(members: Sequence[str]) -> tuple[str, ...]:
+    """The one name that a group stands for, if it is one: a pattern names none in full."""
+    return tuple(members) if len(members) == 1 else ()
 
 
 def _several(pattern: str, members: Sequence[str]) -> str:

@@ -1,10 +1,4 @@
-"""BatchNorm across the border: the two epsilons, and folding their difference in exactly.
-
-torch normalises by ``sqrt(variance + source_epsilon)``, Keras by ``sqrt(variance + target_epsilon)``.
-Equal outputs need ``gamma' = gamma * sqrt((variance + target) / (variance + source))``, which is
-exact for any variance. Without a gamma in Keras, ``variance' = (variance + source) / gamma^2 - target``
-is, where it stays positive.
-"""
+"""The sources that make up for BatchNorm epsilons that differ, and sources of constants."""
 
 from __future__ import annotations
 
@@ -12,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from remap.errors import PlanError
+from remap.layout.ops import Options
 from remap.layout.tiles import Source
 from remap.planning.derived import Derived
-from remap.tensors.dtypes import working_dtype
+from remap.planning.operate import derived_by
 from remap.tensors.tensor import ArrayStorage, Tensor
 
 
@@ -23,56 +17,24 @@ def folded_gamma(gamma: Source | None, variance: Source, source: float, target: 
     """Gamma that makes up for the difference of the epsilons; ``gamma`` None stands for ones.
 
     Raises:
-        PlanError: When computed, if a variance is negative.
+        PlanError: When computed, as :func:`remap.layout.folds.fold_gamma` does.
     """
-
-    def compute(arrays: list[np.ndarray]) -> np.ndarray:
-        _not_negative(arrays[0], variance)
-        factor = np.sqrt((arrays[0] + target) / (arrays[0] + source))
-        return np.asarray(factor if gamma is None else arrays[1] * factor)
-
-    inputs = [variance] if gamma is None else [variance, gamma]
-    name = f"gamma folded with {variance.name}"
-    return Derived(name, variance.shape, working_dtype(variance.dtype), inputs, compute)
+    return _fold("fold_gamma", f"gamma folded with {variance.name}", gamma, variance, source, target)
 
 
 def absorbed_variance(variance: Source, gamma: Source | None, source: float, target: float) -> Derived:
     """Variance that takes up both gamma and the difference of the epsilons, for layers without a gamma.
 
     Raises:
-        PlanError: When computed, if gamma is not positive or the result is negative.
+        PlanError: When computed, as :func:`remap.layout.folds.absorb_gamma` does.
     """
-
-    def compute(arrays: list[np.ndarray]) -> np.ndarray:
-        _not_negative(arrays[0], variance)
-        scale = arrays[1] if gamma is not None else np.ones_like(arrays[0])
-        found = (arrays[0] + source) / np.where(scale > 0, scale, 1.0) ** 2 - target
-        wrong = np.flatnonzero((scale <= 0) | (found < 0))
-        if len(wrong):
-            channel = int(wrong[0])
-            raise PlanError(
-                "the variance cannot take up gamma and epsilon",
-                where=f"{variance.name}, {len(wrong)} channels, first {channel}",
-                found=f"gamma {scale[channel]:g}, variance {arrays[0][channel]:g}, result {found[channel]:g}",
-                expected="positive gamma and a result that is not negative",
-                fix='fold the BatchNorm into the convolution before it ([[derive]] op = "fold_batchnorm_kernel")',
-            )
-        return np.asarray(found)
-
-    inputs = [variance] if gamma is None else [variance, gamma]
-    return Derived(
-        f"variance with gamma of {variance.name}", variance.shape, working_dtype(variance.dtype), inputs, compute
-    )
+    return _fold("absorb_gamma", f"variance with gamma of {variance.name}", gamma, variance, source, target)
 
 
-def _not_negative(variance: np.ndarray, source: Source) -> None:
-    if (variance < 0).any():
-        raise PlanError(
-            "a running variance is negative",
-            where=source.name,
-            found=f"{float(variance.min()):g}",
-            fix="the checkpoint is damaged, or the rule takes another tensor for the variance",
-        )
+def _fold(fold: str, name: str, gamma: Source | None, variance: Source, source: float, target: float) -> Derived:
+    inputs = {"variance": variance} if gamma is None else {"variance": variance, "gamma": gamma}
+    options: Options = {"source": source, "target": target, "tensor": variance.name}
+    return derived_by(fold, inputs, options, name, variance.shape)
 
 
 def constant_source(name: str, values: Sequence[float] | np.ndarray, dtype: np.dtype) -> Tensor:

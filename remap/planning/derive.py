@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from remap.errors import PlanError, Problem
+from remap.errors import PlanError, Problem, ProblemCode
 from remap.layout.ops import OPERATIONS
 from remap.layout.tiles import Source
 from remap.planning.operate import operate
@@ -38,30 +38,36 @@ def derive_tensors(
         if not instances and not rule.spec.optional and rule.part is None:
             problems.append(
                 Problem(
-                    "a rule matches nothing",
-                    str(rule.place),
+                    ProblemCode.IDLE_RULE.value,
                     fix="check the patterns, or say optional = true",
                     excerpt=rule.place.of("from").excerpt(),
+                    code=ProblemCode.IDLE_RULE,
+                    place=rule.place,
                 )
             )
         for captures, instance in instances:
             try:
                 name = parse_template(rule.spec.to).fill({**_texts(params), **captures}, rules.tables)
-                found = _derive(rule, instance, checkpoint, name)
+                made = _derive(rule, instance, checkpoint, name)
             except TemplateError as error:
-                problems.append(Problem("a template cannot be filled", str(rule.place), str(error)))
+                problems.append(Problem("a template cannot be filled", found=str(error), place=rule.place))
                 continue
             except PlanError as error:
                 problems += error.problems
                 continue
             if name in derived:
-                problems.append(Problem("a tensor is derived twice", f"{rule.place} ({name})"))
-            derived[name] = found
+                problems.append(Problem("a tensor is derived twice", place=rule.place, subject=name, names=(name,)))
+            derived[name] = made
             consumed.update({key: None for role, key in instance.items() if role not in rule.spec.keep})
     for key in consumed:
         del tensors[key]
     problems += [
-        Problem("a derived tensor takes the name of one that is there", name, fix="change 'to', or use it up too")
+        Problem(
+            "a derived tensor takes the name of one that is there",
+            name,
+            fix="change 'to', or use it up too",
+            names=(name,),
+        )
         for name in derived
         if name in tensors
     ]
@@ -72,12 +78,12 @@ def _instances(rule: Rule[Derive], checkpoint: Checkpoint) -> list[tuple[dict[st
     """The sets of keys that the rule's patterns match with the same captures."""
     names = list(rule.spec.sources)
     patterns = Patterns(rule.spec.sources.values())
-    found: dict[tuple[tuple[str, str], ...], Instance] = {}
+    instances: dict[tuple[tuple[str, str], ...], Instance] = {}
     for key in checkpoint:
         for hit in patterns.match(key):
             captures = tuple(sorted(patterns.captures(hit, key).items()))
-            found.setdefault(captures, {})[names[hit]] = key
-    return [(dict(captures), instance) for captures, instance in found.items()]
+            instances.setdefault(captures, {})[names[hit]] = key
+    return [(dict(captures), instance) for captures, instance in instances.items()]
 
 
 def _derive(rule: Rule[Derive], instance: Instance, checkpoint: Checkpoint, name: str) -> Source:
@@ -86,13 +92,13 @@ def _derive(rule: Rule[Derive], instance: Instance, checkpoint: Checkpoint, name
         close = get_close_matches(spec.op, list(OPERATIONS), n=1)
         raise PlanError(
             f"unknown operation '{spec.op}'",
-            where=str(rule.place),
+            place=rule.place,
             expected=f"one of: {', '.join(OPERATIONS)}",
             fix=f"did you mean '{close[0]}'?" if close else "",
             excerpt=rule.place.excerpt(spec.op),
         )
     inputs = {key: checkpoint[instance[key]] for key in spec.sources if key in instance}
-    return operate(spec.op, inputs, spec.options, name, f"{rule.place} ({name})")
+    return operate(spec.op, inputs, spec.options, name, rule.place, name)
 
 
 def _texts(params: Mapping[str, Scalar]) -> dict[str, str]:

@@ -1,16 +1,29 @@
-"""Tensors that are computed from others, when they are first read."""
+"""Tensors that are computed from others, when they are first read.
+
+How is said by data, an operation's name and its settings, so that a plan can be handed to another process; the result
+and the lock that guards it stay in the process that made them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from threading import Lock
+from typing import Any, Protocol
 
 import numpy as np
 
 from remap.layout.tiles import Source
 from remap.tensors.dtypes import is_float
 from remap.tensors.tensor import dense_strides
+
+
+class Computation(Protocol):
+    """How a tensor is made from others: data that can be pickled."""
+
+    def compute(self, arrays: list[np.ndarray]) -> np.ndarray:
+        """The result from the inputs as arrays, floats widened to float64."""
+        ...
 
 
 class Derived:
@@ -21,18 +34,13 @@ class Derived:
         shape: Its shape.
         dtype: Its dtype; the computation itself sees float64.
         inputs: What it is computed from.
-        compute: The result from the inputs as arrays, floats widened to float64.
+        computation: Makes the result.
     """
 
     offset = 0
 
     def __init__(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        dtype: np.dtype,
-        inputs: Sequence[Source],
-        compute: Callable[[list[np.ndarray]], np.ndarray],
+        self, name: str, shape: tuple[int, ...], dtype: np.dtype, inputs: Sequence[Source], computation: Computation
     ) -> None:
         self.name = name
         self.shape = shape
@@ -41,9 +49,12 @@ class Derived:
         self.strides = dense_strides(shape)
         self.nbytes = prod(shape) * dtype.itemsize
         self.place = f"derived from {', '.join(source.name for source in inputs)}"
-        self._compute = compute
+        self.computation = computation
         self._array: np.ndarray | None = None
         self._lock = Lock()
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Derived, (self.name, self.shape, self.dtype, self.inputs, self.computation)
 
     @property
     def storage(self) -> Derived:
@@ -55,7 +66,8 @@ class Derived:
         with self._lock:
             if self._array is None:
                 arrays = [_wide(source.array()) for source in self.inputs]
-                self._array = np.ascontiguousarray(self._compute(arrays).astype(self.dtype)).reshape(self.shape)
+                result = self.computation.compute(arrays).astype(self.dtype)
+                self._array = np.ascontiguousarray(result).reshape(self.shape)
             return self._array
 
     def map(self) -> np.ndarray:

@@ -61,10 +61,11 @@ class Epsilons:
             self.problems.append(
                 Problem(
                     "BatchNorm epsilons differ",
-                    str(rule.place),
-                    f"{layer}: source {source:g}, target {target:g}",
+                    found=f"{layer}: source {source:g}, target {target:g}",
                     fix='[batchnorm] on_mismatch = "fold" makes the outputs equal, "accept" leaves the difference',
                     excerpt=rule.place.of("match").excerpt(),
+                    place=rule.place,
+                    names=(layer,),
                 )
             )
         else:
@@ -74,7 +75,9 @@ class Epsilons:
     def _number(self, epsilon: float | str) -> float:
         value = self.params.get(epsilon) if isinstance(epsilon, str) else epsilon
         if not isinstance(value, int | float):
-            found = f"parameter '{epsilon}' is {value!r}"
-            fix = f"give it with --set {epsilon}=NUMBER"
-            raise PlanError("the epsilon of the PyTorch layers is not known", found=found, fix=fix)
+            raise PlanError(
+                "the epsilon of the PyTorch layers is not known",
+                found=f"parameter '{epsilon}' is {value!r}",
+                fix=f"give it with --set {epsilon}=NUMBER",
+            )
         return value

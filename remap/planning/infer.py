@@ -66,19 +66,19 @@ class Graph:
 
     def size(self, what: Inferred, layer: Layer) -> int | None:
         """A size that a layout asks for; None where the model does not tell."""
-        found: Mapping[Inferred, Callable[[Layer], int | None]] = {
+        sizes: Mapping[Inferred, Callable[[Layer], int | None]] = {
             "channels_before": self.channels_before,
             "channels_after": self.channels_after,
         }
-        return found[what](layer)
+        return sizes[what](layer)
 
     def flatten_before(self, layer: Layer) -> Layer | None:
         """The Flatten that feeds a layer, with nothing between them that would change the order of features."""
         for source in self._sources(layer):
             if source.class_name in FLATTENING and _is_flat(source):
                 return source
-            if _keeps_channels(source) and (found := self.flatten_before(source)) is not None:
-                return found
+            if _keeps_channels(source) and (flatten := self.flatten_before(source)) is not None:
+                return flatten
         return None
 
     def channels_before(self, layer: Layer) -> int | None:
@@ -91,8 +91,8 @@ class Graph:
         for fed in self._fed.get(layer.name, []):
             if fed.class_name == "Reshape" and not _is_flat(fed):
                 return _positive(fed.settings["target_shape"][-1])
-            if _keeps_channels(fed) and (found := self.channels_after(fed)) is not None:
-                return found
+            if _keeps_channels(fed) and (size := self.channels_after(fed)) is not None:
+                return size
         return None
 
     def _sources(self, layer: Layer) -> list[Layer]:
@@ -100,8 +100,8 @@ class Graph:
 
     def _agreed(self, layer: Layer) -> int | None:
         """The one number of channels that all inputs of a layer have."""
-        found = {self._channels(source) for source in self._sources(layer)}
-        return found.pop() if len(found) == 1 else None
+        sizes = {self._channels(source) for source in self._sources(layer)}
+        return sizes.pop() if len(sizes) == 1 else None
 
     def _channels(self, layer: Layer) -> int | None:
         settings, shapes = layer.settings, self._shapes.get(layer.path, {})

@@ -13,7 +13,7 @@ from remap.inventory.inventory import Inventory, Variable
 from remap.inventory.match import VariableNames
 from remap.layout.recipe import constant
 from remap.layout.tiles import Source, Value, whole
-from remap.planning.account import quantized_problem, source_problems, target_problems
+from remap.planning.account import quantized_problem, source_problems, target_problems, unnamed_problems
 from remap.planning.assign import Assigner
 from remap.planning.batchnorm import constant_source
 from remap.planning.derive import derive_tensors
@@ -100,15 +100,16 @@ def draft_plan(
     try:
         values = resolve_params(rules, params, checkpoint.path, checkpoint, target)
         tensors, consumed, problems = derive_tensors(rules, checkpoint, values)
-        claims = match_keys(rules, tensors)
+        claims = match_keys(rules, tensors, values)
     except PatternError as error:
         raise PlanError("a pattern takes too long", where=str(rules.path), found=str(error)) from error
     epsilons = Epsilons(target, problems, values)
     names = VariableNames(target) if target is not None else None
     element = dtype_of(dtype) if dtype is not None else None
     made = Values(tensors, values, epsilons, Caller(allow_code), target)
-    assigner = Assigner(rules, made, names, values, element, problems)
-    moved = list(assigner.assign(claims.groups))
+    problems += unnamed_problems(claims)
+    assigner = Assigner(made, names, element, problems)
+    moved = list(assigner.assign(claims.links))
     problems += source_problems(claims, list(tensors), _unused(claims, moved, assigner.left, problems))
     if target is not None:
         rest = _leftover(target.variables, moved)
@@ -117,8 +118,8 @@ def draft_plan(
     elif rules.fills:
         problems.append(
             Problem(
-                "[[fill]] sets variables of a model, and none is given",
-                str(rules.fills[0].place),
+                "[fill] sets variables of a model, and none is given",
+                place=rules.fills[0].place,
                 fix="give --model or --target",
             )
         )
@@ -127,7 +128,15 @@ def draft_plan(
         problems += quantized_problem(checkpoint.skipped)
     ignored = (*(Ignored(key, rule.spec.reason, rule.place) for key, rule in claims.ignored), *assigner.left)
     plan = Plan(
-        rules, checkpoint, target, tuple(moved), ignored, tuple(epsilons.mismatches.values()), (), values, consumed
+        rules,
+        checkpoint,
+        target,
+        tuple(moved),
+        tuple(assigner.links),
+        ignored,
+        tuple(epsilons.mismatches.values()),
+        params=values,
+        derived_from=consumed,
     )
     return Draft(plan, tuple(problems), claims)
 
@@ -141,7 +150,7 @@ def _unused(
     used = {leaf.name for assignment in moved for source in assignment.value.sources for leaf in leaves(source)}
     used |= {source.name for assignment in moved for source in assignment.value.sources}
     used |= {ignored.name for ignored in left}
-    claimed = (key for group in claims.groups for found in group.tensors.values() for key in found.values())
+    claimed = dict.fromkeys(key for link in claims.links for key in link.claimed())
     return [key for key in claimed if key not in used]
 
 
@@ -164,30 +173,32 @@ def _settled(
     initial: Initial | None,
     problems: list[Problem],
 ) -> list[Assignment]:
-    """What ``[[keep]]`` and ``[[fill]]`` make of the variables that nothing moves into."""
+    """What ``[keep]`` and ``[fill]`` make of the variables that nothing moves into."""
     settling: list[Rule[Keep] | Rule[FillRule]] = [*rules.keeps, *rules.fills]
     patterns = Patterns(rule.spec.match for rule in settling)
     fired: set[int] = set()
-    found = []
+    made = []
     for variable in variables:
         hits = sorted({*patterns.match(variable.path), *patterns.match(variable.address)})
         fired.update(hits)
         if len(hits) > 1:
             places = ", ".join(str(settling[hit].place) for hit in hits)
-            problems.append(Problem("several rules settle one variable", variable.path, places, "one rule"))
+            problems.append(
+                Problem("several rules settle one variable", variable.path, places, "one rule", names=(variable.path,))
+            )
         elif hits:
-            found.append(_settle(settling[hits[0]], variable, target, dtype, initial, problems))
+            made.append(_settle(settling[hits[0]], variable, target, dtype, initial, problems))
     for index, rule in enumerate(settling):
         if index not in fired and not rule.spec.optional and (rule.part is None or rule.part in parts):
             problems.append(
                 Problem(
                     "a rule matches no variable that is left",
-                    str(rule.place),
+                    place=rule.place,
                     fix="check the pattern, or say optional = true",
                     excerpt=rule.place.of("match").excerpt(),
                 )
             )
-    return [assignment for assignment in found if assignment is not None]
+    return [assignment for assignment in made if assignment is not None]
 
 
 def _settle(
@@ -216,6 +227,7 @@ def _settle(
                 "a kept variable does not start with a constant",
                 variable.path,
                 expected="the model itself",
+                names=(variable.path,),
                 fix="give --model, so that its initial value can be read",
             )
         )
@@ -235,25 +247,28 @@ def _filled(
         problems.append(
             Problem(
                 "a list of numbers does not fit the variable",
-                f"{place} ({variable.path})",
-                f"{len(given)} numbers",
-                f"shape {variable.shape}",
+                found=f"{len(given)} numbers",
+                expected=f"shape {variable.shape}",
                 excerpt=place.excerpt("value"),
+                place=place,
+                subject=variable.path,
+                names=(variable.path,),
             )
         )
         return None
-    found = identity_values(variable, target) if given == "identity" else number_of(given)
-    if isinstance(found, np.ndarray):
-        return whole(constant_source(f"identity for {variable.path}", found, own))
-    if found is not None:
-        return Value(constant(variable.shape, found, own), ())
+    filling = identity_values(variable, target) if given == "identity" else number_of(given)
+    if isinstance(filling, np.ndarray):
+        return whole(constant_source(f"identity for {variable.path}", filling, own))
+    if filling is not None:
+        return Value(constant(variable.shape, filling, own), ())
     problems.append(
         Problem(
             "the variable cannot be made the identity",
-            str(place),
-            variable.path,
-            "a BatchNormalization, or a Dense or convolution with as many channels after as before",
-            'value = "zeros", "ones" or a number',
+            found=variable.path,
+            expected="a BatchNormalization, or a Dense or convolution with as many channels after as before",
+            fix='value = "zeros", "ones" or a number',
+            place=place,
+            names=(variable.path,),
         )
     )
     return None

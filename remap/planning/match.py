@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from remap.layout.expression import source_patterns
+from remap.layout.expression import Layout, source_patterns
+from remap.planning.link import Link
+from remap.planning.params import Scalar
 from remap.rules.pattern import Patterns
 from remap.rules.rulefile import Rule, RuleFile
 from remap.rules.schema import Ignore, Rename
+from remap.rules.template import TemplateError, parse_template
 
 _MODULE = "remap_module"
-Stacked = tuple[int, ...]
-
-
-@dataclass(slots=True)
-class Group:
-    """The tensors that one rule moves together: those of one module, with one set of captures.
-
-    Args:
-        rule: The rule.
-        module: Path of the module; the whole key for a rule without a layout.
-        captures: What the rule and its layout captured, stacked indices left out.
-        tensors: For each source pattern of the layout, the keys it matched by stacked index
-            (-1 where nothing is stacked).
-    """
-
-    rule: Rule[Rename]
-    module: str
-    captures: Mapping[str, str]
-    tensors: dict[str, dict[int, str]] = field(default_factory=dict)
+_Found = dict[tuple[int, str, tuple[str, ...]], Link]
+"""Links by rule, module and captures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +23,22 @@ class Claims:
     """The outcome of matching.
 
     Args:
-        groups: In the order in which the checkpoint first names them.
+        links: In the order in which the checkpoint first names them; their variables are not settled yet.
         ignored: Key and the rule that ignores it.
         unclaimed: Keys that no rule claims.
         contested: Keys that several rules claim, with those rules.
         idle: Rules that matched nothing, are not optional, and stand in no part that is missing.
         doubled: Pairs of keys that one source pattern of one module fits alike, with the rule.
+        unnamed: Modules whose layer cannot be named, with the rule and the reason.
     """
 
-    groups: list[Group]
-    ignored: list[tuple[str, Rule[Ignore]]]
-    unclaimed: list[str]
-    contested: list[tuple[str, list[Rule[Rename] | Rule[Ignore]]]]
-    idle: list[Rule[Rename] | Rule[Ignore]]
-    doubled: list[tuple[str, str, Rule[Rename]]]
+    links: list[Link] = field(default_factory=list)
+    ignored: list[tuple[str, Rule[Ignore]]] = field(default_factory=list)
+    unclaimed: list[str] = field(default_factory=list)
+    contested: list[tuple[str, list[Rule[Rename] | Rule[Ignore]]]] = field(default_factory=list)
+    idle: list[Rule[Rename] | Rule[Ignore]] = field(default_factory=list)
+    doubled: list[tuple[str, str, Rule[Rename]]] = field(default_factory=list)
+    unnamed: list[tuple[str, Rule[Rename], str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,55 +48,62 @@ class Claim:
     Args:
         rule: The rule that it is for.
         pattern: The regex, the module's and the tensor's part together.
-        source: With a layout, the source pattern of the layout.
+        layout: The layout of a rule that moves tensors.
+        source: The source pattern of the layout.
         stacks: Captures that a stack is gathered over.
     """
 
     rule: Rule[Rename] | Rule[Ignore]
     pattern: str
+    layout: Layout = field(default_factory=dict)
     source: str = ""
     stacks: tuple[str, ...] = ()
 
 
-def match_keys(rules: RuleFile, keys: Iterable[str]) -> Claims:
+def match_keys(rules: RuleFile, keys: Iterable[str], params: Mapping[str, Scalar] | None = None) -> Claims:
     r"""Hold every key against every rule, in time linear in the keys.
 
     A rule with a layout claims ``module.tensor`` where its ``match`` fits the whole of ``module`` and
     one of the layout's source patterns the whole of ``tensor``.
+
+    Args:
+        rules: The rules.
+        keys: The keys.
+        params: Values of parameters, which names of layers may say.
 
     Raises:
         PatternError: A pattern ran out of time.
     """
     claims = claims_of(rules)
     patterns = Patterns(claim.pattern for claim in claims)
-    groups: dict[tuple[int, str, tuple[str, ...]], Group] = {}
-    found = Claims([], [], [], [], [], [])
+    links: _Found = {}
+    outcome = Claims()
     fired: set[int] = set()
     for key in keys:
         hits = patterns.match(key)
         owners = {id(claims[hit].rule): claims[hit].rule for hit in hits}
         fired.update(owners)
         if not hits:
-            found.unclaimed.append(key)
+            outcome.unclaimed.append(key)
         elif len(owners) > 1:
-            found.contested.append((key, list(owners.values())))
+            outcome.contested.append((key, list(owners.values())))
         else:
             claim = claims[hits[0]]
             if isinstance(claim.rule.spec, Ignore):
-                found.ignored.append((key, claim.rule))
+                outcome.ignored.append((key, claim.rule))
             else:
-                other = _join(groups, claim, key, patterns.captures(hits[0], key))
+                other = _join(links, claim, key, patterns.captures(hits[0], key))
                 if other is not None:
-                    found.doubled.append((other, key, claim.rule))
-    found.groups.extend(groups.values())
+                    outcome.doubled.append((other, key, claim.rule))
+    _name_layers(links.values(), rules, params or {}, outcome)
     every: list[Rule[Rename] | Rule[Ignore]] = [*rules.renames, *rules.ignores]
     there = {rule.part for rule in every if id(rule) in fired}
-    found.idle.extend(
+    outcome.idle.extend(
         rule
         for rule in every
         if id(rule) not in fired and not rule.spec.optional and (rule.part is None or rule.part in there)
     )
-    return found
+    return outcome
 
 
 def claims_of(rules: RuleFile) -> list[Claim]:
@@ -118,31 +113,49 @@ def claims_of(rules: RuleFile) -> list[Claim]:
 
 
 def _rename_claims(rule: Rule[Rename], rules: RuleFile) -> list[Claim]:
-    if rule.spec.layout is None:
-        return [Claim(rule, rule.spec.match)]
     layout = rules.layout_of(rule.spec)
+    if rule.spec.layout is None:
+        return [Claim(rule, rule.spec.match, layout)]
     module = f"(?P<{_MODULE}>{rule.spec.match})\\." if rule.spec.match else ""
     stacks: dict[str, set[str]] = {}
     for expression in layout.values():
         for pattern in source_patterns(expression):
             stacks.setdefault(pattern, set()).update({expression.stack} if expression.stack else ())
-    return [Claim(rule, f"{module}(?:{pattern})", pattern, tuple(sorted(names))) for pattern, names in stacks.items()]
+    return [
+        Claim(rule, f"{module}(?:{pattern})", layout, pattern, tuple(sorted(names)))
+        for pattern, names in stacks.items()
+    ]
 
 
-def _join(
-    groups: dict[tuple[int, str, tuple[str, ...]], Group], claim: Claim, key: str, captures: dict[str, str]
-) -> str | None:
-    """Add a key to the group of its module and captures; the key whose place it took, if there was one."""
+def _join(links: _Found, claim: Claim, key: str, captures: dict[str, str]) -> str | None:
+    """Add a key to the link of its module and captures; the key whose place it took, if there was one."""
     rule: Rule[Rename] = claim.rule  # type: ignore[assignment]
     module = captures.pop(_MODULE, "") if rule.spec.layout is not None else key
     index = -1
     for name in claim.stacks:
         index = int(captures.pop(name) or -1)
     same = (id(rule), module, tuple(captures.values()))
-    group = groups.get(same)
-    if group is None:
-        group = groups[same] = Group(rule, module, captures)
-    places = group.tensors.setdefault(claim.source, {})
+    link = links.get(same)
+    if link is None:
+        link = links[same] = Link(rule, module, captures, "", claim.layout)
+    places = link.tensors.setdefault(claim.source, {})
     other = places.get(index)
     places[index] = key
     return other
+
+
+def _name_layers(links: Iterable[Link], rules: RuleFile, params: Mapping[str, Scalar], outcome: Claims) -> None:
+    """Fill in the layers of links; one whose rule writes several layers becomes several."""
+    texts = {name: str(value) for name, value in params.items()}
+    for link in links:
+        captures = {**texts, **link.captures} if texts else link.captures
+        to = link.rule.spec.to
+        for number, template in enumerate([to] if isinstance(to, str) else to):
+            try:
+                layer = parse_template(template).fill(captures, rules.tables)
+            except TemplateError as error:
+                outcome.unnamed.append((link.module, link.rule, f"'{template}': {error}"))
+                continue
+            own = link if number == 0 else replace(link, entries={})
+            own.layer = layer
+            outcome.links.append(own)

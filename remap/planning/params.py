@@ -53,7 +53,7 @@ def resolve_params(
             )
     place = locate(beside) if any(param.source for param in rules.params.values()) else None
     files: dict[str, Any] = {}
-    found: dict[str, Scalar] = {}
+    values: dict[str, Scalar] = {}
     for name, param in rules.params.items():
         value = given.get(name)
         if value is None and param.source is not None and place is not None:
@@ -67,8 +67,8 @@ def resolve_params(
             value = _told_by_target(name, param, target)
         value = param.default if value is None else value
         if value is not None:
-            found[name] = value
-    return found
+            values[name] = value
+    return values
 
 
 def _told_by_keys(param: Param, keys: Collection[str]) -> Scalar | None:
@@ -84,15 +84,15 @@ def _told_by_target(name: str, param: Param, target: Inventory) -> str | None:
         return None
     patterns = Patterns([param.target])
     names = {name for variable in target.variables for name in (variable.path, variable.address)}
-    found = {"".join(patterns.captures(0, each).values()) for each in names if patterns.match(each)}
-    if len(found) > 1:
+    told = {"".join(patterns.captures(0, each).values()) for each in names if patterns.match(each)}
+    if len(told) > 1:
         raise PlanError(
             f"the model tells several values of the parameter '{name}'",
             where=param.target,
-            found=", ".join(sorted(found)[:4]),
+            found=", ".join(sorted(told)[:4]),
             fix=f"give it with --set {name}=VALUE",
         )
-    return next(iter(found), None)
+    return next(iter(told), None)
 
 
 def sizes_of(named: Mapping[str, Size], params: Mapping[str, Scalar]) -> dict[str, int]:

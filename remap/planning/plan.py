@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from remap.inventory.inventory import Inventory, Variable
+from remap.layout.blind import Blindness
 from remap.layout.tiles import Value
+from remap.planning.derived import leaves
+from remap.planning.link import Link
+from remap.planning.parts import bytes_read, runs
 from remap.rules.place import Place
 from remap.rules.rulefile import RuleFile
 from remap.tensors.tensor import Checkpoint
@@ -29,13 +35,11 @@ class Assignment:
         dtype: Element type as written.
         kind: ``moved`` from source tensors, ``filled`` with a constant, ``kept`` at its initial value.
         place: The rule's file and line.
-        layout: Name of the layout, ``tensor`` for a rule without one.
+        link: The module and layer that it belongs to; None for what ``[keep]`` and ``[fill]`` say.
         entry: The layout's name of the variable: ``kernel``.
-        module: Path of the PyTorch module, or the whole key for a rule without a layout.
-        captures: What the rule captured.
         variable: The target's record, where a target is known.
         reason: For filled and kept variables, why.
-        blind: Why the shape could not show a wrong layout; empty where it would.
+        blindness: Why the shape could not show a wrong layout; None where it would.
     """
 
     name: str
@@ -43,13 +47,51 @@ class Assignment:
     dtype: np.dtype
     kind: Kind
     place: Place
-    layout: str = ""
+    link: Link | None = None
     entry: str = ""
-    module: str = ""
-    captures: Mapping[str, str] = field(default_factory=dict)
     variable: Variable | None = None
     reason: str = ""
-    blind: str = ""
+    blindness: Blindness | None = None
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """As its fields in order, which takes half the bytes that their names would."""
+        return Assignment, (
+            sys.intern(self.name),
+            self.value,
+            self.dtype,
+            self.kind,
+            self.place,
+            self.link,
+            self.entry,
+            self.variable,
+            sys.intern(self.reason),
+            self.blindness,
+        )
+
+    @property
+    def layout(self) -> str:
+        """Name of the layout, ``tensor`` for a rule without one; empty without a link."""
+        return self.link.layout if self.link is not None else ""
+
+    @property
+    def module(self) -> str:
+        """Path of the PyTorch module, or the whole key for a rule without a layout; empty without a link."""
+        return self.link.module if self.link is not None else ""
+
+    @property
+    def captures(self) -> Mapping[str, str]:
+        """What the rule captured."""
+        return self.link.captures if self.link is not None else {}
+
+    @property
+    def blind(self) -> str:
+        """Why the shape could not show a wrong layout, in words; empty where it would."""
+        return "" if self.blindness is None else str(self.blindness)
+
+    @property
+    def layer(self) -> str:
+        """The Keras layer: the name without the layout's name of the variable."""
+        return self.name.removesuffix(f"/{self.entry}") if self.entry else self.name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -87,6 +129,19 @@ class EpsilonMismatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What a reader should know though nothing is wrong.
+
+    Args:
+        text: A sentence.
+        place: The rule that it is about, where it is about one.
+    """
+
+    text: str
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a conversion will do, made from headers alone.
 
@@ -95,9 +150,10 @@ class Plan:
         checkpoint: The source.
         target: The target's inventory, where one is known.
         assignments: One for each variable, in the order of the target where known, of the rules otherwise.
+        links: Which module became which layer, in the order of the checkpoint; those that the target lacks left out.
         ignored: Source tensors left behind.
         epsilons: BatchNorm layers whose epsilons differ.
-        warnings: What a reader should know though nothing is wrong.
+        remarks: What a reader should know though nothing is wrong.
         params: Values of the parameters.
         derived_from: Source tensors used up by ``[[derive]]``.
         recognised: Why this rule file was chosen, and what came second, where remap chose it.
@@ -107,14 +163,76 @@ class Plan:
     checkpoint: Checkpoint
     target: Inventory | None
     assignments: tuple[Assignment, ...]
+    links: tuple[Link, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     epsilons: tuple[EpsilonMismatch, ...] = ()
-    warnings: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     params: Mapping[str, int | float | str] = field(default_factory=dict)
     derived_from: tuple[str, ...] = ()
     recognised: tuple[str, ...] = ()
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """The remarks in words."""
+        return tuple(remark.text for remark in self.remarks)
+
+    @property
     def nbytes(self) -> int:
         """Bytes that will be written."""
         return sum(assignment.nbytes for assignment in self.assignments)
+
+    def parts(self, count: int) -> tuple[Plan, ...]:
+        """Plans that can be carried out by themselves and together are this one.
+
+        Each has a run of the assignments, weighed by bytes read and written, and what they need: their tensors, links
+        and variables. What belongs to no variable (tensors left behind, warnings) goes with the first. A part is empty
+        only where there are fewer assignments than parts.
+
+        Args:
+            count: How many, 1 or more.
+
+        Raises:
+            ValueError: ``count`` is less than 1.
+        """
+        if count < 1:
+            raise ValueError(f"a plan is split into 1 part or more, not {count}")
+        weights = [bytes_read(assignment.value) + assignment.nbytes for assignment in self.assignments]
+        chosen = [self.assignments[run] for run in runs(weights, count)]
+        read = [_tensors(assignments) for assignments in chosen]
+        read[0] |= self.checkpoint.keys() - set().union(*read)
+        return tuple(
+            self._part(assignments, tensors, number == 0)
+            for number, (assignments, tensors) in enumerate(zip(chosen, read, strict=True))
+        )
+
+    def _part(self, assignments: tuple[Assignment, ...], tensors: set[str], first: bool) -> Plan:
+        target, checkpoint = self.target, self.checkpoint
+        links = {id(link) for assignment in assignments if (link := assignment.link) is not None}
+        layers = {link.layer for link in self.links if id(link) in links}
+        if target is not None:
+            own = {assignment.variable.path for assignment in assignments if assignment.variable is not None}
+            variables = tuple(variable for variable in target.variables if variable.path in own)
+            target = msgspec.structs.replace(target, variables=variables)
+        return replace(
+            self,
+            checkpoint=Checkpoint(
+                checkpoint.path,
+                checkpoint.format,
+                {name: tensor for name, tensor in checkpoint.items() if name in tensors},
+                checkpoint.peeled,
+                checkpoint.skipped if first else (),
+            ),
+            target=target,
+            assignments=assignments,
+            links=tuple(link for link in self.links if id(link) in links or (first and not link.entries)),
+            ignored=self.ignored if first else (),
+            epsilons=tuple(mismatch for mismatch in self.epsilons if mismatch.layer in layers),
+            remarks=self.remarks if first else (),
+            derived_from=tuple(name for name in self.derived_from if name in tensors),
+        )
+
+
+def _tensors(assignments: tuple[Assignment, ...]) -> set[str]:
+    """Names of the checkpoint's tensors that assignments read."""
+    sources = (source for assignment in assignments for source in assignment.value.sources)
+    return {leaf.name for source in sources for leaf in leaves(source)}

@@ -107,8 +107,8 @@ def recognise(
     """
     checkpoints = _Checkpoints(opened)
     tried = shipped_names() if names is None else names
-    found = [_candidate(name, checkpoints, target, initial) for name in tried]
-    return sorted((c for c in found if c is not None and c.known), key=lambda c: c.rank, reverse=True)
+    candidates = [_candidate(name, checkpoints, target, initial) for name in tried]
+    return sorted((c for c in candidates if c is not None and c.known), key=lambda c: c.rank, reverse=True)
 
 
 def choose(
@@ -183,7 +183,7 @@ def _candidate(
         claims, consumed, closes = _match(rules, checkpoint)
     except RemapError:
         return None
-    used = consumed + sum(len(keys) for group in claims.groups for keys in group.tensors.values())
+    used = consumed + len({key for link in claims.links for key in link.claimed()})
     known = used + len(claims.ignored)
     family = _of_the_family(rules, checkpoint)
     model, unfilled = "", False
@@ -218,8 +218,9 @@ def _match(rules: RuleFile, checkpoint: Checkpoint) -> tuple[Claims, int, bool]:
     """Which rule claims what, how many tensors deriving uses up, and whether the account of the source closes."""
     params = resolve_params(rules, {}, checkpoint.path)
     tensors, consumed, problems = derive_tensors(rules, checkpoint, params)
-    claims = match_keys(rules, tensors)
-    return claims, len(consumed), not (claims.unclaimed or claims.contested or claims.idle or problems)
+    claims = match_keys(rules, tensors, params)
+    left = claims.unclaimed or claims.contested or claims.idle or claims.unnamed
+    return claims, len(consumed), not (left or problems)
 
 
 def _of_the_family(rules: RuleFile, checkpoint: Checkpoint) -> int | None:
@@ -253,7 +254,7 @@ def _fills(rules: RuleFile, checkpoint: Checkpoint, target: Inventory, initial: 
 
 def _conversion(rules: RuleFile, claims: Claims) -> Any:
     """What decides where a checkpoint's tensors go and how: the rules that match it, and all that these refer to."""
-    fired = [group.rule for group in claims.groups]
+    fired = [link.rule for link in claims.links]
     return (
         [(rule.spec, rule.batchnorm) for rule in fired],
         [rules.layouts.get(rule.spec.layout or "") for rule in fired],

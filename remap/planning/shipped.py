@@ -45,5 +45,5 @@ def plan_with_shipped(file: RuleFile, source: Checkpoint, settings: Mapping[str,
 def closest_inventory(file: RuleFile, source: Checkpoint) -> Inventory | None:
     """The shipped inventory, of the rule file's models, whose number of elements is closest to the checkpoint's."""
     size = sum(prod(tensor.shape) for tensor in source.values())
-    found = [inventory for spec in file.about.models if (inventory := shipped_inventory(spec)) is not None]
-    return min(found, key=lambda each: abs(size - sum(prod(v.shape) for v in each.variables)), default=None)
+    inventories = [inventory for spec in file.about.models if (inventory := shipped_inventory(spec)) is not None]
+    return min(inventories, key=lambda each: abs(size - sum(prod(v.shape) for v in each.variables)), default=None)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from remap.inventory.inventory import Inventory, Layer
 from remap.layout.expression import Expression
 from remap.planning.infer import Graph
+from remap.planning.link import Link
 from remap.planning.params import sizes_of
-from remap.planning.plan import Assignment, Plan
+from remap.planning.plan import Assignment, Plan, Remark
 from remap.planning.suggest import grouped
 from remap.rules.schema import Rename
 
@@ -29,29 +30,36 @@ class _Move:
 
     assignment: Assignment
     layer: Layer
-    rule: Rename
-    expression: Expression
+    link: Link
+
+    @property
+    def rule(self) -> Rename:
+        """What the rule says."""
+        return self.link.rule.spec
+
+    @property
+    def expression(self) -> Expression:
+        """How the variable is made."""
+        return self.link.expressions[self.assignment.entry]
 
 
 def plan_warnings(plan: Plan) -> Plan:
     """The plan with its warnings."""
     if plan.target is None:
-        return replace(plan, warnings=tuple(_unknown_epsilon(plan)))
+        return replace(plan, remarks=tuple(map(Remark, _unknown_epsilon(plan))))
     moves, graph = list(_moves(plan, plan.target)), Graph(plan.target)
-    found = [*_flattened(moves, graph), *_other_channels(moves, graph, plan)]
-    return replace(plan, warnings=(*found, *_unfoldable_epsilon(moves), *_reset_before(moves)))
+    placed = [*_flattened(moves, graph), *_other_channels(moves, graph, plan)]
+    return replace(plan, remarks=(*placed, *map(Remark, [*_unfoldable_epsilon(moves), *_reset_before(moves)])))
 
 
 def _moves(plan: Plan, target: Inventory) -> Iterator[_Move]:
-    rules = {rule.place: rule.spec for rule in plan.rules.renames}
     for assignment in plan.assignments:
-        if assignment.kind == "moved" and assignment.variable is not None:
-            rule = rules[assignment.place]
-            expression = plan.rules.layout_of(rule)[assignment.entry]
-            yield _Move(assignment, target.layers[assignment.variable.layer], rule, expression)
+        link, variable = assignment.link, assignment.variable
+        if assignment.kind == "moved" and link is not None and variable is not None:
+            yield _Move(assignment, target.layers[variable.layer], link)
 
 
-def _flattened(moves: list[_Move], graph: Graph) -> Iterator[str]:
+def _flattened(moves: list[_Move], graph: Graph) -> Iterator[Remark]:
     """A flatten before a Dense orders its inputs; PyTorch's order and Keras's differ."""
     for move in moves:
         assignment, layer = move.assignment, move.layer
@@ -59,13 +67,14 @@ def _flattened(moves: list[_Move], graph: Graph) -> Iterator[str]:
         if better is None or "(" in (move.expression.axes or "") or graph.flatten_before(layer) is None:
             continue
         if graph.channels_before(layer) != assignment.shape[0]:
-            yield (
+            yield Remark(
                 f"{assignment.name} is fed by a Flatten, and {assignment.place} says layout '{assignment.layout}': "
-                f"right only if PyTorch flattened channels last too; otherwise layout '{better}'"
+                f"right only if PyTorch flattened channels last too; otherwise layout '{better}'",
+                assignment.place,
             )
 
 
-def _other_channels(moves: list[_Move], graph: Graph, plan: Plan) -> Iterator[str]:
+def _other_channels(moves: list[_Move], graph: Graph, plan: Plan) -> Iterator[Remark]:
     """Channels that the rule says, where the model has another number."""
     for move in moves:
         if not move.expression.infer or not move.rule.sizes:
@@ -75,19 +84,20 @@ def _other_channels(moves: list[_Move], graph: Graph, plan: Plan) -> Iterator[st
             size = graph.size(what, move.layer)
             if axis in told and size not in (None, told[axis]):
                 place = move.assignment.place
-                yield f"{move.assignment.name}: {place} says {axis} = {told[axis]}, the model has {size} channels"
+                text = f"{move.assignment.name}: {place} says {axis} = {told[axis]}, the model has {size} channels"
+                yield Remark(text, place)
 
 
 def _unfoldable_epsilon(moves: list[_Move]) -> Iterator[str]:
     """Epsilons that no weight can make up for, where the rule names another one or Keras's default was left."""
-    found: dict[tuple[float, float | None], dict[str, None]] = {}
+    layers_of: dict[tuple[float, float | None], dict[str, None]] = {}
     for move in moves:
         epsilon, source = move.layer.settings.get("epsilon"), move.rule.epsilon
         if move.layer.class_name not in _NORMALISATIONS or epsilon in (None, source):
             continue
         if source is not None or epsilon == KERAS_EPSILON:
-            found.setdefault((epsilon, source), {})[move.layer.path] = None
-    for (epsilon, source), layers in found.items():
+            layers_of.setdefault((epsilon, source), {})[move.layer.path] = None
+    for (epsilon, source), layers in layers_of.items():
         told = f"the rule says {source:g}" if source is not None else "PyTorch's default is 1e-5"
         yield f"{_several(list(layers))}: epsilon {epsilon:g}, {told}; weights cannot make up for it, the model can"
 

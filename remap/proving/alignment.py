@@ -10,9 +10,8 @@ from pathlib import PurePosixPath
 from remap.inventory.inventory import Inventory, Layer
 from remap.planning.derived import leaves
 from remap.planning.plan import Assignment, Plan
-from remap.proving.reference import TracedModule
 from remap.proving.rows import Pair
-from remap.rules.rulefile import RAW
+from remap.sides.reference import TracedModule
 
 
 def align(plan: Plan, modules: Mapping[str, TracedModule], called: set[str]) -> tuple[list[Pair], dict[str, str]]:
@@ -30,11 +29,11 @@ def align(plan: Plan, modules: Mapping[str, TracedModule], called: set[str]) -> 
     sources: dict[int, dict[str, list[Assignment]]] = defaultdict(lambda: defaultdict(list))
     untraced: dict[str, str] = {}
     for assignment in plan.assignments:
-        if assignment.variable is None or assignment.kind != "moved":
+        if assignment.variable is None or assignment.link is None or assignment.kind != "moved":
             continue
         layer = _layer_of(plan.target, assignment.variable.layer)
-        module = _module_of(assignment, modules)
-        if module is None:
+        module = assignment.link.holder
+        if modules and module not in modules:
             untraced[plan.target.layers[layer].path or assignment.name] = (
                 f"no PyTorch module holds {assignment.sources[0]}"
             )
@@ -48,18 +47,18 @@ def _pairs(
 ) -> list[Pair]:
     assert plan.target is not None
     layers_of: dict[str, set[int]] = defaultdict(set)
-    for layer, found in sources.items():
-        for module in found:
+    for layer, by_module in sources.items():
+        for module in by_module:
             layers_of[module].add(layer)
     holders, layers_of_tensors = _holders(modules), _layers_of_tensors(plan)
     pairs: dict[int, Pair] = {}
-    for layer, found in sources.items():
-        together = [module for module in found if len(layers_of[module]) > 1]
-        holder = _common(plan.target, layers_of[together[0]]) if len(found) == 1 and together else None
+    for layer, by_module in sources.items():
+        together = [module for module in by_module if len(layers_of[module]) > 1]
+        holder = _common(plan.target, layers_of[together[0]]) if len(by_module) == 1 and together else None
         if holder is not None and not _whole(plan.target, holder, together[0], sources):
             holder = None
         record = plan.target.layers[layer if holder is None else holder]
-        assignments = tuple(entry for entries in found.values() for entry in entries)
+        assignments = tuple(chain.from_iterable(by_module.values()))
         key = layer if holder is None else holder
         if key in pairs:
             pairs[key] = Pair(record.path, record.class_name, pairs[key].modules, pairs[key].assignments + assignments)
@@ -67,13 +66,13 @@ def _pairs(
         pairs[key] = Pair(
             record.path,
             record.class_name,
-            tuple(found),
+            tuple(by_module),
             assignments,
             bool(together) and holder is None,
-            any(module in holders for module in found),
+            any(module in holders for module in by_module),
             not all(
                 module not in holders or _covered(module, modules.get(module), layers_of_tensors, plan.target)
-                for module in found
+                for module in by_module
             ),
         )
     return [pairs[key] for key in sorted(pairs)]
@@ -90,12 +89,6 @@ def _index(target: Inventory, path: str) -> int | None:
     return next((index for index, layer in enumerate(target.layers) if layer.path == path), None)
 
 
-def _module_of(assignment: Assignment, modules: Mapping[str, TracedModule]) -> str | None:
-    """The module of a rule; for a rule that moves one tensor, the module that holds the tensor."""
-    path = assignment.module if assignment.layout != RAW else assignment.sources[0].rpartition(".")[0]
-    return path if not modules or path in modules else None
-
-
 def _called(module: str, called: set[str]) -> str:
     """The module itself, or the nearest one around it that was called where it was not."""
     path = module
@@ -110,21 +103,21 @@ def _holders(modules: Iterable[str]) -> set[str]:
     >>> sorted(_holders(["", "a.b", "c"]))
     ['', 'a']
     """
-    found = set()
+    holders = set()
     for path in modules:
         while path:
             path = path.rpartition(".")[0]
-            found.add(path)
-    return found
+            holders.add(path)
+    return holders
 
 
 def _layers_of_tensors(plan: Plan) -> dict[str, set[int]]:
     """Tensor to the layers that are made from it; to none where it is left behind."""
-    found: dict[str, set[int]] = {ignored.name: set() for ignored in plan.ignored}
+    layers: dict[str, set[int]] = {ignored.name: set() for ignored in plan.ignored}
     for entry in plan.assignments:
         for leaf in chain.from_iterable(map(leaves, entry.value.sources)):
-            found.setdefault(leaf.name, set()).update({entry.variable.layer} if entry.variable else ())
-    return found
+            layers.setdefault(leaf.name, set()).update({entry.variable.layer} if entry.variable else ())
+    return layers
 
 
 def _covered(module: str, record: TracedModule | None, layers_of: Mapping[str, set[int]], target: Inventory) -> bool:
@@ -151,7 +144,9 @@ def _whole(target: Inventory, holder: int, module: str, sources: Mapping[int, Ma
     """Whether all that is written inside of a layer comes from one module."""
     prefix = f"{target.layers[holder].path}/"
     return all(
-        set(found) == {module} for layer, found in sources.items() if target.layers[layer].path.startswith(prefix)
+        set(by_module) == {module}
+        for layer, by_module in sources.items()
+        if target.layers[layer].path.startswith(prefix)
     )
 
 

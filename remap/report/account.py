@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from remap.planning.plan import Assignment, Plan
 from remap.planning.suggest import grouped, pattern_of
@@ -63,36 +65,33 @@ class Account:
 
 def rows(plan: Plan) -> list[AccountRow]:
     """One row for each rule that moves something, in the order of the plan."""
-    by_rule: dict[tuple[str, str], list[Assignment]] = {}
+    by_rule: dict[tuple[Path, int, str], list[Assignment]] = {}
     for assignment in plan.assignments:
-        if assignment.layout:
-            by_rule.setdefault((str(assignment.place), assignment.layout), []).append(assignment)
+        if assignment.link is not None:
+            place = assignment.place
+            by_rule.setdefault((place.path, place.line, assignment.layout), []).append(assignment)
     return [_row(members) for members in by_rule.values()]
 
 
 def _row(members: list[Assignment]) -> AccountRow:
     modules = list(dict.fromkeys(member.module or "(root)" for member in members))
-    layers = list(dict.fromkeys(_layer(member) for member in members))
+    layers = list(dict.fromkeys(member.layer for member in members))
     first = members[0]
     place = f"{first.place.path.name}:{first.place.line}"
     nbytes = sum(member.nbytes for member in members)
     return AccountRow(_named(modules), _named(layers), first.layout, len(modules), len(members), nbytes, place)
 
 
-def _layer(assignment: Assignment) -> str:
-    return assignment.name.removesuffix(f"/{assignment.entry}") if assignment.entry else assignment.name
-
-
 def settled(plan: Plan) -> list[Settled]:
     """What is ignored, filled and kept, by reason."""
-    found: dict[tuple[str, str], list[str]] = {}
+    names: dict[tuple[str, str], list[str]] = {}
     for ignored in plan.ignored:
-        found.setdefault(("ignored", ignored.reason), []).append(ignored.name)
+        names.setdefault(("ignored", ignored.reason), []).append(ignored.name)
     for assignment in plan.assignments:
         if assignment.kind != "moved":
-            reason = "asked for by the rule" if assignment.layout else assignment.reason
-            found.setdefault((assignment.kind, reason), []).append(assignment.name)
-    return [Settled(kind, _named(names), len(names), reason) for (kind, reason), names in found.items()]
+            reason = "asked for by the rule" if assignment.link is not None else assignment.reason
+            names.setdefault((assignment.kind, reason), []).append(assignment.name)
+    return [Settled(kind, _named(members), len(members), reason) for (kind, reason), members in names.items()]
 
 
 def account(plan: Plan) -> Account:
@@ -106,32 +105,23 @@ def account(plan: Plan) -> Account:
         moved=kinds.count("moved"),
         filled=kinds.count("filled"),
         kept=kinds.count("kept"),
-        unverified=sum(bool(assignment.blind) for assignment in plan.assignments),
+        unverified=sum(assignment.blindness is not None for assignment in plan.assignments),
     )
 
 
 def epsilon_lines(plan: Plan) -> Iterator[str]:
     """What is done about differing BatchNorm epsilons, equal cases together."""
-    found: dict[tuple[float, float, str], int] = {}
-    for mismatch in plan.epsilons:
-        key = (mismatch.source, mismatch.target, mismatch.action)
-        found[key] = found.get(key, 0) + 1
-    for (source, target, action), count in found.items():
+    counts = Counter((mismatch.source, mismatch.target, mismatch.action) for mismatch in plan.epsilons)
+    for (source, target, action), count in counts.items():
         done = "folded in exactly" if action == "fold" else "accepted: outputs differ by it"
         yield f"BatchNorm epsilon {source:g} here, {target:g} in Keras, {count} layers: {done}"
 
 
 def blind_lines(plan: Plan) -> Iterator[str]:
     """How many variables have a shape that a wrong layout would keep, by cause."""
-    found: dict[str, int] = {}
-    for assignment in plan.assignments:
-        if assignment.blind:
-            cause = assignment.blind.partition(":")[0]
-            if cause.startswith("same shape as"):
-                cause = "same shape as another variable of the layer"
-            found[cause] = found.get(cause, 0) + 1
-    for cause, count in found.items():
-        yield f"shape cannot verify this: {count} variables ({cause})"
+    headings = (assignment.blindness.heading for assignment in plan.assignments if assignment.blindness is not None)
+    for heading, count in Counter(headings).items():
+        yield f"shape cannot verify this: {count} variables ({heading})"
 
 
 def _named(names: Iterable[str]) -> str:
@@ -139,6 +129,6 @@ def _named(names: Iterable[str]) -> str:
     names = list(names)
     if len(names) == 1:
         return names[0]
-    found = grouped(names)
-    shown = [pattern_of(members) for _, members in found[:2]]
-    return ", ".join(shown) + (f", ... ({len(found)} patterns)" if len(found) > 2 else "")
+    groups = grouped(names)
+    shown = [pattern_of(members) for _, members in groups[:2]]
+    return ", ".join(shown) + (f", ... ({len(groups)} patterns)" if len(groups) > 2 else "")

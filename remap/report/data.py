@@ -22,7 +22,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             "tensors": len(checkpoint),
             "bytes": checkpoint.nbytes,
             "peeled": list(checkpoint.peeled),
-            "skipped": [asdict(skipped) for skipped in checkpoint.skipped],
+            "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in checkpoint.skipped],
         },
         "target": plan.target.model if plan.target else None,
         "account": asdict(account(plan)),
@@ -62,7 +62,7 @@ def result_data(result: Result) -> dict[str, Any]:
             "bytes": written.bytes,
             "seconds": round(written.seconds, 4),
             "load": written.load_line,
-            "not_finite": [asdict(found) for found in written.not_finite],
+            "not_finite": [asdict(variable) for variable in written.not_finite],
         },
         "checked": None
         if checked is None

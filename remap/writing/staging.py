@@ -17,6 +17,9 @@ from remap.writing.temporary import KEPT, beside, clear_abandoned, create, creat
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 """How the path starts that is made of a URL; a drive has one letter."""
 
+NO_FOLDERS = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+"""What systems say that cannot open a folder (Windows) or wait for one (some network disks)."""
+
 
 def check_free(path: Path, force: bool) -> None:
     """Raise unless a file can be made.
@@ -154,7 +157,7 @@ class Staging:
     def _commit(self) -> None:
         *parts, (index, last) = self._finals.items()
         for path in self._finals:
-            _sync(path)
+            _sync(path, os.O_RDWR)
         self.nbytes = sum(path.stat().st_size for path in self._finals)
         if index != self._locked:  # it stays when the first of the files, which is locked, has its name
             self._handles.append(os.open(index, os.O_RDWR))
@@ -166,7 +169,7 @@ class Staging:
                 self._exchange(parts, index, last)
             else:
                 index.replace(last)
-        _sync(last.parent)
+        _sync_folder(last.parent)
         for action in self._after:
             action()
 
@@ -180,7 +183,7 @@ class Staging:
                     final.rename(self._kept(final))
                 if final != last:
                     path.replace(final)
-            _sync(last.parent)
+            _sync_folder(last.parent)
             index.replace(last)
         except BaseException:
             if index.exists():  # an interrupt may come when all is done
@@ -230,9 +233,19 @@ def write_error(error: OSError, out: Path) -> WriteError:
     )
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def _sync(path: Path, mode: int) -> None:
+    """Wait until a file or a folder is on the disk; some systems want it open for writing."""
+    handle = os.open(path, mode)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _sync_folder(path: Path) -> None:
+    """Wait until names are on the disk, where the system has that for folders."""
+    try:
+        _sync(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in NO_FOLDERS:
+            raise

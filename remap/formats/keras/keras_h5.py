@@ -6,6 +6,7 @@ looks at them in another process; numbers that lie in one piece are read here, f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from remap.errors import CheckpointError
-from remap.formats.contents import is_absurd
+from remap.formats.contents import Contents, is_absurd
 from remap.formats.keras.h5_process import PROCESS
 from remap.tensors.blob import Blob, check_range
 from remap.tensors.computed import PIECE, ComputedStorage, Write
 from remap.tensors.dtypes import NAMES, dtype_of
+from remap.tensors.local_file import LocalFile, demand_unchanged, files_of
 from remap.tensors.names import refusal
 from remap.tensors.tensor import Checkpoint, Skipped, Tensor, dense_strides
 
@@ -26,6 +28,22 @@ MAX_RATIO = 1000
 MAX_CHUNK = 256 << 20
 """Bytes of the largest chunk that is unpacked: HDF5 unpacks it whole, in memory."""
 MAGIC = b"\x89HDF\r\n\x1a\n"
+_TITLES = {"legacy_h5": "Keras legacy h5", "weights_h5": "Keras weights.h5"}
+
+
+def read(blob: Blob, title: str = "", kind: str = "") -> Contents:
+    """The contents of an HDF5 file of either layout.
+
+    Args:
+        blob: It.
+        title: What people call its format; told by its layout if empty.
+        kind: What code calls it; likewise.
+
+    Raises:
+        CheckpointError: The file is damaged, or has parts of it in other files.
+    """
+    checkpoint = open_keras_h5(blob.name, blob, title)
+    return Contents(checkpoint.format, dict(checkpoint), checkpoint.skipped, kind=kind or checkpoint.kind)
 
 
 def open_keras_h5(path: Path | str, blob: Blob, label: str = "") -> Checkpoint:
@@ -49,8 +67,8 @@ def open_keras_h5(path: Path | str, blob: Blob, label: str = "") -> Checkpoint:
             skipped.append(Skipped(name, f"dataset of {dataset['shown']}"))
         else:
             tensors[name] = tensor
-    kind = "Keras legacy h5" if listing["legacy"] else "Keras weights.h5"
-    return Checkpoint(path, label or kind, tensors, skipped=tuple(skipped))
+    kind = "legacy_h5" if listing["legacy"] else "weights_h5"
+    return Checkpoint(path, label or _TITLES[kind], tensors, skipped=tuple(skipped), kind=kind)
 
 
 def _tensor(name: str, dataset: dict[str, Any], blob: Blob) -> Tensor | None:
@@ -81,13 +99,37 @@ def _tensor(name: str, dataset: dict[str, Any], blob: Blob) -> Tensor | None:
             expected=f"chunks of at most {MAX_CHUNK} bytes",
         )
 
-    def make(write: Write) -> None:
+    storage = ComputedStorage(nbytes, where, Unpack(name, blob, nbytes, chunk))
+    return Tensor(name, shape, dtype, dense_strides(shape), storage)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpack:
+    """Makes the bytes of a dataset that is packed, lies in chunks or is big-endian.
+
+    Args:
+        name: Its path.
+        blob: The HDF5 file.
+        nbytes: How many there will be.
+        chunk: Bytes of its largest chunk.
+    """
+
+    name: str
+    blob: Blob
+    nbytes: int
+    chunk: int
+
+    @property
+    def files(self) -> tuple[LocalFile, ...]:
+        """Those of the HDF5 file."""
+        return files_of(self.blob)
+
+    def __call__(self, write: Write) -> None:
+        demand_unchanged(self.files)
         at = 0
-        for data in PROCESS.read(blob, name, nbytes, PIECE, chunk):
+        for data in PROCESS.read(self.blob, self.name, self.nbytes, PIECE, self.chunk):
             write(at, data)
             at += len(data)
-
-    return Tensor(name, shape, dtype, dense_strides(shape), ComputedStorage(nbytes, where, make))
 
 
 def _dtype(dataset: dict[str, Any]) -> np.dtype | None:

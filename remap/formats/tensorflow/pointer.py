@@ -6,26 +6,27 @@ Format: tensorflow/python/training/checkpoint_state.proto, as text.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
 
-POINTER = "checkpoint"
+NAME = "checkpoint"
 _LATEST = re.compile(r'^\s*model_checkpoint_path\s*:\s*"((?:[^"\\]|\\.)*)"', re.MULTILINE)
 _MOST = 1 << 16
 
 
-def claim(out: Path) -> None:
-    """Have the folder of a new checkpoint point to it, where nothing is pointed to yet."""
+def text(out: Path) -> str:
+    """What points to a checkpoint.
+
+    >>> text(Path("a/w.ckpt")).splitlines()[0]
+    'model_checkpoint_path: "w.ckpt"'
+    """
     name = _quoted(out.name)
-    text = f"model_checkpoint_path: {name}\nall_model_checkpoint_paths: {name}\n"
-    with suppress(OSError), (out.parent / POINTER).open("x", encoding="utf-8") as file:
-        file.write(text)
+    return f"model_checkpoint_path: {name}\nall_model_checkpoint_paths: {name}\n"
 
 
 def note(out: Path) -> str:
     """What to say where the folder of a checkpoint points to another one, as a comment; empty where it does not."""
     try:
-        with (out.parent / POINTER).open(encoding="utf-8", errors="replace") as file:
+        with (out.parent / NAME).open(encoding="utf-8", errors="replace") as file:
             match = _LATEST.search(file.read(_MOST))
     except OSError:
         return ""
@@ -35,6 +36,6 @@ def note(out: Path) -> str:
     return f"\n# the folder's file 'checkpoint' is left as it was: tf.train.latest_checkpoint gives {latest}"
 
 
-def _quoted(text: str) -> str:
-    """Text as a string of a text protocol buffer."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _quoted(path: str) -> str:
+    """A path as a string of a text protocol buffer."""
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
