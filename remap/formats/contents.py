@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from remap.errors import CheckpointError, Problem
 from remap.formats.tree import StorageRef, TensorView, Tree
+from remap.tensors.names import refusal
 from remap.tensors.tensor import Skipped, Storage, Tensor, dense_strides
 
 MAX_RANK = 32
@@ -68,8 +70,20 @@ def attach(refs: Iterable[StorageRef], storages: dict[str, Storage], where: str)
         raise CheckpointError(problems)
 
 
+def is_absurd(shape: Sequence[int], itemsize: int, room: int) -> bool:
+    """Whether no array can have a shape: it has too many axes, or far more elements than there are bytes.
+
+    >>> is_absurd((2, 3), 4, 24), is_absurd((0, 1 << 62), 4, 0), is_absurd((1,) * 65, 4, 4)
+    (False, True, True)
+    """
+    nbytes = prod(n or 1 for n in shape) * itemsize
+    return len(shape) > MAX_RANK or (nbytes > room and nbytes > MAX_EXPANSION)
+
+
 def tensor(name: str, view: TensorView) -> Tensor | Problem:
     """The record of one tensor, or what is wrong with it."""
+    if reason := refusal(name):
+        return Problem("tensor with a name that none can have", where=f"{name!r:.200}", found=reason)
     ref, offset, size, stride, dtype = view
     dtype = ref.dtype if dtype is None else dtype
     storage = ref.storage
@@ -79,13 +93,12 @@ def tensor(name: str, view: TensorView) -> Tensor | Problem:
         return Problem("tensor without a shape", where=f"{name!r:.200}")
     item = dtype.itemsize
     first = last = offset + ref.start
-    elements = nonzero = 1
+    elements = 1
     for n, step in zip(size, stride, strict=True):
         if type(n) is not int or type(step) is not int or n < 0 or step < 0:
             return Problem("tensor whose shape or strides are no counts", where=f"{name!r:.200}")
         last += (n - 1) * step
         elements *= n
-        nonzero *= n or 1
     room = storage.nbytes
     if elements and (first < 0 or (last + 1) * item > room):
         return Problem(
@@ -95,7 +108,7 @@ def tensor(name: str, view: TensorView) -> Tensor | Problem:
             expected=f"at most {room} bytes",
             fix="the file is damaged: fetch it again",
         )
-    if len(size) > MAX_RANK or (nonzero * item > room and nonzero * item > MAX_EXPANSION):
+    if is_absurd(size, item, room):
         return Problem(
             "tensor of an absurd shape", where=f"{name!r:.200}", found=f"shape {size!r:.200} over {room} bytes"
         )

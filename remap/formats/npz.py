@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from remap.errors import CheckpointError
+from remap.errors import CheckpointError, Problem, UsageError
 from remap.formats.containers.stored_zip import StoredZip
 from remap.formats.containers.zipdir import DEFLATED, MAX_RATIO, STORED, Inflate, ZipEntry, damaged, locate
 from remap.formats.contents import Contents, stored
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 10_000
 SUFFIX = ".npy"
+MAX_NAME = 0xFFFF
+"""Bytes of the name of a file in a zip archive, whose field for it has 16 bits."""
 TYPED = """import ml_dtypes
 
 def typed(array):  # numpy has no bfloat16 or float8: the one field's name says what its bits are
@@ -63,7 +65,12 @@ class Npz(Format):
         return Contents(self.title, tree)
 
     def lay_out(self, plan: Plan, out: Path, options: FormatOptions) -> Sheet:
-        """One file (:func:`remap.tensors.dtypes.numpy_file_dtype` says what bfloat16 and float8 are in it)."""
+        """One file (:func:`remap.tensors.dtypes.numpy_file_dtype` says what bfloat16 and float8 are in it).
+
+        Raises:
+            UsageError: A name is too long.
+        """
+        _check_names(plan)
         archive = StoredZip()
         regions, fixed = [], []
         for assignment in plan.assignments:
@@ -85,6 +92,16 @@ class Npz(Format):
 
 
 NPZ = Npz()
+
+
+def _check_names(plan: Plan) -> None:
+    problems = [
+        Problem("a name is too long for an archive", where=f"{each.name[:80]} ...", found=f"{length:,} bytes")
+        for each in plan.assignments
+        if (length := len(each.name.encode()) + len(SUFFIX)) > MAX_NAME
+    ]
+    if problems:
+        raise UsageError(problems)
 
 
 def _npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:

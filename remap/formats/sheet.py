@@ -72,7 +72,7 @@ class SheetFile:
         regions: The variables in it, in the order in which they are best written.
         fixed: What is known beforehand.
         closing: What is known in the end.
-        shared: Whether it is no output of its own, but kept for all of a folder: it is replaced without being asked.
+        shared: Whether it is no output of its own, but kept for all of a folder: it is made only where there is none.
     """
 
     path: Path

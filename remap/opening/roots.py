@@ -8,6 +8,7 @@ from typing import Any
 from remap.errors import CheckpointError, UsageError
 from remap.formats.pickles.module import is_module, state_dict
 from remap.formats.tree import Census, Foreign, Tree, describe, is_leaf
+from remap.tensors.names import NameBudget
 from remap.tensors.tensor import Skipped
 
 ROOTS = (
@@ -88,6 +89,7 @@ class Unwrapped:
         if is_leaf(self.tree):
             return {"": self.tree}
         entries: dict[str, Tree] = {}
+        names = NameBudget(self.where)
         waiting: list[tuple[str, Tree]] = [("", self.tree)]
         seen: set[int] = set()
         while waiting:
@@ -100,7 +102,7 @@ class Unwrapped:
                 self.peeled.append(f"module {node.name}" + (f" at {prefix[:-1]!r}" if prefix else ""))
             below = []
             for name, child in (_mapping(node) or {}).items():
-                key = f"{prefix}{name}"
+                key = names.take(f"{prefix}{name}")
                 if type(name) is not str:
                     self.skipped.append(Skipped(f"{prefix}({type(name).__name__} key)", self._aside(name, child)))
                 elif is_leaf(child):

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from remap.errors import CheckpointError, Problem
 from remap.tensors.blob import Blob, FileBlob
+from remap.tensors.names import is_text
 
 
 class Location(Protocol):
@@ -107,7 +108,7 @@ def is_outside(name: str) -> bool:
     >>> is_outside("2_Dense/a.bin"), is_outside("../a.bin"), is_outside("/a.bin")
     (False, True, True)
     """
-    return any(sign in name for sign in "\0\\:") or name.startswith("/") or ".." in name.split("/")
+    return not is_text(name) or any(sign in name for sign in "\0\\:") or name.startswith("/") or ".." in name.split("/")
 
 
 def listed_file(folder: Location, name: str, owner: str) -> Problem | None:

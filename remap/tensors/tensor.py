@@ -13,6 +13,7 @@ import numpy as np
 
 from remap.errors import CheckpointError
 from remap.tensors.local_file import LocalFile, demand_unchanged, files_of
+from remap.tensors.names import printable
 
 
 class Storage(Protocol):
@@ -192,14 +193,18 @@ class Skipped:
     """An entry of a checkpoint that is no usable tensor.
 
     Args:
-        name: Its key.
-        reason: Why it was passed over, in words.
+        name: Its key, half characters made printable.
+        reason: Why it was passed over, in words, likewise.
         code: The same as a code, where there is one.
     """
 
     name: str
     reason: str
     code: SkipCode | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "reason", printable(self.reason))
 
 
 class Checkpoint(Mapping[str, Tensor]):

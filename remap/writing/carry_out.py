@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from remap.formats.sheet import Sheet, SheetFile
@@ -30,14 +32,18 @@ def carry_out(sheet: Sheet, staging: Staging, filler: Filler, *, force: bool) ->
         if not file.shared:
             check_free(file.path, force)
     check_space(sheet.files[0].path.parent, sheet.nbytes)
-    paths = [staging.temporary(file.path) for file in sheet.files]
+    files = [file for file in sheet.files if not file.shared]
+    paths = [staging.temporary(file.path, replace=force) for file in files]
+    for file in sheet.files:
+        if file.shared:
+            staging.after(partial(_add, file))
 
     def read(number: int, offset: int, length: int) -> bytes:
         with paths[number].open("rb") as file:
             file.seek(offset)
             return file.read(length)
 
-    for path, file in zip(paths, sheet.files, strict=True):
+    for path, file in zip(paths, files, strict=True):
         _begin(path, file)
         if file.regions:
             filler.fill(path, file.regions)
@@ -45,6 +51,13 @@ def carry_out(sheet: Sheet, staging: Staging, filler: Filler, *, force: bool) ->
             with path.open("r+b") as written:
                 for piece in file.closing.pieces(read):
                     write_all(written.fileno(), piece.data, piece.offset)
+
+
+def _add(file: SheetFile) -> None:
+    """Make a file that a folder has one of, unless it has one already."""
+    with suppress(OSError), file.path.open("xb") as written:
+        for piece in file.fixed:
+            write_all(written.fileno(), piece.data, piece.offset)
 
 
 def _begin(path: Path, file: SheetFile) -> None:

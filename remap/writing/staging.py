@@ -6,12 +6,13 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 from remap.errors import UsageError, WriteError
+from remap.writing.temporary import KEPT, beside, clear_abandoned, create, create_owned, kept, lock, turn
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 """How the path starts that is made of a URL; a drive has one letter."""
@@ -67,80 +68,143 @@ def check_space(folder: Path, nbytes: int) -> None:
 
 
 class Staging:
-    """Temporary files that take their final names together, in order, when the block ends well.
+    """Temporary files that take their final names together when the block ends well.
 
-    Each lies beside its final place as ``.NAME.PID.tmp``. When the block fails or is interrupted they are removed;
-    when the process is killed they stay, under that name.
+    Each lies beside its final place as ``.NAME.TOKEN.tmp``. When the block fails or is interrupted they are removed;
+    when the process is killed they stay, under that name, until the next run for that output clears them away.
+
+    Of several files the last is the one that names the others: an index. Where there was one before, it is taken away
+    first, then the others take their names, and it comes last: what is killed in between has no index, so old and new
+    files are never read as one. The old files are kept as ``.NAME.TOKEN.old`` until the new output is whole.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> with Staging() as staging:
     ...     _ = staging.temporary(folder / "a.txt").write_text("hello")
-    ...     [path.name for path in folder.iterdir()] == [f".a.txt.{os.getpid()}.tmp"]
-    True
+    ...     [path.name.endswith(".tmp") for path in folder.iterdir()]
+    [True]
     >>> [path.name for path in folder.iterdir()]
     ['a.txt']
+
+    Attributes:
+        nbytes: The size of the files, once they have their names.
     """
 
     def __init__(self) -> None:
+        self.nbytes = 0
         self._finals: dict[Path, Path] = {}
         self._scratch: list[Path] = []
+        self._fresh: list[Path] = []
+        self._after: list[Callable[[], None]] = []
+        self._token = ""
+        self._locked = Path()
+        self._handles: list[int] = []
 
     @property
     def finals(self) -> tuple[Path, ...]:
         """The files by their final names."""
         return tuple(self._finals.values())
 
-    def temporary(self, final: Path) -> Path:
-        """Where to write what will be ``final``."""
-        temporary = _beside(final)
-        self._finals[temporary] = final
-        return temporary
+    def temporary(self, final: Path, replace: bool = True) -> Path:
+        """Where to write what will be ``final``: an empty file.
+
+        Args:
+            final: Its name in the end.
+            replace: Whether it takes the place of a file that has the name by then.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        path = self._create(final)
+        self._finals[path] = final
+        if not replace:
+            self._fresh.append(final)
+        return path
 
     def scratch(self, near: Path) -> Path:
         """Where to write what is needed on the way only."""
-        self._scratch.append(_beside(near))
-        return self._scratch[-1]
+        path = self._create(near)
+        self._scratch.append(path)
+        return path
+
+    def after(self, action: Callable[[], None]) -> None:
+        """Have something done once the files have their names."""
+        self._after.append(action)
+
+    def _create(self, final: Path) -> Path:
+        clear_abandoned(final)
+        if not self._token:
+            self._token, handle = create_owned(final)
+            self._handles.append(handle)
+            self._locked = beside(final, self._token)
+        else:
+            os.close(create(beside(final, self._token)))
+        return beside(final, self._token)
 
     def __enter__(self) -> Staging:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
-            if kind is None:
+            if kind is None and self._finals:
                 self._commit()
         finally:
             for path in (*self._finals, *self._scratch):
                 path.unlink(missing_ok=True)
+            for handle in self._handles:
+                os.close(handle)
 
     def _commit(self) -> None:
+        *parts, (index, last) = self._finals.items()
         for path in self._finals:
             _sync(path, os.O_RDWR)
-        moved: dict[Path, Path | None] = {}
-        try:
-            for path, final in self._finals.items():
-                moved[final] = self._kept(final)
-                path.replace(final)
-        except BaseException:
-            for final, kept in moved.items():
-                if kept is not None:
-                    kept.replace(final)
-                elif not _beside(final).exists():
-                    final.unlink(missing_ok=True)
-            raise
-        for folder in {final.parent for final in self._finals.values()}:
-            _sync_folder(folder)
+        self.nbytes = sum(path.stat().st_size for path in self._finals)
+        if index != self._locked:  # it stays when the first of the files, which is locked, has its name
+            self._handles.append(os.open(index, os.O_RDWR))
+            lock(self._handles[-1], wait=True)
+        with turn(last):
+            for final in self._fresh:
+                _check_free(final, force=False)
+            if parts:
+                self._exchange(parts, index, last)
+            else:
+                index.replace(last)
+        _sync_folder(last.parent)
+        for action in self._after:
+            action()
 
-    def _kept(self, final: Path) -> Path | None:
-        """Another name of a file that is about to be replaced, as one of several, None where it needs or has none."""
-        if len(self._finals) == 1 or not final.exists():
-            return None
-        kept = self.scratch(final.with_name(f"{final.name}.old"))
+    def _exchange(self, parts: list[tuple[Path, Path]], index: Path, last: Path) -> None:
+        """Let several files take their names, or none of them."""
+        moved: list[Path] = []
         try:
-            kept.hardlink_to(final)
-        except (OSError, NotImplementedError):  # a disk or a system without links
-            return None
-        return kept
+            for path, final in ((index, last), *parts):
+                moved.append(final)
+                with suppress(FileNotFoundError):
+                    final.rename(self._kept(final))
+                if final != last:
+                    path.replace(final)
+            _sync_folder(last.parent)
+            index.replace(last)
+        except BaseException:
+            if index.exists():  # an interrupt may come when all is done
+                self._restore(moved)
+            raise
+        finally:
+            if not index.exists():
+                for path in (old for final in moved for old in kept(final)):
+                    path.unlink(missing_ok=True)
+
+    def _restore(self, finals: list[Path]) -> None:
+        """Give old files their names back, that of the index last."""
+        for final in reversed(finals):
+            old = self._kept(final)
+            if old.exists():
+                old.replace(final)
+            elif not beside(final, self._token).exists():
+                final.unlink(missing_ok=True)
+
+    def _kept(self, final: Path) -> Path:
+        return beside(final, self._token, KEPT)
 
 
 @contextmanager
@@ -167,10 +231,6 @@ def write_error(error: OSError, out: Path) -> WriteError:
         found=str(error),
         fix="make room, or write to another disk" if full else "write where you may" if denied else "",
     )
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def _sync(path: Path, mode: int) -> None:

@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from remap.errors import UsageError
+from remap.errors import Problem, UsageError
 from remap.formats.format import SHARD_SIZE, Format, FormatOptions
 from remap.formats.output import output_format
 from remap.formats.registry import written_formats
 from remap.inventory.inventory import BUILD, EXPORTED, Inventory
 from remap.planning.plan import EpsilonMismatch, Plan
+from remap.tensors.names import is_text
 from remap.writing.carry_out import carry_out
 from remap.writing.fill import Filler, Progress
 from remap.writing.finite import NotFinite
@@ -80,6 +81,7 @@ def write(
     if max_shard_size is not None and "max_shard_size" not in form.settings:
         raise _no_shards(out, form)
     check_free(out, force)
+    _check_names(plan)
     options = FormatOptions(SHARD_SIZE if max_shard_size is None else max_shard_size, model_archive)
     filler = Filler(progress)
     try:
@@ -88,20 +90,29 @@ def write(
             carry_out(sheet, staging, filler, force=force)
             filler.close()
             plan.checkpoint.demand_unchanged()
-        nbytes = sum(path.stat().st_size for path in staging.finals)
     except OSError as error:
         raise write_error(error, out) from error
     return Written(
         path=out,
         paths=staging.finals,
         format=form.name,
-        bytes=nbytes,
+        bytes=staging.nbytes,
         seconds=time.perf_counter() - started,
         loss=filler.loss,
         not_finite=filler.not_finite,
         folds=tuple(each for each in plan.epsilons if each.action == "fold"),
         load_line=form.load_lines(plan, out, options),
     )
+
+
+def _check_names(plan: Plan) -> None:
+    problems = [
+        Problem("a variable's name is no text", where=repr(each.name), found="half of a character")
+        for each in plan.assignments
+        if not is_text(each.name)
+    ]
+    if problems:
+        raise UsageError(problems)
 
 
 def _no_shards(out: Path, form: Format) -> UsageError:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from remap.errors import CheckpointError
-from remap.formats.keras import keras_h5
+from remap.formats.keras import h5_child, keras_h5
 from remap.formats.tensorflow.bundle import BundleEntry, field, varint
 from remap.formats.tensorflow.tf_bundle import MAGIC, MAX_BLOCK
 from remap.opening.anything import open_weights
@@ -122,7 +122,7 @@ def test_packed_datasets_come_in_pieces(shape, tmp_path, monkeypatch):
     packing = {"chunks": True, "compression": "gzip", "maxshape": (None,) * len(shape)} if shape else {}
     with h5py.File(tmp_path / "w.weights.h5", "w") as file:
         file.create_dataset("a", data=array, **packing)
-    assert all(np.empty(shape, "f4")[piece].nbytes <= 1000 for piece in keras_h5._pieces(shape, 4))
+    assert all(np.empty(shape, "f4")[piece].nbytes <= 1000 for piece in h5_child.pieces(shape, 4, 1000))
     assert np.array_equal(open_weights(tmp_path / "w.weights.h5")["a"].array(), array)
 
 
@@ -258,6 +258,15 @@ BAD_INDEXES = {
         "absurd shape",
     ),
     "many axes": (table(block([HEADER, (0, b"a", BundleEntry(1, (1,) * 300, 0, 4, 0).encode())])), "absurd shape"),
+    "more axes than arrays have": (
+        table(block([HEADER, (0, b"a", BundleEntry(1, (1,) * 65, 0, 4, 0).encode())])),
+        "absurd shape",
+    ),
+    "an empty shape past all sizes": (
+        table(block([HEADER, (0, b"a", BundleEntry(1, (0, 1 << 61), 0, 0, 0).encode())])),
+        "absurd shape",
+    ),
+    "a name of many parts": (table(block([HEADER, (0, b"a/" * 600, ENTRY)])), "a name of 601 parts"),
     "behind the end": (table(block([HEADER, (0, b"a", BundleEntry(1, (3, 4), 1, 48, 0).encode())])), "ends too early"),
     "another shard": (
         table(block([HEADER, (0, b"a", ENTRY + field(3, 7))])),

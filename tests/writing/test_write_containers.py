@@ -205,7 +205,7 @@ def test_a_rename_that_fails_in_the_middle_leaves_what_was_there(name, existing,
         write(plan_of(arrays, tmp_path, target), tmp_path / name, **options)
     before = {path: (tmp_path / path).read_bytes() for path in leftovers(tmp_path)}
     assert len(before) == 3 * existing
-    for failing in (2, 3):
+    for failing in range(1, 3 if name == "w.ckpt" else 4):
         plan = plan_of({key: array * 7 for key, array in arrays.items()}, tmp_path, target)
         real, calls = Path.replace, []
 

@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from remap.errors import WriteError
+from remap.errors import Problem, WriteError
 from remap.formats.containers.memory_file import MemoryFile
 from remap.formats.sheet import FixedBytes, Region, SheetFile
 from remap.planning.plan import Assignment
@@ -51,8 +51,9 @@ def hdf5_file(path: Path, datasets: Sequence[Dataset], describe: Callable[[h5py.
         describe: Adds groups and attributes before any dataset is made.
 
     Raises:
-        WriteError: Two datasets have one path.
+        WriteError: Two datasets have one path, or one has a name that HDF5 cannot hold.
     """
+    _check_names(datasets)
     _demand_single(datasets)
     memory, layout, links = MemoryFile(), _contiguous(), _with_groups()
     with h5py.File(memory, "w", alignment_threshold=LARGE, alignment_interval=PAGE) as file:
@@ -64,15 +65,32 @@ def hdf5_file(path: Path, datasets: Sequence[Dataset], describe: Callable[[h5py.
     return SheetFile(path, memory.size, regions, fixed)
 
 
+def _check_names(datasets: Sequence[Dataset]) -> None:
+    problems = [
+        Problem("HDF5 cannot hold a name with a NUL character", where=repr(path))
+        for dataset in datasets
+        for path in (dataset.path, *dataset.links)
+        if "\0" in path
+    ]
+    if problems:
+        raise WriteError(problems)
+
+
+def _place(path: str) -> str:
+    """A path as HDF5 understands it."""
+    return "/".join(part for part in path.split("/") if part not in ("", ".")) if "//" in path or "." in path else path
+
+
 def _demand_single(datasets: Sequence[Dataset]) -> None:
     """Raise where two datasets have one path, or one the path of a group that another is in."""
-    paths = [path for dataset in datasets for path in (dataset.path, *dataset.links)]
+    paths = [_place(path) for dataset in datasets for path in (dataset.path, *dataset.links)]
     taken = {path[:at] for path in paths for at, sign in enumerate(path) if sign == "/"}
     for dataset in datasets:
         for path in (dataset.path, *dataset.links):
-            if path in taken:
+            place = _place(path)
+            if place in taken:
                 raise WriteError("two variables have one place in the file", where=path, found=dataset.assignment.name)
-            taken.add(path)
+            taken.add(place)
 
 
 def _contiguous() -> Any:
@@ -94,9 +112,12 @@ def _create(file: h5py.File, dataset: Dataset, layout: Any, links: Any) -> int:
     extended = dataset.dtype.name == BFLOAT16
     stored = h5py.h5t.py_create(np.dtype("V2") if extended else dataset.dtype, logical=True)
     space = h5py.h5s.create_simple(dataset.assignment.shape)
-    made = h5py.h5d.create(file.id, dataset.path.encode(), stored, space, layout, links)
+    try:
+        made = h5py.h5d.create(file.id, dataset.path.encode(), stored, space, layout, links)
+        for path in dataset.links:
+            file[path] = file[dataset.path]
+    except (ValueError, KeyError) as error:  # a dataset lies where a group would have to
+        raise WriteError("HDF5 has no place for a variable", where=dataset.path, found=str(error)) from error
     if extended:
         file[dataset.path].attrs["dtype"] = BFLOAT16
-    for path in dataset.links:
-        file[path] = file[dataset.path]
     return int(made.get_offset() or 0)

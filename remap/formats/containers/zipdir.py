@@ -20,6 +20,8 @@ STORED, DEFLATED = 0, 8
 MAGIC = b"PK\x03\x04"
 PACKED_PIECE, PIECE = 1 << 20, 4 << 20
 """Bytes that are inflated at a time, before and after."""
+INFLATED, INFLATED_PER_BYTE = 16 << 20, 50
+"""Bytes that an entry may inflate to in memory: so many, and so many for each that is packed. Pickles take twenty."""
 MAX_RATIO = 1100
 """How much smaller than itself an entry can be: deflate packs 1032 bytes into one at most."""
 
@@ -166,6 +168,8 @@ def read_entry(blob: Blob, name: str, entry: ZipEntry, limit: int) -> bytes:
     Raises:
         CheckpointError: More than ``limit`` bytes, packed in an unknown way, or damaged.
     """
+    if entry.method == DEFLATED:
+        limit = min(limit, INFLATED + INFLATED_PER_BYTE * entry.packed)
     if entry.nbytes > limit or entry.encrypted or entry.method not in (STORED, DEFLATED):
         raise CheckpointError(
             "cannot unpack an entry of a zip archive",

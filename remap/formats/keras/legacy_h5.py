@@ -52,11 +52,12 @@ class LegacyH5(Format):
         """One file.
 
         Raises:
-            UsageError: The layout has no place for a variable, or no such element type.
+            UsageError: The layout has no place for a variable or a name, or no such element type.
         """
         from remap.formats.containers.hdf5 import hdf5_file
 
         groups = layers_of(plan)
+        _check_names(groups)
 
         def describe(file: h5py.File) -> None:
             file.attrs["backend"] = "tensorflow"
@@ -235,11 +236,38 @@ def _stored(dtype: np.dtype) -> np.dtype | None:
     return None if dtype.name.startswith("float8") else dtype
 
 
+def _check_names(groups: LayerGroups) -> None:
+    names = [*groups, *(name for weights in groups.values() for name, _ in weights)]
+    problems = [
+        Problem(
+            "the legacy .h5 layout has no room for a name",
+            where=repr(name[:80]),
+            found="a NUL character" if "\0" in name else f"{len(name.encode()):,} bytes",
+            expected=f"at most {ATTRIBUTE_BYTES:,} bytes, none of them NUL",
+        )
+        for name in names
+        if "\0" in name or len(name.encode()) > ATTRIBUTE_BYTES
+    ]
+    if problems:
+        raise UsageError(problems)
+
+
 def _put_names(group: h5py.Group, name: str, items: Sequence[str]) -> None:
     """A list of names as an attribute, or as ``name0``, ``name1`` ... where one cannot hold it."""
-    array = np.asarray([item.encode() for item in items]) if items else np.zeros(0, "S1")
-    count = 1
-    while any(part.nbytes > ATTRIBUTE_BYTES for part in np.array_split(array, count)):
-        count += 1
-    for number, part in enumerate(np.array_split(array, count)):
-        group.attrs[name if count == 1 else f"{name}{number}"] = part
+    parts = _split([item.encode() for item in items])
+    for number, part in enumerate(parts):
+        array = np.asarray(part) if part else np.zeros(0, "S1")
+        group.attrs[name if len(parts) == 1 else f"{name}{number}"] = array
+
+
+def _split(items: Sequence[bytes]) -> list[list[bytes]]:
+    """Names in lists that fit an attribute each, where all take as much room as the longest."""
+    parts: list[list[bytes]] = [[]]
+    longest = 0
+    for item in items:
+        longest = max(longest, len(item))
+        if parts[-1] and longest * (len(parts[-1]) + 1) > ATTRIBUTE_BYTES:
+            parts.append([])
+            longest = len(item)
+        parts[-1].append(item)
+    return parts

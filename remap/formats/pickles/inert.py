@@ -30,7 +30,7 @@ def call(function: Any, args: Any) -> Any:
     if type(function) is Global:
         return Foreign(function.name, args)
     if type(function) is Foreign:
-        return Foreign(f"result of {function.name}", args)
+        return Foreign(f"result of {function.name:.200}", args)
     raise TypeError("call of something that is no function")
 
 

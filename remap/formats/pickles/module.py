@@ -6,6 +6,7 @@ from typing import Any
 
 from remap.errors import CheckpointError
 from remap.formats.tree import Foreign, Tree
+from remap.tensors.names import NameBudget
 
 MAX_DEPTH = 200
 MAX_MODULES = 200_000
@@ -22,7 +23,8 @@ def state_dict(module: Foreign) -> dict[str, Tree]:
     Raises:
         CheckpointError: There is no end to the modules in modules.
     """
-    found: dict[str, Tree] = {}
+    entries: dict[str, Tree] = {}
+    names = NameBudget(f"module {module.name}")
     waiting: list[tuple[str, Any, int]] = [("", module, 0)]
     visits = 0
     while waiting:
@@ -41,10 +43,10 @@ def state_dict(module: Foreign) -> dict[str, Tree]:
         for group in ("_parameters", "_buffers"):
             for name, value in _items(state.get(group)):
                 if value is not None and not (group == "_buffers" and name in transient):
-                    found[prefix + name] = value
-        below = [(f"{prefix}{name}.", child, depth + 1) for name, child in _items(state.get("_modules"))]
+                    entries[names.take(prefix + name)] = value
+        below = [(names.take(f"{prefix}{name}."), child, depth + 1) for name, child in _items(state.get("_modules"))]
         waiting += reversed(below)
-    return found
+    return entries
 
 
 def _items(group: Any) -> list[tuple[str, Any]]:

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from remap.formats.pickles.inert import add_items, call
-from remap.formats.pickles.state import MachineState
+from remap.formats.pickles.state import ENTRY, OBJECT, MachineState
 from remap.formats.tree import Foreign, Span
 
 MAX_INTEGER_BYTES = 256
+_ITEM = 16
+"""Bytes of an item of a list, the room that lists keep for more included."""
 
 
 def _sized(width: int) -> Callable[[MachineState, int], tuple[int, int]]:
@@ -43,8 +45,9 @@ def _op(code: int) -> Callable[[Handler], Handler]:
     return register
 
 
-def _constant(code: int, make: Callable[[], Any]) -> None:
+def _constant(code: int, make: Callable[[], Any], cost: int = 0) -> None:
     def handler(machine: MachineState, pos: int) -> int:
+        machine.charge(cost)
         machine.stack.append(make())
         return pos
 
@@ -104,8 +107,10 @@ def _decimal(machine: MachineState, line: bytes) -> Any:
     return int(line.rstrip(b"L"))
 
 
-for _code, _make in ((0x4E, lambda: None), (0x88, lambda: True), (0x7D, dict), (0x5D, list), (0x8F, list)):
-    _constant(_code, _make)  # NONE, NEWTRUE, EMPTY_DICT, EMPTY_LIST, EMPTY_SET
+_constant(0x4E, lambda: None)  # NONE
+_constant(0x88, lambda: True)  # NEWTRUE
+for _code, _make in ((0x7D, dict), (0x5D, list), (0x8F, list)):
+    _constant(_code, _make, OBJECT)  # EMPTY_DICT, EMPTY_LIST, EMPTY_SET
 _fixed(0x4A, "<i")  # BININT
 _fixed(0x47, ">d")  # BINFLOAT
 for _code, _width in ((0x8C, 1), (0x8D, 8)):  # SHORT_BINUNICODE, BINUNICODE8
@@ -141,6 +146,7 @@ def _frame(machine: MachineState, pos: int) -> int:
 def _put(machine: MachineState, pos: int) -> int:
     line, pos = machine.line(pos)
     machine.memo[int(line)] = machine.stack[-1]
+    machine.charge(ENTRY)
     return pos
 
 
@@ -169,6 +175,7 @@ def _dup(machine: MachineState, pos: int) -> int:
 def _tuple3(machine: MachineState, pos: int) -> int:
     stack = machine.stack
     stack[-3:] = [(stack[-3], stack[-2], stack[-1])]
+    machine.charge(ENTRY)
     return pos
 
 
@@ -176,6 +183,7 @@ def _tuple3(machine: MachineState, pos: int) -> int:
 @_op(0x91)
 def _list(machine: MachineState, pos: int) -> int:  # LIST, FROZENSET
     items = machine.since_mark()
+    machine.charge(ENTRY)
     machine.stack.append(items)
     return pos
 
@@ -184,6 +192,7 @@ def _list(machine: MachineState, pos: int) -> int:  # LIST, FROZENSET
 def _dict(machine: MachineState, pos: int) -> int:
     items = machine.since_mark()
     made: dict[Any, Any] = {}
+    machine.charge(ENTRY + ENTRY * len(items) // 2)
     add_items(made, items)
     machine.stack.append(made)
     return pos
@@ -192,6 +201,7 @@ def _dict(machine: MachineState, pos: int) -> int:
 @_op(0x61)
 def _append(machine: MachineState, pos: int) -> int:
     item = machine.stack.pop()
+    machine.charge(_ITEM)
     if type(machine.stack[-1]) is list:
         machine.stack[-1].append(item)
     return pos
@@ -209,6 +219,7 @@ def _appends(machine: MachineState, pos: int) -> int:  # APPENDS, ADDITEMS
 @_op(0x73)
 def _set_item(machine: MachineState, pos: int) -> int:
     value, key = machine.stack.pop(), machine.stack.pop()
+    machine.charge(ENTRY)
     add_items(machine.stack[-1], [key, value])
     return pos
 
@@ -216,6 +227,7 @@ def _set_item(machine: MachineState, pos: int) -> int:
 @_op(0x75)
 def _set_items(machine: MachineState, pos: int) -> int:
     items = machine.since_mark()
+    machine.charge(ENTRY * len(items) // 2)
     add_items(machine.stack[-1], items)
     return pos
 
@@ -225,6 +237,7 @@ def _global(machine: MachineState, pos: int) -> int:
     module, pos = machine.line(pos)
     name, pos = machine.line(pos)
     machine.stack.append(machine.find(str(module, "utf-8"), str(name, "utf-8")))
+    machine.charge(OBJECT)
     return pos
 
 
@@ -234,13 +247,19 @@ def _stack_global(machine: MachineState, pos: int) -> int:
     if type(name) is not str or type(module) is not str:
         raise TypeError("a global whose name is no text")
     machine.stack.append(machine.find(module, name))
+    machine.charge(OBJECT + len(module) + len(name))
     return pos
+
+
+def _put_result(machine: MachineState, made: Any) -> None:
+    machine.charge(OBJECT + (ENTRY * len(made) if type(made) is dict else 0))
+    machine.stack[-1] = made
 
 
 @_op(0x81)
 def _new_object(machine: MachineState, pos: int) -> int:
     args = machine.stack.pop()
-    machine.stack[-1] = call(machine.stack[-1], args)
+    _put_result(machine, call(machine.stack[-1], args))
     return pos
 
 
@@ -253,7 +272,8 @@ def _new_object_ex(machine: MachineState, pos: int) -> int:
 @_op(0x6F)
 def _object(machine: MachineState, pos: int) -> int:
     function, *args = machine.since_mark()
-    machine.stack.append(call(function, tuple(args)))
+    machine.stack.append(None)
+    _put_result(machine, call(function, tuple(args)))
     return pos
 
 
@@ -261,7 +281,7 @@ def _object(machine: MachineState, pos: int) -> int:
 def _instance(machine: MachineState, pos: int) -> int:
     args = tuple(machine.since_mark())
     pos = _global(machine, pos)
-    machine.stack[-1] = call(machine.stack[-1], args)
+    _put_result(machine, call(machine.stack[-1], args))
     return pos
 
 

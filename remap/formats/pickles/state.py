@@ -6,6 +6,11 @@ import mmap
 from collections.abc import Callable
 from typing import Any
 
+MEMORY, MEMORY_PER_BYTE = 64 << 20, 48
+"""What the values of a pickle may take in bytes: so much, and so much for each of its own. Real ones take up to 20."""
+ENTRY, OBJECT = 100, 250
+"""Bytes of an entry of a dict, and of an object, about."""
+
 
 class PickleError(Exception):
     """A pickle that is damaged, hostile, or beyond a limit; readers say of which file."""
@@ -31,6 +36,17 @@ class MachineState:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self._room = MEMORY + MEMORY_PER_BYTE * (len(data) - start)
+
+    def charge(self, nbytes: int) -> None:
+        """Count memory that a value takes.
+
+        Raises:
+            PickleError: It is more than the size of the pickle explains.
+        """
+        self._room -= nbytes
+        if self._room < 0:
+            raise PickleError("the pickle's values take more memory than its size explains")
 
     def text(self, start: int, stop: int) -> str:
         """Text that lies at a range."""

@@ -17,7 +17,7 @@ from remap.formats.pickles.numpy_pickle import decoded, resolve_arrays
 from remap.formats.pickles.torch_pickle import HostileError, TorchPickle
 from remap.formats.tree import Span, StorageRef, Tree
 from remap.formats.unread import Unread
-from remap.tensors.blob import Blob, BytesBlob, check_range
+from remap.tensors.blob import Blob, BytesBlob, PartBlob, check_range
 from remap.tensors.tensor import Storage
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -53,17 +53,19 @@ def read(blob: Blob) -> Contents:
     for length in FRONTS:
         if length < blob.size:
             try:
-                return _read_at(blob, blob.read(0, length), 0)
+                return _read_at(blob, blob.read(0, length))
             except HostileError:
                 raise
             except CheckpointError:
                 continue  # most likely since its beginning is longer
-    return _read_at(blob, blob.buffer(), 0)
+    return _read_at(blob, blob.buffer())
 
 
-def _read_at(blob: Blob, data: bytes | mmap.mmap, start: int) -> Contents:
-    runner = TorchPickle(blob.name, also={LOADER: storage_loader(blob, data)})
-    tree, end = runner.run(data, start)
+def _read_at(blob: Blob, data: bytes | mmap.mmap, *, nested: bool = False) -> Contents:
+    """The contents of a file; of a storage's own, if it is ``nested``: that has none inside of it again."""
+    loader = Constructor(".".join(LOADER), _refuse) if nested else storage_loader(blob, data)
+    runner = TorchPickle(blob.name, also={LOADER: loader})
+    tree, end = runner.run(data)
     title = "pickle"
     if type(tree) is int and tree == MAGIC_NUMBER:
         title = TORCH_LEGACY.title
@@ -119,13 +121,28 @@ def storage_loader(blob: Blob, data: bytes | mmap.mmap) -> Constructor:
         data: The same bytes.
     """
 
+    loaded: dict[Any, StorageRef] = {}
+
     def load(content: Any) -> StorageRef:
-        if type(content) is Span:
-            tree = _read_at(blob, data, content.start).tree
-        else:
-            tree = read(BytesBlob(decoded(content) or b"", f"a storage in {blob.name}")).tree
-        if type(tree) is not StorageRef:
-            raise TypeError("storage that is none")
-        return tree
+        if content not in loaded:
+            loaded[content] = _load(blob, data, content)
+        return loaded[content]
 
     return Constructor(".".join(LOADER), load)
+
+
+def _load(blob: Blob, data: bytes | mmap.mmap, content: Any) -> StorageRef:
+    inner: Blob
+    if type(content) is Span:
+        inner, part = PartBlob(blob, content.start, content.stop - content.start, "a storage"), data[slice(*content)]
+    else:
+        part = decoded(content) or b""
+        inner = BytesBlob(part, f"a storage in {blob.name}")
+    tree = _read_at(inner, part, nested=True).tree
+    if type(tree) is not StorageRef:
+        raise TypeError("storage that is none")
+    return tree
+
+
+def _refuse(content: Any) -> StorageRef:
+    raise TypeError("a storage inside of a storage")

@@ -1,4 +1,4 @@
-"""A TensorFlow checkpoint laid out: its data file, the index with their checksums, and TensorFlow's list of both."""
+"""A TensorFlow checkpoint laid out: its data file, the index with their checksums, and the folder's pointer to it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from remap.errors import Problem, UsageError
 from remap.formats.sheet import FixedBytes, ReadBytes, Region, Sheet, SheetFile, fixed_file
+from remap.formats.tensorflow import pointer
 from remap.formats.tensorflow.bundle import DTYPES, STRING, BundleEntry, crc32c, index_table, string_tensor
 
 if TYPE_CHECKING:
@@ -115,5 +116,4 @@ def bundle_sheet(
     data = SheetFile(Path(f"{out}.data-00000-of-00001"), offset, tuple(regions.values()), tuple(fixed))
     closing = BundleIndex(entries, tuple(sorted(variables)))
     index = SheetFile(Path(f"{out}.index"), len(index_table(entries)), closing=closing)
-    listing = f'model_checkpoint_path: "{out.name}"\nall_model_checkpoint_paths: "{out.name}"\n'
-    return Sheet((data, index, fixed_file(out.with_name("checkpoint"), listing, shared=True)))
+    return Sheet((data, index, fixed_file(out.with_name(pointer.NAME), pointer.text(out), shared=True)))

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from math import prod
 
 from remap.errors import CheckpointError
-from remap.formats.contents import Contents
+from remap.formats.contents import Contents, is_absurd
 from remap.formats.tensorflow.bundle import DTYPES
 from remap.tensors.blob import Blob, check_range
 from remap.tensors.dtypes import dtype_of
 from remap.tensors.location import Location
+from remap.tensors.names import refusal
 from remap.tensors.tensor import Skipped, Tensor, dense_strides
 
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
@@ -91,6 +92,10 @@ def _contents(index: Location, entries: dict[bytes, bytes]) -> Contents:
             raise ValueError(f"two entries are called {name!r:.200}")
         shard, offset, size = (_number(fields, field, 0) for field in (3, 4, 5))
         dtype = dtype_of(_DTYPES[code])
+        if reason := refusal(name):
+            raise ValueError(f"{name!r:.200} is {reason}")
+        if is_absurd(shape, dtype.itemsize, size):
+            raise ValueError(f"{name!r:.200}: absurd shape {shape!r:.200}")
         if shard not in files:
             files[shard] = _data_file(index, shard, shards)
         if size != prod(shape) * dtype.itemsize:

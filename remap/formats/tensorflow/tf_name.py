@@ -13,7 +13,7 @@ from remap.formats.contents import Contents
 from remap.formats.format import Format, FormatOptions, ReadBack, Restorer, quoted
 from remap.formats.load_lines import assign_line
 from remap.formats.sheet import Sheet
-from remap.formats.tensorflow import tf_bundle
+from remap.formats.tensorflow import pointer, tf_bundle
 from remap.formats.tensorflow.bundle_sheet import bundle_sheet
 from remap.formats.unread import Unread
 
@@ -45,8 +45,8 @@ class TfName(Format):
         return bundle_sheet(plan, out, {assignment.name: assignment for assignment in plan.assignments})
 
     def load_lines(self, plan: Plan, out: Path, options: FormatOptions) -> str:
-        load = f"import tensorflow as tf\nreader = tf.train.load_checkpoint({quoted(out)})\n"
-        return load + assign_line("reader.get_tensor({})", plan)
+        """The lines that load what was written, and whom the folder points to, if it is another checkpoint."""
+        return lines_by_name(plan, out) + pointer.note(out)
 
     def read_back(self, plan: Plan, path: Path, restorer: Restorer) -> Mapping[str, Any]:
         reader = restorer.checkpoint_reader(path)
@@ -55,3 +55,9 @@ class TfName(Format):
 
 
 TF_NAME = TfName()
+
+
+def lines_by_name(plan: Plan, out: Path) -> str:
+    """The lines that load a name-based checkpoint."""
+    load = f"import tensorflow as tf\nreader = tf.train.load_checkpoint({quoted(out)})\n"
+    return load + assign_line("reader.get_tensor({})", plan)

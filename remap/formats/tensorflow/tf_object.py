@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from remap.errors import Problem, UsageError
 from remap.formats.format import Format, FormatOptions, Restorer, quoted
 from remap.formats.sheet import Sheet
+from remap.formats.tensorflow import pointer
 from remap.formats.tensorflow.bundle import DTYPES
 from remap.formats.tensorflow.bundle_sheet import BundleValue, bundle_sheet
 from remap.formats.tensorflow.object_graph import COUNTER, MODEL, holds, object_graph
 from remap.formats.tensorflow.tf_bundle import OBJECT_ENDING, OBJECT_GRAPH
-from remap.formats.tensorflow.tf_name import TF_NAME
+from remap.formats.tensorflow.tf_name import lines_by_name
 from remap.inventory.inventory import EXPORTED
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class TfObject(Format):
 
         They fail for a model that is compiled, though every weight is restored: its optimizer is not in the file.
         """
+        return self._lines(plan, out, options) + pointer.note(out)
+
+    def _lines(self, plan: Plan, out: Path, options: FormatOptions) -> str:
         target = plan.target
         if target is not None and target.kind == EXPORTED:
             load = f"model = tf.saved_model.load({json.dumps(target.model, ensure_ascii=False)})"
@@ -113,7 +117,7 @@ def _object_keys(plan: Plan, out: Path, options: FormatOptions) -> dict[str, Ass
         variable = assignment.variable
         own = keys_of(variable) if variable is not None else ()
         if variable is None or not own:
-            raise UsageError(_untracked(plan, target, TF_NAME.load_lines(plan, out, options)))
+            raise UsageError(_untracked(plan, target, lines_by_name(plan, out)))
         keys |= {key + OBJECT_ENDING: assignment for key in own}
         if variable.dtype != assignment.dtype.name:
             problems.append(
