@@ -14,7 +14,7 @@ from remap.proving.trial import Trial
 from remap.sides.keras.rerun import arrays_of
 from remap.sides.operation import Operation
 from remap.sides.vocabulary.keras_hub import POSITIONS
-from remap.sides.vocabulary.keras_weights import EMBEDDINGS
+from remap.sides.vocabulary.keras_layers import EMBEDDINGS
 
 TABLES = (POSITIONS, EMBEDDINGS)
 """Weights that may hold a row for each position, the likelier first."""

@@ -11,7 +11,7 @@ from remap.proving.numerics.normalisation import normalisations
 from remap.proving.site import Site
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import rerun
-from remap.sides.vocabulary.keras_weights import STATISTICS
+from remap.sides.vocabulary.keras_layers import STATISTICS
 
 
 def trials(site: Site) -> Iterator[Trial]:

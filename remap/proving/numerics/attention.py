@@ -17,7 +17,7 @@ from remap.proving.step import Step
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import arrays_of
 from remap.sides.operation import Operation
-from remap.sides.vocabulary.keras_weights import JOINING, PROJECTIONS, bias_of
+from remap.sides.vocabulary.keras_layers import JOINING, PROJECTIONS, bias_of
 
 Projections = tuple[np.ndarray, ...]
 WINDOW = "a window"

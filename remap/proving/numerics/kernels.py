@@ -13,7 +13,7 @@ from remap.proving.step import Step
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import arrays_of, rerun
 from remap.sides.operation import CONVOLVING, Operation
-from remap.sides.vocabulary.keras_weights import KERNELS
+from remap.sides.vocabulary.keras_layers import KERNELS
 
 Orders = Callable[[Site, Step, np.ndarray], Iterator[tuple[str, np.ndarray]]]
 """Given a step and one of its kernels: other orders of its numbers, each in words that follow "the kernel"."""

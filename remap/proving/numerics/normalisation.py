@@ -12,7 +12,7 @@ from remap.proving.step import Step
 from remap.sides.keras.realise import setting
 from remap.sides.keras.rerun import arrays_of, weights_of
 from remap.sides.operation import NORMALISING
-from remap.sides.vocabulary.keras_weights import STATISTICS, VECTORS
+from remap.sides.vocabulary.keras_layers import STATISTICS, VECTORS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,11 @@
-"""keras.layers: how layers call their weights."""
+"""Keras: how classes are called, and how layers call their weights."""
 
 from __future__ import annotations
+
+CELL_ENDINGS = ("Cell",)
+"""How the names of classes end that run inside of the loop of a recurrent layer."""
+MODEL_ENDINGS = ("Functional", "Sequential", "Model", "Backbone")
+"""How those of models end, which compute nothing but what their layers do; the last is keras_hub's."""
 
 STATISTICS = ("moving_mean", "moving_variance")
 """Those of a batch normalisation that are no parameters."""
