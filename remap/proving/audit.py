@@ -12,10 +12,11 @@ from remap.proving.alignment import align
 from remap.proving.audit_attention import attentions, heads
 from remap.proving.audit_layers import normalisation, recurrent
 from remap.proving.audit_weightless import activations, dropouts, interpolations
-from remap.proving.audit_window import POOLING, windows
+from remap.proving.audit_window import windows
 from remap.proving.disagreement import Disagreement
 from remap.proving.mapped import LayerSizes, Mapped, Subject
 from remap.sides.keras.operations import described_layer
+from remap.sides.operation import POOLING
 from remap.sides.reference import TracedModule
 
 SUBJECTS: tuple[Subject, ...] = (windows, normalisation, heads, recurrent)

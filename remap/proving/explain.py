@@ -197,6 +197,6 @@ def _unproved(site: Site, audit: Sequence[Disagreement]) -> Finding:
             layer, kind, module, cause.name, text, False, cause.blame, cause.hint, before=before, code=cause.code
         )
     where = f"between {row.layer} and what comes before it: " if site.unseen is not None and row.pair else ""
-    done = ", ".join(dict.fromkeys(event.kind for event in site.events)) or "nothing"
+    done = ", ".join(dict.fromkeys(event.shown for event in site.events)) or "nothing"
     text = f"{where}no suspicion held; PyTorch computes there: {done}"
     return Finding(layer, kind, module, "", text, False, "unknown", before=before)

@@ -11,6 +11,7 @@ from remap.planning.plan import Assignment
 from remap.proving.difference import Difference, Tolerance, largest_of
 from remap.proving.forms import closest
 from remap.proving.order import in_order
+from remap.sides.operation import Operation
 from remap.sides.trace import Trace
 
 
@@ -154,7 +155,7 @@ def _with_cropping(keras_call: int, outputs: Sequence[int], torch: Trace, keras:
     if not outputs or closest(torch.values[outputs[0]], keras.values[value]) is not None:
         return keras_call
     after = _after(keras_call, value, keras)
-    return next((index for index in after if keras.calls[index].kind.startswith("Cropping")), keras_call)
+    return next((index for index in after if keras.calls[index].operation is Operation.CROPPING), keras_call)
 
 
 def _after(call: int, value: int, keras: Trace) -> list[int]:

@@ -91,7 +91,7 @@ class Site:
         return value
 
     def paddings_before(self, step: Step) -> list[Step]:
-        """The ZeroPadding layers right before a step, whether they are part of the site or not."""
+        """The padding layers right before a step, whether they are part of the site or not."""
         keras, paddings = self.side.trace, list[Step]()
         while True:
             made_by = keras.producers.get((paddings[0] if paddings else step).call.inputs[0])

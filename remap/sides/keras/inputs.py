@@ -11,7 +11,7 @@ import numpy as np
 from remap.sides.feed import Feed, KerasInput
 from remap.sides.keras.layers import kind_of, walk
 from remap.sides.keras.operations import family_of, operation_of
-from remap.sides.operation import CONVOLVING
+from remap.sides.operation import CONVOLVING, Operation
 
 
 def keras_inputs(model: Any) -> list[KerasInput] | None:
@@ -92,11 +92,7 @@ def _wants_channels_first(layers: Sequence[Any], rank: int) -> bool:
 
 
 def _bound(layers: Sequence[Any]) -> int | None:
-    sizes = [
-        layer.input_dim
-        for layer in layers
-        if type(layer).__name__.endswith("Embedding") and hasattr(layer, "input_dim")
-    ]
+    sizes = [layer.input_dim for layer in layers if operation_of(family_of(layer)) is Operation.EMBEDDING]
     return min(sizes) if sizes else None
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from remap.sides.framework import import_keras
 from remap.sides.keras.assign import assign
 from remap.sides.keras.attribute import attribute, ends_in_activation
+from remap.sides.keras.realise import attributes
 from remap.tensors.to_numpy import to_numpy
 
 
@@ -25,12 +26,12 @@ def rerun(
     Args:
         layer: A live layer or operation; it is as before afterwards.
         inputs: Arrays for its call.
-        settings: Attributes to change for the time.
+        settings: What to set it to for the time, in the vocabulary of both sides.
         weights: Values for its weights by name, to change for the time.
     """
     keras = import_keras()
     with ExitStack() as stack:
-        for name, value in (settings or {}).items():
+        for name, value in attributes(layer, settings or {}).items():
             stack.enter_context(attribute(layer, name, value))
         if ends_in_activation(layer):
             stack.enter_context(attribute(layer, "activation", None))

@@ -18,7 +18,7 @@ from remap.sides.keras.assign import assign_arrays
 from remap.sides.keras.attribute import attribute, ends_in_activation
 from remap.sides.keras.inputs import call_model
 from remap.sides.keras.keras_model import build_model, identify, inventory_of
-from remap.sides.keras.layers import kind_of, settings_of
+from remap.sides.keras.layers import kind_of, settings_of_any
 from remap.sides.keras.operations import activation as activation_named
 from remap.sides.keras.operations import described, family_of
 from remap.sides.keras.rerun import rerun
@@ -207,17 +207,6 @@ def _watch(side: KerasSide, recorder: Recorder, name: str, layer: Any, replace: 
 
     with attribute(layer, "call", call):
         yield
-
-
-def settings_of_any(operation: Any) -> dict[str, Any]:
-    """What a layer is set to; for an operation of a graph, its plain attributes."""
-    if hasattr(operation, "_flatten_layers"):
-        return settings_of(operation)
-    return {
-        key: value
-        for key, value in vars(operation).items()
-        if not key.startswith("_") and isinstance(value, bool | int | float | str)
-    }
 
 
 @contextmanager
