@@ -120,8 +120,8 @@ def _unfoldable_epsilon(moves: list[_Move], epsilons: Mapping[str, float]) -> It
         if source is not None or epsilon == KERAS_EPSILON:
             layers_of.setdefault((epsilon, source, said is not None), {})[move.layer.path] = None
     for (epsilon, source, by_rule), layers in layers_of.items():
-        own = f"the rule says {source:g}" if by_rule else f"the module has {source:g}"
-        told = own if source is not None else "PyTorch's default is 1e-5"
+        who = "the rule says" if by_rule else "the module has"
+        told = f"{who} {source:g}" if source is not None else "PyTorch's default is 1e-5"
         yield f"{_several(list(layers))}: epsilon {epsilon:g}, {told}; weights cannot make up for it, the model can"
 
 
