@@ -71,6 +71,8 @@ def plan(
     params: Mapping[str, Scalar] | None = None,
     dtype: str | None = None,
     allow_code: bool = False,
+    torch: Any = None,
+    torch_args: Mapping[str, object] | None = None,
 ) -> Plan:
     """Plan a conversion from headers alone: nothing is read, nothing written.
 
@@ -83,6 +85,9 @@ def plan(
         params: Values for the rule file's parameters.
         dtype: Element type to write, instead of the target's or the source's.
         allow_code: Whether the rule file may call functions of yours.
+        torch: The PyTorch network or a recording, as :func:`remap.verify` takes it: the epsilons of its modules are
+            read, used where the rule file says none, and held against what it says.
+        torch_args: Arguments of the callable that builds it.
 
     Raises:
         RemapError: Anything that does not fit, all of it at once.
@@ -95,6 +100,10 @@ def plan(
     inventory, initial = target_of(model, target)
     file, source, recognised = early or opened(rules, checkpoint, inventory, initial)
     settings: dict[str, Any] = {"params": params, "dtype": dtype, "allow_code": allow_code}
+    if torch is not None:
+        from remap.proving.prepare import epsilons_of, modules_for
+
+        settings["epsilons"] = epsilons_of(modules_for(torch, torch_args, source, file.source.strip))
     if inventory is not None:
         planned = make_plan(file, source, inventory, initial=initial, **settings)
     else:
@@ -116,6 +125,8 @@ def apply(
     force: bool = False,
     check: bool = True,
     dry_run: bool = False,
+    torch: Any = None,
+    torch_args: Mapping[str, object] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     **options: Any,
 ) -> Result:
@@ -135,6 +146,8 @@ def apply(
         force: Whether an existing output is replaced.
         check: Whether the file is loaded into the model and every variable compared.
         dry_run: Whether to stop after the plan.
+        torch: See :func:`plan`.
+        torch_args: See :func:`plan`.
         progress: Called with the stage (``"write"``, ``"check"``), bytes since the last call, and all bytes.
         **options: Settings of the output format, such as ``max_shard_size``.
 
@@ -146,7 +159,17 @@ def apply(
 
     started = time.perf_counter()
     source = model_source(model) if model is not None else None
-    planned = plan(rules, checkpoint, model=source, target=target, params=params, dtype=dtype, allow_code=allow_code)
+    planned = plan(
+        rules,
+        checkpoint,
+        model=source,
+        target=target,
+        params=params,
+        dtype=dtype,
+        allow_code=allow_code,
+        torch=torch,
+        torch_args=torch_args,
+    )
     path = Path(out) if out is not None else default_output(planned)
     form = output_format(path, format)
     if "model_archive" in form.settings and source is not None and source.spec.endswith(".keras"):

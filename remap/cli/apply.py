@@ -18,6 +18,8 @@ from remap.report.terminal import print_result, progress_bars
 
 if TYPE_CHECKING:
     from remap.proving.disagreement import Disagreement
+    from remap.proving.prepare import TorchSource
+    from remap.sides.keras.spec import ModelSource
 
 
 @click.command("apply")
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 @options.dequantize
 @click.option("--format", "output_format", metavar="FORMAT", help="Output format, where the name does not tell.")
 @click.option("--max-shard-size", type=float, metavar="GB", help="Of .weights.json: gigabytes of one shard at most.")
-@click.option("--torch", metavar="TORCH", help="PyTorch model: audit its layers' settings against those of --model.")
+@click.option("--torch", metavar="TORCH", help="PyTorch model: its epsilons are read, its settings audited.")
 @options.torch_arg
 @options.report
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
@@ -73,6 +75,8 @@ def command(
     if torch is not None and source is None:
         raise UsageError("--torch is audited against a Keras model", fix="give --model too")
     page = options.page_path(report)
+    sizes: dict[str, Any] = {} if max_shard_size is None else {"max_shard_size": max_shard_size}
+    network = options.torch_source(torch, torch_args)
     with progress_bars() as progress:
         result = apply(
             rules,
@@ -87,10 +91,11 @@ def command(
             force=force,
             check=check,
             dry_run=dry_run,
+            torch=network,
             progress=progress,
-            **({"max_shard_size": max_shard_size} if max_shard_size is not None else {}),
+            **sizes,
         )
-    audit = _audit(result, source, torch, torch_args, allow_code) if torch is not None else ()
+    audit = _audit(result, source, network, allow_code) if network is not None else ()
     if as_json:
         click.echo(json.dumps({**result_data(result), "audit": [asdict(entry) for entry in audit]}))
     else:
@@ -108,14 +113,11 @@ def command(
         options.write_page(page, text)
 
 
-def _audit(
-    result: Result, source: Any, torch: str, torch_args: tuple[str, ...], allow_code: bool
-) -> Sequence[Disagreement]:
+def _audit(result: Result, source: ModelSource | None, torch: TorchSource, allow_code: bool) -> Sequence[Disagreement]:
     """Settings in which mapped layers disagree, without running either network."""
     from remap.proving.options import VerifyOptions
     from remap.proving.static import static_audit
-    from remap.sides.keras.spec import parse_model_args
 
+    assert source is not None
     plan = result.plan
-    wanted = VerifyOptions(torch_args=parse_model_args(torch_args), allow_code=allow_code)
-    return static_audit(plan, plan.checkpoint, source, torch, wanted).audit
+    return static_audit(plan, plan.checkpoint, source, torch, VerifyOptions(allow_code=allow_code)).audit

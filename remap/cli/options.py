@@ -111,3 +111,15 @@ def model_source(spec: str | None, arguments: tuple[str, ...]) -> Any:
     from remap.sides.keras.spec import load_model_builder, parse_model_args
 
     return load_model_builder(spec, parse_model_args(arguments))
+
+
+def torch_source(spec: str | None, arguments: tuple[str, ...]) -> Any:
+    """The network that ``--torch`` and ``--torch-arg`` name, built when it is first looked at; None without one."""
+    if spec is None:
+        if arguments:
+            raise UsageError("--torch-arg belongs to --torch", found=" ".join(arguments))
+        return None
+    from remap.proving.prepare import TorchSource
+    from remap.sides.keras.spec import parse_model_args
+
+    return TorchSource(spec, parse_model_args(arguments))

@@ -112,6 +112,7 @@ def _target(draft: Draft, name: str) -> Explanation:
         raise UsageError(
             "neither side has such a name",
             where=name,
+            found=next((f"left alone: {entry.reason}" for entry in plan.checkpoint.skipped if entry.name == name), ""),
             expected="a key of the checkpoint"
             + (
                 ", or a variable of the model"

@@ -12,6 +12,8 @@ Size = int | str
 """A number, or the name of a parameter."""
 
 Reduce = Literal["sum"]
+ComplexPart = Literal["real", "imag", "axis"]
+"""What of a complex tensor: one of its parts, or both along a new last axis of size 2."""
 BatchNormRole = Literal["gamma", "variance", "variance_without_gamma"]
 Fill = float | Literal["zeros", "ones"]
 Inferred = Literal["channels_before", "channels_after"]
@@ -31,12 +33,16 @@ class SourcePart(Table, frozen=True):
 
 
 class Expression(Table, frozen=True):
-    """How one Keras variable is made. The steps run in a fixed order: from, axes, take, order, flip,
+    """How one Keras variable is made. The steps run in a fixed order: from, complex, axes, take, order, flip,
     scale, add."""
 
     sources: Annotated[str | list[str | SourcePart], Meta(description="Tensor or tensors it is made from.")] = field(
         name="from", default_factory=list
     )
+    complex_part: Annotated[
+        ComplexPart | None,
+        Meta(description="What is taken of complex tensors: a part, or both along a new last axis of size 2."),
+    ] = field(name="complex", default=None)
     stack: Annotated[str | None, Meta(description="Capture gathered over all its values as a new first axis.")] = None
     concat: Annotated[str | None, Meta(description="Axis along which a list of tensors is joined.")] = None
     reduce: Annotated[

@@ -27,6 +27,7 @@ CODES: dict[str, str] = {
     "R303": "a name that Keras numbers by itself",
     "R401": "rules, checkpoint and target do not fit together",
     "R402": "a warning of the plan",
+    "R403": "a cast that may lose data",
 }
 """Every code and the kind of finding that it names: 1xx matching, 2xx unused, 3xx deprecated forms, 4xx the plan."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from remap.api import open_checkpoint, plan
 from remap.errors import Located, PlanError, Problem, ProblemCode
+from remap.lint.casts import narrowed_integers
 from remap.lint.checkpoint import CHECKPOINT_CHECKS
 from remap.lint.finding import LintFinding
 from remap.lint.overlap import OVERLAP_CHECKS
@@ -31,7 +32,7 @@ def lint(rules: str | Path, checkpoint: str | Path | None = None, **settings: An
     Args:
         rules: Path of a rule file, or the bare name of a shipped one.
         checkpoint: A checkpoint to hold it against.
-        **settings: ``model``, ``target``, ``params`` ... as :func:`remap.api.plan` takes them.
+        **settings: ``model``, ``target``, ``params``, ``torch`` ... as :func:`remap.api.plan` takes them.
 
     Returns:
         Findings in the order of file and line.
@@ -67,6 +68,7 @@ def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> I
     else:
         for remark in planned.remarks:
             yield LintFinding("R402", remark.text, _place(remark.place, rules), "read it, and decide")
+        yield from narrowed_integers(planned)
 
 
 def _problem(problem: Problem, rules: RuleFile) -> LintFinding:

@@ -10,7 +10,7 @@ from remap.layout.axes import AxesError
 from remap.layout.compile import Form, compile_recipe
 from remap.layout.expression import source_patterns
 from remap.layout.tiles import Source
-from remap.planning.match import Claims
+from remap.planning.match import Claims, match_keys
 from remap.planning.plan import Assignment
 from remap.planning.suggest import Nearest, grouped
 from remap.rules.rulefile import RuleFile
@@ -93,6 +93,26 @@ def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
             where=_several(names[0], names),
             names=_one(names),
             fix="--dequantize (dequantize=True in Python) reads them as float32",
+        )
+
+
+def skipped_problems(skipped: Sequence[Skipped], rules: RuleFile) -> Iterator[Problem]:
+    """Entries of the checkpoint that rules would claim, had they not been left alone: why something does not close."""
+    reasons = {entry.name: entry.reason for entry in skipped if entry.code is not SkipCode.QUANTIZED}
+    if not reasons:
+        return
+    claimed = [key for link in match_keys(rules, reasons).links for key in link.claimed()]
+    by_reason: dict[str, list[str]] = {}
+    for key in dict.fromkeys(claimed):
+        by_reason.setdefault(reasons[key], []).append(key)
+    for reason, keys in by_reason.items():
+        patterns = [_several(pattern, members) for pattern, members in grouped(keys)]
+        yield Problem(
+            "rules claim what was left alone in the checkpoint",
+            where=", ".join(patterns),
+            found=reason,
+            fix="save the checkpoint with it as a plain dense tensor of numbers",
+            names=tuple(keys),
         )
 
 

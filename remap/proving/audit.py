@@ -33,11 +33,11 @@ def audit(plan: Plan, modules: Mapping[str, TracedModule], sizes: LayerSizes) ->
     """
     assert plan.target is not None
     sizes = cache(sizes)
-    folded = {entry.layer for entry in plan.epsilons if entry.action == "fold"}
+    folds = _folds(plan)
     by_path = {layer.path: layer for layer in plan.target.layers}
     pairs, _ = align(plan, modules, set(modules))
     mapped = [
-        Mapped(path, modules[path], by_path[pair.layer], plan.target, sizes, pair.layer in folded)
+        Mapped(path, modules[path], by_path[pair.layer], plan.target, sizes, folds.get(pair.layer))
         for pair in pairs
         for path in pair.modules
         if path in modules
@@ -48,6 +48,16 @@ def audit(plan: Plan, modules: Mapping[str, TracedModule], sizes: LayerSizes) ->
     for told in (dropouts, activations, interpolations):
         disagreements += told(modules, plan.target)
     return disagreements
+
+
+def _folds(plan: Plan) -> dict[str, float]:
+    """The PyTorch epsilon that each layer's weights were folded from, by the layer's path in the target."""
+    source = {entry.layer: entry.source for entry in plan.epsilons if entry.action == "fold"}
+    return {
+        assignment.layer: source[assignment.link.layer]
+        for assignment in plan.assignments
+        if assignment.link is not None and assignment.link.layer in source
+    }
 
 
 def _compared(pair: Mapped) -> Iterator[Disagreement]:

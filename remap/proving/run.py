@@ -21,7 +21,7 @@ from remap.proving.findings import find
 from remap.proving.options import VerifyOptions
 from remap.proving.outputs import compare_outputs
 from remap.proving.planned import opened_for, planned, with_tensors
-from remap.proving.prepare import open_network, ran, recorded, title_of
+from remap.proving.prepare import epsilons_of, modules_in, open_network, ran, recorded, recording, title_of
 from remap.proving.recording import is_recording
 from remap.proving.rows import Row, compare_layers
 from remap.proving.static import static_audit
@@ -53,7 +53,10 @@ def verify(
         return static_audit(rules, checkpoint, model, torch, options)
     started = time.perf_counter()
     file, source, recognised = opened_for(rules, checkpoint, model)
-    theirs = None if is_recording(title_of(torch)) else open_network(torch, options.torch_args)
+    strip, title = file.source.strip, title_of(torch)
+    theirs = recording(Path(title), strip) if is_recording(title) else open_network(torch, options.torch_args)
+    modules = theirs.modules if isinstance(theirs, Reference) else modules_in(theirs, source, strip)
+    epsilons = epsilons_of(modules)
     if model.live and (options.float64 or options.weights is not None):
         asked = "double precision" if options.float64 else "a weights file"
         raise UsageError("a live model is taken as it is", found=asked, fix="give the function that builds it")
@@ -62,12 +65,17 @@ def verify(
         side = KerasSide.build(model)
         as_built = options.weights is None and not options.float64 and not model.spec.endswith(".keras")
         fresh = side if as_built else None
-        plan = planned(file, source, model, fresh, options)
-        reference = recorded(Path(torch), plan, side, options) if theirs is None else ran(theirs, plan, side, options)
+        plan = planned(file, source, model, fresh, options, epsilons=epsilons)
+        if isinstance(theirs, Reference):
+            reference = recorded(theirs, title, side, options)
+        else:
+            reference = ran(theirs, plan, side, options)
         if reference.calibrated:
-            plan = planned(file, with_tensors(source, reference.calibrated), model, fresh, options, plan.target)
+            plan = planned(
+                file, with_tensors(source, reference.calibrated), model, fresh, options, plan.target, epsilons
+            )
         plan = replace(plan, recognised=recognised)
-        theirs = None  # its weights are not needed any more
+        del theirs, modules  # the network's weights are not needed any more
         checked = put_weights(plan, side, Path(options.weights) if options.weights is not None else None, model.live)
         side.run(reference.feeds)
         result = replace(_compared(plan, reference, side, tolerance), weights=checked)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from remap.planning.plan import Assignment, Plan
+from remap.planning.plan import Assignment, EpsilonOrigin, Plan
 from remap.planning.suggest import grouped, pattern_of
 
 
@@ -111,10 +111,11 @@ def account(plan: Plan) -> Account:
 
 def epsilon_lines(plan: Plan) -> Iterator[str]:
     """What is done about differing BatchNorm epsilons, equal cases together."""
-    counts = Counter((mismatch.source, mismatch.target, mismatch.action) for mismatch in plan.epsilons)
-    for (source, target, action), count in counts.items():
+    counts = Counter((mismatch.source, mismatch.target, mismatch.action, mismatch.origin) for mismatch in plan.epsilons)
+    for (source, target, action, origin), count in counts.items():
         done = "folded in exactly" if action == "fold" else "accepted: outputs differ by it"
-        yield f"BatchNorm epsilon {source:g} here, {target:g} in Keras, {count} layers: {done}"
+        told = {EpsilonOrigin.ASSUMED: " (assumed)", EpsilonOrigin.MODULE: " (read from the module)"}.get(origin, "")
+        yield f"BatchNorm epsilon {source:g}{told} here, {target:g} in Keras, {count} layers: {done}"
 
 
 def blind_lines(plan: Plan) -> Iterator[str]:

@@ -89,4 +89,4 @@ class RuleFile:
         """The layout of a rule; for one without, a single variable with an empty name."""
         if rule.layout is not None:
             return self.layouts[rule.layout]
-        return {"": Expression(sources="", axes=rule.axes, take=rule.take, sizes=rule.sizes)}
+        return {"": Expression("", rule.complex_part, axes=rule.axes, take=rule.take, sizes=rule.sizes)}

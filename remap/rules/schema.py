@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from remap.layout.expression import Expression, Fill, Size, Table
+from remap.layout.expression import ComplexPart, Expression, Fill, Size, Table
 
 Mismatch = Literal["error", "accept", "fold"]
 Reason = Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]
@@ -34,9 +34,12 @@ class BatchNorm(Table, frozen=True):
     """How BatchNorm statistics cross: the two epsilons, and what to do when they differ."""
 
     source_epsilon: Annotated[
-        Annotated[float, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^[A-Za-z_]\w*$")],
-        Meta(description="Epsilon of the PyTorch layers, or the parameter that has it."),
-    ] = 1e-5
+        Annotated[float, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^[A-Za-z_]\w*$")] | None,
+        Meta(
+            description="Epsilon of the PyTorch layers, or the parameter that has it; else read from the module, where "
+            "the network is given, or assumed to be 1e-5."
+        ),
+    ] = None
     target_epsilon: Annotated[
         float | None, Meta(description="Epsilon of the Keras layers; a model, when given, knows better.")
     ] = None
@@ -80,6 +83,9 @@ class Move(Table, frozen=True):
     sizes: Annotated[dict[str, Size], Meta(description="Sizes of the layout's axes.")] = {}
     axes: Annotated[str | None, Meta(description="einops pattern, for a rule without a layout.")] = None
     take: Annotated[dict[str, int | str], Meta(description="Index or slice, for a rule without a layout.")] = {}
+    complex_part: Annotated[
+        ComplexPart | None, Meta(description="What is taken of a complex tensor, for a rule without a layout.")
+    ] = field(name="complex", default=None)
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
     epsilon: Annotated[
         float | None, Meta(description="Epsilon of these normalisation layers; for BatchNorm, where not the file's.")
