@@ -8,7 +8,7 @@ from remap.errors import UsageError
 from remap.opening.open import open_checkpoint
 from remap.proving.inputs import draw, settle_inputs
 from remap.proving.options import RunOptions
-from remap.proving.prepare import open_network, parsed_inputs, reference_on, without_padding
+from remap.proving.prepare import arguments_of, open_network, parsed_inputs, reference_on, without_padding
 from remap.sides.reference import Reference
 from remap.sides.torch.names import as_spelled
 from remap.tensors.tensor import Checkpoint
@@ -31,7 +31,7 @@ def record(torch: Any, checkpoint: Any, options: RunOptions) -> Reference:
     if not specs:
         raise UsageError("the inputs of a recording must be given", fix="--input float32[1,3,224,224]")
     side = open_network(torch, options.torch_args)
-    settled = without_padding(settle_inputs(specs, None), side.network)
+    settled = without_padding(settle_inputs(specs, None, signature=arguments_of(side.network)), side.network)
     source = checkpoint if isinstance(checkpoint, Checkpoint) else open_checkpoint(checkpoint)
     spelling = load_weights(side.network, source, lenient=True)
     feeds, other = draw(settled, None, options.seed), draw(settled, None, options.seed + 1, True)
