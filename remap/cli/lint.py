@@ -8,6 +8,7 @@ import sys
 import click
 
 from remap.cli import options
+from remap.cli.ahead import look_ahead
 from remap.lint.finding import CODES, LintFinding
 from remap.lint.lint import lint
 from remap.report.console import console, styled
@@ -39,6 +40,7 @@ def command(
     Without CHECKPOINT the rules are held against each other; with one also against its tensors, and with --model
     against the model's variables. Exits with 1 where there is any finding.
     """
+    look_ahead(rules=rules, checkpoints=[checkpoint], model=model, target=target)
     source = None if checkpoint is None else options.checkpoint_source(checkpoint, dequantize)
     findings = lint(
         rules,

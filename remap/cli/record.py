@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from remap.cli import options
+from remap.cli.ahead import look_ahead
+from remap.errors import UsageError
 from remap.report.console import console, styled
 from remap.report.sizes import human_bytes
 
@@ -30,8 +32,12 @@ def command(
     every module and function made of it. 'remap verify --torch FILE' then needs no PyTorch."""
     from remap.proof import record
     from remap.proving.options import RunOptions
+    from remap.proving.recording import is_recording
     from remap.sides.keras.spec import parse_model_args
 
+    if not is_recording(out):
+        raise UsageError("a recording is a .safetensors file", found=out)
+    look_ahead(checkpoints=[checkpoint], torch=torch, out=out, force=force, inputs=asked["inputs"])
     wanted = RunOptions(torch_args=parse_model_args(torch_args), **asked)
     reference = record(torch, options.checkpoint_source(checkpoint, dequantize), out, options=wanted, force=force)
     told = (

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from remap.cli import options
+from remap.cli.ahead import look_ahead
 from remap.errors import CheckError
 from remap.report.console import console
 
@@ -91,6 +92,14 @@ def command(
     from remap.report.verify_words import failure, headline
     from remap.sides.keras.spec import parse_model_args
 
+    look_ahead(
+        rules=rules,
+        checkpoints=[checkpoint],
+        model=model,
+        torch=torch,
+        weights=asked["weights"],
+        inputs=asked["inputs"],
+    )
     page = options.page_path(report)
     source = options.model_source(model, model_args)
     weights_from = options.checkpoint_source(checkpoint, dequantize)
@@ -105,8 +114,6 @@ def command(
         click.echo(json.dumps(verified_data(verified)))
     else:
         debug = bool(click.get_current_context().find_root().params.get("debug"))
-        print_verified(verified, console(), all_rows, failures=debug)
-        if page is not None:
-            console().print(f"wrote {page}")
+        print_verified(verified, console(), all_rows, failures=debug, wrote=str(page or ""))
     if not verified.proved:
         raise CheckError(headline(verified), where=f"{model} against {torch}", found=failure(verified))

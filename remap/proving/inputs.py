@@ -102,6 +102,19 @@ def spelled(spec: InputSpec) -> str:
     return f"{called}{'=' if called else ''}{spec.kind or spec.dtype}[{','.join(map(str, spec.shape))}]{bound}"
 
 
+def check_input(text: str) -> None:
+    """Raise where :func:`parse_input` would, without reading a file.
+
+    Raises:
+        UsageError: It is none of the known forms, or there is no such file.
+    """
+    path = Path(text)
+    if path.suffix not in (".npz", ".safetensors"):
+        parse_input(text)
+    elif not path.is_file():
+        raise UsageError("no such file", where=f"--input {path}")
+
+
 def _kind_and_dtype(word: str, stored: str | None) -> tuple[InputKind | None, str]:
     """A kind with its element type, or an element type alone, which leaves the kind open."""
     kind = InputKind(word) if word in list(InputKind) else None

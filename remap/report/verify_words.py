@@ -43,11 +43,13 @@ class Line:
         label: What it is about.
         text: What it says.
         good: Whether that is as it should be; None where it is neither.
+        aside: Whether it matters only where something is wrong.
     """
 
     label: str
     text: str
     good: bool | None = None
+    aside: bool = False
 
 
 def headline(verified: Verified) -> str:
@@ -76,7 +78,7 @@ def proof_lines(verified: Verified) -> Iterator[Line]:
     yield from (_output(row) for row in verified.outputs)
     yield from _unheld(verified)
     if verified.outputs:
-        yield Line("tolerance", verified.tolerance)
+        yield Line("tolerance", verified.tolerance, aside=True)
         yield _sight(verified)
     if verified.rows:
         yield _layers(verified)
