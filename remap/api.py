@@ -17,6 +17,7 @@ from remap.planning.params import Scalar
 from remap.planning.plan import Plan
 from remap.planning.shipped import plan_with_shipped
 from remap.rules.load import load_rules
+from remap.tensors.location import is_url
 from remap.tensors.tensor import Checkpoint
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def check(
     """
     from remap.checking.model import check_file
     from remap.formats.tensorflow.tf_bundle import index_of
-    from remap.tensors.location import LocalPath, is_url
+    from remap.tensors.location import LocalPath
 
     if is_url(str(file)):
         raise UsageError(
@@ -269,12 +270,21 @@ def load_into(
 
 def default_output(planned: Plan) -> Path:
     """Where :func:`apply` writes when it is not told: beside the checkpoint, under its name; of a URL, here."""
-    given = planned.checkpoint.path
+    return output_beside(planned.checkpoint.path, planned.target is not None)
+
+
+def output_beside(given: str | Path, target: bool) -> Path:
+    """The same, for a checkpoint's path or URL, and for whether the target is known.
+
+    >>> output_beside("models/net.pt", target=True).as_posix()
+    'models/net.weights.h5'
+    """
+    given = given if isinstance(given, Path) or is_url(given) else Path(given)
     path = given if isinstance(given, Path) else Path(given.rstrip("/").rpartition("/")[2].partition("?")[0])
     name = path.name.removesuffix(".index.json")
     for suffix in (".safetensors", ".pth", ".pt", ".bin", ".ckpt"):
         name = name.removesuffix(suffix)
-    return path.with_name(f"{name}.weights.h5" if planned.target is not None else f"{name}.h5")
+    return path.with_name(f"{name}.weights.h5" if target else f"{name}.h5")
 
 
 def _stage(progress: Callable[[str, int, int], None] | None, stage: str, planned: Plan) -> Callable[[int], None] | None:

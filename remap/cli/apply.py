@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from remap.api import Result, apply
+from remap.api import Result, apply, output_beside
 from remap.cli import options
+from remap.cli.ahead import look_ahead
 from remap.errors import UsageError
 from remap.report.console import console
 from remap.report.data import result_data
@@ -71,10 +72,26 @@ def command(
     The account must close on both sides, or nothing is written. With --model the file is then loaded into
     the model and every variable is compared, bit for bit.
     """
-    source = options.model_source(model, model_args)
-    if torch is not None and source is None:
+    if torch is not None and model is None:
         raise UsageError("--torch is audited against a Keras model", fix="give --model too")
+    if model is not None and target is not None:
+        raise UsageError("a model and a target are given", expected="one of them", fix="leave out --target")
+    known = model is not None or target is not None
+    out_ahead = out if out is not None or not known else str(output_beside(checkpoint, target=True))
+    look_ahead(
+        rules=rules,
+        checkpoints=[checkpoint],
+        model=model,
+        torch=torch,
+        target=target,
+        out=out_ahead,
+        named=True,
+        output_format=output_format,
+        force=force,
+        writes=not dry_run,
+    )
     page = options.page_path(report)
+    source = options.model_source(model, model_args)
     sizes: dict[str, Any] = {} if max_shard_size is None else {"max_shard_size": max_shard_size}
     network = options.torch_source(torch, torch_args)
     with progress_bars() as progress:

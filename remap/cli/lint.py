@@ -8,6 +8,7 @@ import sys
 import click
 
 from remap.cli import options
+from remap.cli.ahead import look_ahead
 from remap.errors import UsageError
 from remap.lint.finding import CODES, LintFinding
 from remap.lint.lint import lint
@@ -44,6 +45,7 @@ def command(
     Without CHECKPOINT the rules are held against each other; with one also against its tensors, with --model against
     the model's variables, and with --torch against the network's epsilons. Exits with 1 where there is any finding.
     """
+    look_ahead(rules=rules, checkpoints=[checkpoint], model=model, target=target)
     source = None if checkpoint is None else options.checkpoint_source(checkpoint, dequantize)
     if torch is not None and source is None:
         raise UsageError("--torch tells of the modules whose tensors a checkpoint has", fix="give CHECKPOINT too")

@@ -28,7 +28,8 @@ inputs = click.option(
     "inputs",
     metavar="SPEC",
     multiple=True,
-    help="In PyTorch's layout: [NAME[:TORCH_NAME]=]float32[1,3,224,224], int64[1,16]<30522, .npz, .safetensors.",
+    help="In PyTorch's layout: [NAME[:TORCH_NAME]=]float32[1,3,224,224], ids[1,16]<30522, mask[1,16], mask:bool[1,16], "
+    "positions[1,16], types[1,16]<2, lengths[2]<17, pixels[1,3,224,224], int64[1,16]<9, .npz, .safetensors.",
 )
 settings = click.option(
     "--set", "settings", metavar="NAME=VALUE", multiple=True, help="Value of a parameter of the rule file."

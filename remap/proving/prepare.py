@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from remap.planning.plan import Plan
 from remap.proving.inputs import InputSpec, draw, parse_input, settle_inputs, to_keras
 from remap.proving.options import RunOptions, VerifyOptions
 from remap.proving.recording import is_recording, load_recording
-from remap.sides.feed import Feed
+from remap.sides.feed import Feed, KerasInput
 from remap.sides.keras.inputs import keras_inputs
 from remap.sides.keras.side import KerasSide
 from remap.sides.operation import NORMALISING
@@ -93,6 +94,21 @@ def parsed_inputs(inputs: Sequence[str | InputSpec]) -> list[InputSpec]:
     return specs
 
 
+def arguments_of(network: Any) -> list[str]:
+    """What a module calls its inputs, in order; nothing where it does not tell.
+
+    >>> class Net:
+    ...     def forward(self, ids, *, mask=None): ...
+    >>> arguments_of(Net())
+    ['ids']
+    """
+    try:
+        parameters = inspect.signature(network.forward).parameters.values()
+    except (AttributeError, TypeError, ValueError):
+        return []
+    return [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+
+
 def without_padding(specs: Sequence[InputSpec], network: Any) -> list[InputSpec]:
     """Inputs in which no number is drawn that the PyTorch embedding of as many numbers holds for padding.
 
@@ -140,17 +156,31 @@ def recorded(reference: Reference, where: str, side: KerasSide, options: VerifyO
     return reference
 
 
-def ran(torch: TorchSide, plan: Plan, side: KerasSide, options: VerifyOptions) -> Reference:
-    """The network with the checkpoint's weights, run on inputs that the Keras model takes too."""
+def specified(
+    torch: TorchSide, plan: Plan, side: KerasSide, options: VerifyOptions
+) -> tuple[list[InputSpec], list[KerasInput] | None]:
+    """The inputs of both networks, and what the Keras model says of its own."""
+    model = keras_inputs(side.model)
+    specs = settle_inputs(
+        parsed_inputs(options.inputs),
+        model,
+        samples=options.samples,
+        odd_size=options.odd_size,
+        params=plan.params,
+        signature=arguments_of(torch.network),
+    )
+    return without_padding(specs, torch.network), model
+
+
+def ran(
+    torch: TorchSide, plan: Plan, specs: Sequence[InputSpec], model: Sequence[KerasInput] | None, options: VerifyOptions
+) -> Reference:
+    """The network with the checkpoint's weights, run on inputs that the Keras model takes too (:func:`specified`)."""
     from remap.sides.torch.source import load_weights
 
     strip = plan.rules.source.strip
     ignored = [entry.name for entry in plan.ignored]
     spelling = load_weights(torch.network, plan.checkpoint, ignored, strip=strip)
-    model = keras_inputs(side.model)
-    given = parsed_inputs(options.inputs)
-    specs = settle_inputs(given, model, samples=options.samples, odd_size=options.odd_size, params=plan.params)
-    specs = without_padding(specs, torch.network)
     feeds, other = draw(specs, model, options.seed), draw(specs, model, options.seed + 1, True)
     return as_spelled(reference_on(torch, feeds, other, options), spelling, strip)
 

@@ -68,6 +68,7 @@ class Row:
         pair: What it belongs to; None for an output.
         alone: What comes of it on PyTorch's own values of everything before it; None where that was not tried.
         named: Whether ``layer`` is a name that a network gives; an output may have none but its number.
+        accounted: Whether an output that nothing is held against need not be, as ``reason`` says.
     """
 
     layer: str
@@ -87,6 +88,7 @@ class Row:
     pair: Pair | None = None
     alone: Outcome | None = None
     named: bool = True
+    accounted: bool = False
 
 
 def compare_layers(pairs: list[Pair], torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Row]:
