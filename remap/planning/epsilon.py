@@ -167,8 +167,8 @@ class Epsilons:
         if target is None or target == source or not agreed:
             return Epsilon(source, target, "equal" if agreed else "error", origin)
         if policy.on_mismatch == "error":
-            found = f"source {source:g}, target {target:g}{_said(origin)}"
-            fault = _Fault("BatchNorm epsilons differ", link.rule.place.path, found, _fix(source, target, origin))
+            numbers = f"source {source:g}, target {target:g}{_said(origin)}"
+            fault = _Fault("BatchNorm epsilons differ", link.rule.place.path, numbers, _fix(source, target, origin))
             self._add(fault, link, name)
         else:
             self.mismatches[link.layer] = EpsilonMismatch(name, source, target, policy.on_mismatch, origin)
