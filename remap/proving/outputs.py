@@ -16,6 +16,9 @@ from remap.sides.reference import Reference
 from remap.sides.trace import Trace
 
 TORCH, KERAS = "PyTorch", "Keras"
+COMPUTED = ("num_batches_tracked", "inv_freq", "position_ids")
+"""Tensors that no rule need write."""
+NO_LAYER = "no layer of the Keras model is made from"
 _SIDES = {"torch": TORCH, "keras": KERAS}
 
 
@@ -184,13 +187,15 @@ def accounted(
 ) -> list[Row]:
     """The rows of outputs, with what is known of PyTorch's that Keras does not give.
 
-    One that a layer gives inside of the Keras model is held against that layer. One that comes out of a module whose
-    tensors the rules leave behind, as a head that the Keras model does without, need not have a counterpart.
+    One that a layer gives inside of the Keras model is held against that layer. One that comes out of a module that no
+    layer is made from, as a head whose tensors the rules leave behind or that is tied to an embedding, need not have a
+    counterpart.
     """
     known = {row.torch_value for row in (*rows, *outputs) if row.outcome == Outcome.EQUAL}
     left = {entry.name: entry for entry in ignored}
+    made_from = {path for row in rows if row.pair is not None for path in row.pair.modules}
     return [
-        _accounted(row, known, reference, keras, left, tolerance)
+        _accounted(row, known, reference, keras, left, made_from, tolerance)
         if row.outcome == Outcome.NOT_COMPARED and row.torch_value >= 0
         else row
         for row in outputs
@@ -198,7 +203,13 @@ def accounted(
 
 
 def _accounted(
-    row: Row, known: set[int], reference: Reference, keras: Trace, left: Mapping[str, Ignored], tolerance: Tolerance
+    row: Row,
+    known: set[int],
+    reference: Reference,
+    keras: Trace,
+    left: Mapping[str, Ignored],
+    made_from: set[str],
+    tolerance: Tolerance,
 ) -> Row:
     torch, expected = reference.trace, reference.trace.values[row.torch_value]
     for index, call in enumerate(keras.calls) if np.ptp(expected) else ():
@@ -212,11 +223,12 @@ def _accounted(
     for index in torch.between(known, [row.torch_value]):
         path = _module(torch, index)
         head = f"{path}." if path else ""
-        tensors = reference.modules[path].tensors if path in reference.modules else ()
-        if tensors and all(head + name in left for name in tensors):
-            place = left[head + tensors[0]].place
-            reason = f"it comes out of {path}, which the rules leave behind ({place.path.name}:{place.line})"
-            return replace(row, reason=reason, accounted=True)
+        tensors = reference.modules[path].tensors if path and path in reference.modules else ()
+        if not tensors or path in made_from or all(name.endswith(COMPUTED) for name in tensors):
+            continue
+        entry = left.get(head + tensors[0])
+        why = f"the rules leave behind ({entry.place.path.name}:{entry.place.line})" if entry else NO_LAYER
+        return replace(row, reason=f"it comes out of {path}, which {why}", accounted=True)
     return row
 
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from remap.errors import UsageError
 from remap.planning.plan import Plan
-from remap.proving.inputs import InputSpec, draw, parse_input, settle_inputs, to_keras
+from remap.proving.inputs import InputSpec, draw, parse_input, settle_inputs
 from remap.proving.options import RunOptions, VerifyOptions
+from remap.proving.placed import to_keras
 from remap.proving.recording import is_recording, load_recording
 from remap.sides.feed import Feed, KerasInput
 from remap.sides.keras.inputs import keras_inputs
