@@ -19,9 +19,7 @@ from remap.sides.keras.side import KerasSide
 from remap.sides.reference import Reference
 from remap.sides.trace import Trace
 
-EXCHANGED = {
-    module.CAUSE.code for module in (layers_exchanged, tensors_exchanged, layers_beside, parts_exchanged)
-}
+EXCHANGED = {module.CAUSE.code for module in (layers_exchanged, tensors_exchanged, layers_beside, parts_exchanged)}
 """Causes by which weights stand in other places: what comes behind them is judged with what they leave over."""
 
 

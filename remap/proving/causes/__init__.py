@@ -64,6 +64,8 @@ ORDER = (
     "head_order",
     "transposition",
     "flatten_order",
+    "input_order",
+    "output_order",
     "flip",
     "channel_order",
     "bias_not_loaded",

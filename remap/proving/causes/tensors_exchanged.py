@@ -10,7 +10,7 @@ import numpy as np
 from remap.planning.plan import Assignment
 from remap.proving.cause import Cause
 from remap.proving.limits import MOST_EXCHANGES
-from remap.proving.numerics.sent import Sent, likeness, live_names, made, sent_here
+from remap.proving.numerics.sent import Sent, layer_of, likeness, live_names, made, sent_here
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Crossing, Trial
@@ -58,11 +58,12 @@ def _trial(site: Site, position: int, step: Step, own: Sent, name: str, other: A
 
 def _crossing(site: Site, own: Sent, name: str, other: Assignment) -> Crossing | None:
     """What both layers compute: the modules that their other variables come from."""
-    theirs = sent_here(site).get(other.layer)
+    layer = layer_of(site.plan, other)
+    theirs = sent_here(site).get(layer)
     last = name.rpartition("/")[2]
     here = [part.link.holder for below, part in own.parts.items() if below != name and part.link is not None]
     there = [part.link.holder for below, part in theirs.parts.items() if below != last and part.link] if theirs else []
-    return Crossing(own.layer, there[0], here[0], other.layer) if here and there else None
+    return Crossing(own.layer, there[0], here[0], layer) if here and there else None
 
 
 def _holding(step: Step, live: str, other: Assignment) -> np.ndarray:

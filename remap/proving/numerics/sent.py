@@ -77,15 +77,22 @@ def sent(plan: Plan) -> dict[str, Sent]:
     """What the plan moves below each layer, by the layer's path."""
     groups: dict[str, dict[str, Assignment]] = {}
     for assignment in plan.assignments:
-        if assignment.kind != "moved" or assignment.link is None or assignment.variable is None or plan.target is None:
+        path = layer_of(plan, assignment)
+        if assignment.kind != "moved" or assignment.link is None or not path:
             continue
-        path = plan.target.layers[assignment.variable.layer].path
         own = _RANK.sub("", assignment.name).rpartition("/")[2]
         parts = path.split("/")
         for depth in range(1, len(parts) + 1):
             below = "/".join([*parts[depth:], own])
             groups.setdefault("/".join(parts[:depth]), {})[_NUMBERED.sub("", below)] = assignment
     return {layer: Sent(layer, own) for layer, own in groups.items()}
+
+
+def layer_of(plan: Plan, assignment: Assignment) -> str:
+    """Path of the layer that holds a variable; empty where no target is known."""
+    if plan.target is None or assignment.variable is None:
+        return ""
+    return plan.target.layers[assignment.variable.layer].path
 
 
 def sent_here(site: Site) -> dict[str, Sent]:
