@@ -190,12 +190,12 @@ REORDERINGS = {
         '"gamma" = { from = [',
     ),
     "a shuffle by other groups": (
-        Exchange(Shuffled, shuffled, rows("conv2d", a="a", b="b"), "b", "V412", ("in another order",)),
-        'axes = "o (',
+        Exchange(Shuffled, shuffled, rows("conv2d", a="a", b="b"), "b", "V412", ("which no factors of it tell",)),
+        'axes = "o i h w -> h w i o", order = { i = [',
     ),
     "no shuffle": (
-        Exchange(Shuffled, lambda: shuffled(1), rows("conv2d", a="a", b="b"), "b", "V412", ("(2, 6) as (6, 2)",)),
-        'axes = "o (c s) h w -> h w (s c) o", sizes = { c = 2 }',
+        Exchange(Shuffled, lambda: shuffled(1), rows("conv2d", a="a", b="b"), "b", "V412", ("(6, 2) as (2, 6)",)),
+        'axes = "o (c s) h w -> h w (s c) o", sizes = { c = 6 }',
     ),
     "a depth to space": (
         Exchange(Upscaled, upscaled, rows("conv2d", a="a", b="b"), "up", "V413", ("wants the channels of a",)),
@@ -203,10 +203,10 @@ REORDERINGS = {
     ),
     "a GRU that reads columns": (
         Exchange(Lines, reading, (*CONV, ("gru", "rnn", "rnn")), "rnn", "V412", ("(3, 4) as (4, 3)",)),
-        "rnn",
+        "with its input in that order",
     ),
     "a flatten inside of a layer": (
-        Exchange(Flat, lambda: flat(Inside(name="in")), (*CONV, ("dense", "fc", "in/fc")), "in/fc", "V412", ("as (",)),
-        "[layouts.own]",
+        Exchange(Flat, lambda: flat(Inside(name="in")), (*CONV, ("dense", "fc", "in/fc")), "in/fc", "V404", ("as (",)),
+        "mend the layout",
     ),
 }

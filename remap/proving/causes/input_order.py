@@ -110,6 +110,8 @@ def _told(stretch: Stretch, several: bool) -> str:
     '(4, 36) as (36, 4)'
     """
     at = f"entries {stretch.start} to {stretch.start + stretch.length - 1} " if several else ""
+    if stretch.listed:
+        return "which no factors of it tell"
     if len(stretch.shape) == 1:
         return f"{at}as they are"
     return f"{at}{stretch.shape} as {tuple(stretch.shape[axis] for axis in stretch.order)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from remap.layout.expression import Expression
 from remap.planning.plan import Assignment
 from remap.proving.numerics.reorder import Stretch
 
@@ -30,16 +31,19 @@ def layout_lines(assignments: Sequence[Assignment], stretches: Sequence[Stretch]
 def _line(assignment: Assignment, stretches: Sequence[Stretch]) -> str:
     """How a variable is made; in words where it is made of several tensors."""
     names = [_below(assignment, name) for name in assignment.sources]
-    if len(names) != 1:
-        return "as it was" + ", with its input in that order" * bool(stretches)
-    rank = len(assignment.value.sources[0].shape)
-    if stretches:
-        return _expression(names[0], rank, stretches)
     link = assignment.link
-    axes = (
-        link.expressions[assignment.entry].axes if link is not None and assignment.entry in link.expressions else None
-    )
-    return f'"{names[0]}"' if axes is None else f'{{ from = "{names[0]}", axes = "{axes}" }}'
+    expression = link.expressions.get(assignment.entry) if link is not None else None
+    if len(names) != 1 or expression is None or not _plain(expression):
+        return "as it was" + ", with its input in that order" * bool(stretches)
+    if stretches:
+        return _expression(names[0], len(assignment.value.sources[0].shape), stretches)
+    return f'"{names[0]}"' if expression.axes is None else f'{{ from = "{names[0]}", axes = "{expression.axes}" }}'
+
+
+def _plain(expression: Expression) -> bool:
+    """Whether it does no more than bring whole axes into another order."""
+    changes = (expression.take, expression.order, expression.flip, expression.stack, expression.op, expression.call)
+    return not any(changes) and "(" not in (expression.axes or "") and (expression.scale, expression.add) == (1.0, 0.0)
 
 
 def _below(assignment: Assignment, name: str) -> str:
@@ -51,6 +55,9 @@ def _expression(tensor: str, rank: int, stretches: Sequence[Stretch]) -> str:
     spatial = f" {SPATIAL[rank - 2]}" if rank > 2 else ""
     left, right = ("o ", " o") if rank > 1 else ("", "")
     front = f"{SPATIAL[rank - 2]} " if rank > 2 else ""
+    if stretches[0].listed:
+        order = f"order = {{ i = {list(stretches[0].listed)} }}"
+        return f'{{ from = "{tensor}", axes = "{left}i{spatial} -> {front}i{right}", {order} }}'
     if len(stretches) == 1:
         one, other, sizes = _groups(stretches[0])
         return f'{{ from = "{tensor}", axes = "{left}{one}{spatial} -> {front}{other}{right}"{sizes} }}'

@@ -27,11 +27,13 @@ class Stretch:
         start: Where PyTorch's begins.
         shape: Factors of its length, PyTorch's order.
         order: Keras's order of them.
+        listed: Position on PyTorch's axis of each entry, where no factors tell; the stretch is the whole axis then.
     """
 
     start: int
     shape: Shape
     order: Shape
+    listed: Shape = ()
 
     @property
     def length(self) -> int:
@@ -45,6 +47,8 @@ class Stretch:
         >>> Stretch(6, (2, 3), (1, 0)).indices.tolist()
         [6, 9, 7, 10, 8, 11]
         """
+        if self.listed:
+            return np.array(self.listed)
         return self.start + np.arange(self.length).reshape(self.shape).transpose(self.order).ravel()
 
 
@@ -89,7 +93,15 @@ def reordered(
             stretches.append(stretch)
         else:
             return stretches
-    return None
+    return _listed(theirs, ours, allowed)
+
+
+def _listed(theirs: np.ndarray, ours: np.ndarray, allowed: float) -> list[Stretch] | None:
+    """Any other order, where the values of the first row tell the entries apart."""
+    listed = np.empty(theirs.shape[-1], np.int64)
+    listed[np.argsort(ours[0])] = np.argsort(theirs[0])
+    stretch = Stretch(0, (len(listed),), (0,), tuple(listed.tolist()))
+    return [stretch] if len(listed) > 1 and _alike(theirs, ours, stretch, allowed) else None
 
 
 def _alike(theirs: np.ndarray, own: np.ndarray, stretch: Stretch, allowed: float) -> bool:
