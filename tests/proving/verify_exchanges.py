@@ -273,7 +273,7 @@ EXCHANGES = {
         "a",
         "V409",
         ("rules.toml:{1} sends b.bias to a/bias, which wants a.bias; rules.toml:{0} sends that to b/bias",),
-        ("b",),
+        (),
         "[layouts.k]\nkernel = { from = 'weight', axes = 'o i -> i o' }",
     ),
     "slopes": Exchange(
