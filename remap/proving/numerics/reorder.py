@@ -77,7 +77,7 @@ def reordered(
         stretches: list[Stretch] = []
         for start, length in zip(accumulate(lengths, initial=0), lengths, strict=False):
             own = ours[:, start : start + length]
-            places = sorted(starts | {0}, key=lambda place, start=start: abs(place - start))  # type: ignore[misc]
+            places = _nearest(starts | {0}, start)
             stretch = next(
                 (
                     stretch
@@ -94,6 +94,10 @@ def reordered(
         else:
             return stretches
     return _listed(theirs, ours, allowed)
+
+
+def _nearest(places: set[int], start: int) -> list[int]:
+    return sorted(places, key=lambda place: abs(place - start))
 
 
 def _listed(theirs: np.ndarray, ours: np.ndarray, allowed: float) -> list[Stretch] | None:
