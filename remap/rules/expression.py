@@ -73,9 +73,9 @@ def _part(part: SourcePart, place: Place, params: Collection[str]) -> Iterator[P
     yield from _axes(part.axes, plain, dict.fromkeys(part.sizes, "sizes"), place, params)
     if groups and part.axes is None:
         yield fault("'take' names an axis, so there must be 'axes'", place.of("take"), expected='axes = "..."')
-    for name in sorted(groups) if axes is not None else ():
-        if not any(name == f"({' '.join(group)})" for group in axes.left):
-            yield fault(f"'{part.axes}' has no group '{name}' on its left", place.of("take", name))
+    left = {f"({' '.join(group)})" for group in axes.left} if axes is not None else groups
+    for name in sorted(groups - left):
+        yield fault(f"'{part.axes}' has no group '{name}' on its left", place.of("take", name))
     for name, size in part.sizes.items():
         if isinstance(size, str) and size not in params:
             yield unknown(f"no parameter is called '{size}'", size, sorted(params), place.of("sizes", name))
