@@ -25,11 +25,19 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SourcePart(Table, frozen=True):
-    """One source of a list, with its own axes and take, applied before it is combined."""
+    """One source of a list, with its own axes, take and sizes, applied before it is combined.
+
+    A take of a group as the left of ``axes`` writes it, ``"(c s)" = ":144"``, picks entries of the whole axis before it
+    is split: a part of it may have a length that the whole cannot be split into.
+    """
 
     tensor: Annotated[str, Meta(description="Regex of the tensor's name, relative to the module.")]
     axes: Annotated[str | None, Meta(description="einops pattern for this source alone.")] = None
-    take: Annotated[dict[str, int | str], Meta(description="An index or a slice of an axis of this source.")] = {}
+    take: Annotated[
+        dict[str, int | str],
+        Meta(description="An index or a slice of an axis of this source; of a group, '(c s)', before it is split."),
+    ] = {}
+    sizes: Annotated[dict[str, Size], Meta(description="Sizes of this source's axes alone.")] = {}
 
 
 class Expression(Table, frozen=True):

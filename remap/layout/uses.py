@@ -11,7 +11,7 @@ from enum import Enum
 from math import prod
 
 from remap.layout.axes import Axes, AxisGroup, parse_axes
-from remap.layout.combine import Shape, drop
+from remap.layout.combine import Shape, drop, is_group
 from remap.layout.expression import Expression, SourcePart
 from remap.layout.take import bounded
 
@@ -172,6 +172,8 @@ def _own(
     joined axis, which it lacks."""
     if part.axes is None:
         return left, {}, False
+    if part.sizes or any(map(is_group, part.take)):
+        raise InvertError(Irreversible.UNLIKE, f"axes of {part.tensor}")
     own = parse_axes(part.axes)
     covers: dict[str, Indices] = {}
     names: dict[str, AxisGroup] = {}

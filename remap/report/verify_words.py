@@ -28,7 +28,7 @@ VERDICTS = {
 
 CONCLUSIONS = {
     "model": "the weights are right: it is the Keras model that computes something else",
-    "weights": "the numbers of this layer are not where they belong: mend its rule, or write the file again",
+    "weights": "the numbers of this layer are not where they belong: mend its rule",
     "torch": "the weights are right: the PyTorch side does not compute what it does in production",
     "rounding": "the weights are right, and so is what the model computes: what is left is rounding to float32",
     "unknown": "the weights are as the rules say; why the two part is not known",
@@ -198,6 +198,8 @@ def _finding(verified: Verified) -> Iterator[Line]:
     conclusion = CONCLUSIONS[blame]
     if blame == "model" and verified.weights is not None and not verified.weights.equal:
         conclusion = "this layer computes something else; the weights differ besides"
+    if blame == "weights" and verified.weights is not None and not verified.weights.equal:
+        conclusion = "the numbers of this layer are not where they belong: mend its rule, or write the file again"
     yield Line("conclusion", conclusion)
 
 

@@ -36,7 +36,7 @@ def rerun(
         if ends_in_activation(layer):
             stack.enter_context(attribute(layer, "activation", None))
         if weights:
-            stack.enter_context(_weights(layer, weights))
+            stack.enter_context(holding(layer, weights))
         tensors = [keras.ops.convert_to_tensor(array) for array in inputs]
         output = layer(*tensors)
     while isinstance(output, list | tuple):
@@ -45,7 +45,13 @@ def rerun(
 
 
 @contextmanager
-def _weights(layer: Any, weights: Mapping[str, np.ndarray]) -> Iterator[None]:
+def holding(layer: Any, weights: Mapping[str, np.ndarray]) -> Iterator[None]:
+    """A layer with other weights for the time.
+
+    Args:
+        layer: A live layer.
+        weights: Values for its weights, by the names of :func:`weights_of`.
+    """
     variables = weights_of(layer)
     before = {name: np.array(to_numpy(variables[name])) for name in weights}
     try:
@@ -58,12 +64,14 @@ def _weights(layer: Any, weights: Mapping[str, np.ndarray]) -> Iterator[None]:
 
 
 def weights_of(layer: Any) -> dict[str, Any]:
-    """A layer's variables by the end of their paths, one component where that tells them apart."""
+    """A layer's variables by the end of their paths: as few components as tell them apart."""
     variables = list(getattr(layer, "weights", ()))
-    short = [variable.path.rpartition("/")[2] for variable in variables]
-    if len(set(short)) == len(short):
-        return dict(zip(short, variables, strict=True))
-    return {"/".join(variable.path.split("/")[-2:]): variable for variable in variables}
+    paths = [variable.path.split("/") for variable in variables]
+    for count in range(1, max(map(len, paths), default=0) + 1):
+        names = ["/".join(path[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            return dict(zip(names, variables, strict=True))
+    return {variable.path: variable for variable in variables}
 
 
 def arrays_of(layer: Any) -> dict[str, np.ndarray]:
