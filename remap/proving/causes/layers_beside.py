@@ -33,8 +33,10 @@ def trials(site: Site) -> Iterator[Trial]:
         return
     end = torch.producers.get(row.torch_value)
     kind = torch.calls[end] if end is not None else None
-    against = step_of(torch, kind, None) if kind is not None and kind.outputs[0] == row.torch_value else None
-    for one, other in list(_pairs(site))[:MOST_EXCHANGES] if against is not None else ():
+    if kind is None or kind.outputs[0] != row.torch_value:
+        return
+    against = step_of(torch, kind, None)
+    for one, other in list(_pairs(site))[:MOST_EXCHANGES]:
         yield _trial(site, one, other, against)
 
 
