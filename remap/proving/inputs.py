@@ -212,10 +212,7 @@ def _inferred(entry: KerasInput, samples: int) -> InputSpec:
 def _told(spec: InputSpec, entry: KerasInput | None, argument: str) -> InputSpec:
     """An input with its kind: as it was given, as the Keras model uses it, as it is called; else as its dtype has it.
 
-    Args:
-        spec: The input.
-        entry: What the Keras model says of it.
-        argument: What PyTorch calls it, where it goes by place.
+    ``argument`` is what PyTorch calls it, where it goes by place.
     """
     if spec.values is not None or spec.kind is not None:
         return spec
