@@ -12,14 +12,13 @@ import numpy as np
 
 from remap.errors import UsageError
 from remap.proving.kinds import array_of, named_kind
-from remap.proving.placed import to_keras
+from remap.proving.placed import odd, to_keras
 from remap.sides.feed import Feed, InputKind, KerasInput
 
 IMAGE_SIZE = 64
 """Height and width where a model leaves them open."""
 SEQUENCE_LENGTH = 16
 """Length of a sequence where a model leaves it open."""
-SMALL = 32
 _FLOATS = (InputKind.NUMBERS, InputKind.PIXELS)
 _SPEC = re.compile(
     r"(?:(?P<name>[\w./]+)(?::(?P<torch>\w+))?=)?(?P<dtype>\w+)(?::(?P<stored>\w+))?\[(?P<shape>[\d,\s]*)\](?:<(?P<bound>\w+))?"
@@ -213,10 +212,7 @@ def _inferred(entry: KerasInput, samples: int) -> InputSpec:
 def _told(spec: InputSpec, entry: KerasInput | None, argument: str) -> InputSpec:
     """An input with its kind: as it was given, as the Keras model uses it, as it is called; else as its dtype has it.
 
-    Args:
-        spec: The input.
-        entry: What the Keras model says of it.
-        argument: What PyTorch calls it, where it goes by place.
+    ``argument`` is what PyTorch calls it, where it goes by place.
     """
     if spec.values is not None or spec.kind is not None:
         return spec
@@ -250,18 +246,6 @@ def _bounded(spec: InputSpec, entry: KerasInput | None, params: Mapping[str, Any
             expected="a number, or the name of a parameter of the rule file",
         )
     return replace(spec, bound=bound)
-
-
-def odd(size: int) -> int:
-    """The next size that stays odd through strides of two: there ``same`` and symmetric padding coincide.
-
-    >>> [odd(size) for size in (8, 64, 65, 224, 100)]
-    [9, 65, 65, 225, 129]
-    """
-    step = SMALL
-    while step > size:
-        step //= 2
-    return size if size % step == 1 or step == 1 else (size + step - 2) // step * step + 1
 
 
 def _odd(spec: InputSpec, entry: KerasInput | None) -> InputSpec:

@@ -1,4 +1,4 @@
-"""An input of PyTorch's in Keras's layout."""
+"""The sizes of an input, and its place in Keras's layout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from remap.sides.feed import KerasInput
+
+SMALL = 32
+
+
+def odd(size: int) -> int:
+    """The next size that stays odd through strides of two: there ``same`` and symmetric padding coincide.
+
+    >>> [odd(size) for size in (8, 64, 65, 224, 100)]
+    [9, 65, 65, 225, 129]
+    """
+    step = SMALL
+    while step > size:
+        step //= 2
+    return size if size % step == 1 or step == 1 else (size + step - 2) // step * step + 1
 
 
 def to_keras(array: np.ndarray, entry: KerasInput | None) -> np.ndarray:

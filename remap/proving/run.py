@@ -118,12 +118,13 @@ def _compared(plan: Plan, reference: Reference, side: KerasSide, tolerance: Tole
         tolerance=tolerance.words(),
         float64=tolerance.float64,
         inputs=tuple(_told(feed) for feed in reference.feeds),
+        drawn=tuple(feed.drawn for feed in reference.feeds),
         exchanged=exchanged(outputs, reference.trace, side.trace),
     )
 
 
 def _told(feed: Feed) -> str:
-    return f"{feed.name} {feed.torch.dtype}{list(feed.torch.shape)}{f': {feed.drawn}' if feed.drawn else ''}"
+    return f"{feed.name} {feed.torch.dtype}{list(feed.torch.shape)}"
 
 
 def _sight(reference: Reference, outputs: Sequence[Row]) -> Sight:

@@ -52,6 +52,7 @@ class Verified:
         tolerance: Where the tolerance comes from.
         float64: Whether both sides were in double precision.
         inputs: The inputs in words.
+        drawn: What was drawn for each of them; empty for one that was given.
         guessed: Inputs of which nothing told what they are, where outputs differ.
         likelier: What ``--input`` takes for them, of a kind under which outputs are equal; empty where none is known.
         exchanged: Outputs that stand in another order on the two sides, Keras's first.
@@ -74,6 +75,7 @@ class Verified:
     tolerance: str = ""
     float64: bool = False
     inputs: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
     likelier: tuple[str, ...] = ()
     exchanged: tuple[tuple[str, str], ...] = ()

@@ -22,6 +22,7 @@ def verified_data(verified: Verified) -> dict[str, Any]:
         "rules": str(verified.plan.rules.path),
         "checkpoint": str(verified.plan.checkpoint.path),
         "inputs": list(verified.inputs),
+        "drawn": list(verified.drawn),
         "guessed": list(verified.guessed),
         "likelier": list(verified.likelier),
         "float64": verified.float64,

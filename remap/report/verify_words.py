@@ -73,7 +73,8 @@ def failure(verified: Verified) -> str:
 def proof_lines(verified: Verified) -> Iterator[Line]:
     """All that was found, one line a subject."""
     yield from _weights(verified)
-    yield from (Line("input", text) for text in verified.inputs)
+    for text, drawn in zip(verified.inputs, verified.drawn, strict=True):
+        yield Line("input", f"{text}: {drawn}" if drawn else text)
     yield from _guessed(verified)
     yield from (_output(row) for row in verified.outputs)
     yield from _unheld(verified)
