@@ -58,13 +58,15 @@ def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> I
     params = resolve_params(rules, settings.get("params") or {}, source.path, source, None)
     tensors, _, _ = derive_tensors(rules, source, params)
     claims = match_keys(rules, tensors, params)
-    for check in CHECKPOINT_CHECKS:
-        yield from check(rules, source, claims)
+    findings = [finding for check in CHECKPOINT_CHECKS for finding in check(rules, source, claims)]
     try:
         planned = plan(rules, source, **settings)
     except PlanError as error:
+        off = any(problem.code is ProblemCode.PREFIX for problem in error.problems)
+        yield from (finding for finding in findings if not (off and finding.code == "R101"))
         yield from (_problem(problem, rules) for problem in error.problems if problem.code not in _TOLD)
     else:
+        yield from findings
         for remark in planned.remarks:
             yield LintFinding("R402", remark.text, _place(remark.place, rules), "read it, and decide")
 

@@ -11,9 +11,11 @@ from remap.layout.compile import Form, compile_recipe
 from remap.layout.expression import source_patterns
 from remap.layout.tiles import Source
 from remap.planning.match import Claims
+from remap.planning.meant import MeantRules
 from remap.planning.plan import Assignment
 from remap.planning.suggest import Nearest, grouped
-from remap.rules.rulefile import RuleFile
+from remap.rules.rulefile import Rule, RuleFile
+from remap.rules.schema import Ignore, Rename
 from remap.tensors.tensor import SkipCode, Skipped
 
 
@@ -34,26 +36,28 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         keys: All keys.
         unused: Keys that a rule claims but no variable is made from.
     """
-    claimed = Nearest(key for link in claims.links for key in link.claimed())
+    owners = {key: link.rule.place for link in claims.links for key in link.claimed()}
+    claimed = Nearest(owners)
     for pattern, members in grouped(claims.unclaimed):
         near = claimed.to(members[0], 1)
         yield Problem(
-            "no rule claims a source tensor",
+            ProblemCode.UNCLAIMED.value,
             where=_several(pattern, members),
-            fix=_fix_unclaimed(members[0], near, keys),
+            fix=_fix_unclaimed(members[0], [f"{owners[key]} for '{key}'" for key in near], keys),
+            code=ProblemCode.UNCLAIMED,
             names=_one(members),
         )
-    for key, rules in claims.contested:
-        places = ", ".join(f"{rule.place} ('{rule.spec.match}')" for rule in rules)
-        yield Problem(
-            ProblemCode.CONTESTED.value,
-            key,
-            places,
-            "one rule",
-            "narrow one of the patterns",
-            code=ProblemCode.CONTESTED,
-            names=(key,),
-        )
+    for rules, contested in _by_rules(claims):
+        for pattern, members in grouped(contested):
+            yield Problem(
+                ProblemCode.CONTESTED.value,
+                _several(pattern, members),
+                ", ".join(f"{rule.place} ('{rule.spec.match}')" for rule in rules),
+                "one rule",
+                f"narrow the pattern at {' or '.join(str(rule.place) for rule in rules)}",
+                code=ProblemCode.CONTESTED,
+                names=tuple(members),
+            )
     for first, second, owner in claims.doubled:
         yield Problem(
             "two source tensors fit one place of a layout",
@@ -84,6 +88,17 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         )
 
 
+def _by_rules(claims: Claims) -> Iterator[tuple[list[Rule[Rename] | Rule[Ignore]], list[str]]]:
+    """Keys that several rules claim, by those rules."""
+    keys: dict[tuple[int, ...], list[str]] = {}
+    owners: dict[tuple[int, ...], list[Rule[Rename] | Rule[Ignore]]] = {}
+    for key, rules in claims.contested:
+        same = tuple(map(id, rules))
+        keys.setdefault(same, []).append(key)
+        owners[same] = rules
+    yield from ((owners[same], members) for same, members in keys.items())
+
+
 def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
     """That quantised tensors were left out, which may be why something does not close."""
     names = [entry.name for entry in skipped if entry.code is SkipCode.QUANTIZED]
@@ -97,7 +112,11 @@ def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
 
 
 def target_problems(
-    assignments: Sequence[Assignment], variables: Sequence[Variable], unclaimed: Sequence[str], rules: RuleFile
+    assignments: Sequence[Assignment],
+    variables: Sequence[Variable],
+    unclaimed: Sequence[str],
+    rules: RuleFile,
+    meant: MeantRules,
 ) -> Iterator[Problem]:
     """What does not close on the Keras side.
 
@@ -106,6 +125,7 @@ def target_problems(
         variables: The target's variables; empty where no target is known.
         unclaimed: Source tensors that nothing claims, for near misses.
         rules: The rule file.
+        meant: Rules that were to write what is missing.
     """
     by_name: dict[str, Assignment] = {}
     for assignment in assignments:
@@ -129,10 +149,11 @@ def target_problems(
     for pattern, members in grouped(missing):
         variable = missing[members[0]]
         yield Problem(
-            "no rule writes a variable of the model",
+            ProblemCode.MISSING.value,
             where=_several(pattern, members),
             found=f"shape {variable.shape}",
-            fix=_fix_missing(members[0], siblings, near, rules),
+            fix=_fix_missing(members[0], siblings, near, rules, meant),
+            code=ProblemCode.MISSING,
             names=_one(members),
         )
 
@@ -144,7 +165,7 @@ def _fix_unclaimed(key: str, near: Sequence[str], keys: Sequence[str]) -> str:
             "the weight is quantised, in blocks of MXFP4, which is not converted: dequantise the checkpoint first, by "
             "transformers' Mxfp4Config(dequantize=True) and save_pretrained"
         )
-    like = f" like the one for '{near[0]}'" if near else ""
+    like = f" like the one at {near[0]}" if near else ""
     return f"a rule{like}, or an [ignore] with a reason"
 
 
@@ -185,7 +206,12 @@ def _fitting_layouts(assignment: Assignment, shape: tuple[int, ...], rules: Rule
     return fitting
 
 
-def _fix_missing(name: str, siblings: Mapping[str, Assignment], unclaimed: Nearest, rules: RuleFile) -> str:
+def _fix_missing(
+    name: str, siblings: Mapping[str, Assignment], unclaimed: Nearest, rules: RuleFile, meant: MeantRules
+) -> str:
+    place = meant.place(name)
+    if place is not None:
+        return f"mend {place}, which was probably meant to write it"
     layer, _, entry = name.rpartition("/")
     sibling = siblings.get(layer)
     if sibling is not None and sibling.layout in rules.layouts:

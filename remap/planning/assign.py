@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from remap.errors import PlanError, Problem
+from remap.errors import PlanError, Problem, ProblemCode
 from remap.inventory.inventory import Variable
 from remap.inventory.match import VariableNames
 from remap.layout.axes import AxesError
@@ -106,7 +106,8 @@ class Assigner:
             return candidates[0]
         place, subject = link.rule.place, f"{link.module} {entry}"
         problem = self.names.problem(name, where=f"{place} ({subject})")
-        raise PlanError(replace(problem, place=place, subject=subject, names=(name, link.module)))
+        code = None if candidates else ProblemCode.NO_VARIABLE
+        raise PlanError(replace(problem, code=code, place=place, subject=subject, names=(name, link.module)))
 
     def _dtype(self, variable: Variable | None, value: Value) -> np.dtype:
         """The element type to write: as asked for, the target's, or that of the sources, which arithmetic may

@@ -19,11 +19,14 @@ from remap.planning.batchnorm import constant_source
 from remap.planning.derive import derive_tensors
 from remap.planning.derived import leaves
 from remap.planning.epsilon import Epsilons
+from remap.planning.gather import gathered
 from remap.planning.identity import identity_values
 from remap.planning.match import Claims, match_keys
+from remap.planning.meant import MeantRules
 from remap.planning.operate import Caller
 from remap.planning.params import Scalar, resolve_params
 from remap.planning.plan import Assignment, Ignored, Kind, Plan
+from remap.planning.prefix import prefix_fault, prefix_problem, renamed
 from remap.planning.values import Values, number_of
 from remap.planning.warn import plan_warnings
 from remap.rules.pattern import PatternError, Patterns
@@ -91,8 +94,19 @@ def draft_plan(
     dtype: str | None = None,
     initial: Initial | None = None,
     allow_code: bool = False,
+    mending: bool = True,
 ) -> Draft:
     """What :func:`make_plan` makes, whether its account closes or not.
+
+    Args:
+        rules: See :func:`make_plan`, as the others.
+        checkpoint: The source.
+        target: The Keras model's variables.
+        params: Values for parameters.
+        dtype: Element type of every variable written.
+        initial: Values of kept variables.
+        allow_code: Whether the rule file may call functions of the user's.
+        mending: Whether a prefix that explains problems is looked for.
 
     Raises:
         PlanError: A parameter cannot be read, or a pattern takes too long.
@@ -123,9 +137,17 @@ def draft_plan(
                 fix="give --model or --target",
             )
         )
-    problems += target_problems(moved, target.variables if target else (), claims.unclaimed, rules)
+    meant = MeantRules(rules, claims, problems, names)
+    problems += target_problems(moved, target.variables if target else (), claims.unclaimed, rules, meant)
     if problems:
         problems += quantized_problem(checkpoint.skipped)
+    problems = gathered(problems)
+    fault = prefix_fault(rules, tensors, claims) if problems and mending else None
+    if fault is not None:
+        mended = renamed(checkpoint, fault, claims.unclaimed)
+        rest = draft_plan(rules, mended, target, params, dtype, initial, allow_code, mending=False).problems
+        explained = len(problems) - len(rest)
+        problems = [prefix_problem(fault, rules, checkpoint, claims, explained), *rest]
     ignored = (*(Ignored(key, rule.spec.reason, rule.place) for key, rule in claims.ignored), *assigner.left)
     plan = Plan(
         rules,

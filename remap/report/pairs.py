@@ -64,9 +64,14 @@ def paired_patterns(pairs: Sequence[_Named]) -> _Named:
     ('bn{1..3}', 'norm{3..1}')
     >>> paired_patterns([("bn1", "norm2"), ("bn2", "norm3"), ("bn3", "norm1")])
     ('bn{1,2,3}', 'norm{2,3,1}')
+    >>> paired_patterns([("table", "tokens"), ("table", "logits")])
+    ('table', 'tokens and logits')
     """
+    became: dict[str, dict[str, None]] = {}
+    for module, layer in pairs:
+        became.setdefault(module, {})[layer] = None
     groups: dict[_Named, list[_Named]] = {}
-    for pair in dict.fromkeys(pairs):
+    for pair in ((module, " and ".join(layers)) for module, layers in became.items()):
         groups.setdefault((_NUMBER.sub("#", pair[0]), _NUMBER.sub("#", pair[1])), []).append(pair)
     shown = [_group(members) for members in _exchanged_first(list(groups.values()))[:PATTERNS_SHOWN]]
     more = f", ... ({len(groups)} patterns)" if len(groups) > PATTERNS_SHOWN else ""

@@ -189,3 +189,11 @@ def test_command_as_github_annotations(tmp_path, remap_command):
 def test_command_is_content_with_a_good_file(remap_command):
     ran = remap_command("lint", "resnet")
     assert (ran.code, ran.err) == (0, "")
+
+
+def test_a_prefix_that_all_names_miss_is_one_finding(tmp_path):
+    rules = rule(r"a<i>\.w", "a{i}") + rule(r"b<i>\.w", "b{i}")
+    (finding,) = linted(tmp_path, rules, ["net.a1.w", "net.a2.w", "net.b1.w"])
+    assert finding.code == "R401"
+    assert finding.place.line == 3
+    assert r"strip = ['net\.']" in finding.fix
