@@ -23,6 +23,7 @@ _CODES = "\b\nCodes:\n" + "\n".join(f"  {code}  {kind}" for code, kind in CODES.
 @click.option("--target", metavar="FILE", help="Inventory from 'remap target', instead of a model.")
 @options.settings
 @options.dequantize
+@options.allow_code
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", help="How to print.")
 def command(
     rules: str,
@@ -32,6 +33,7 @@ def command(
     target: str | None,
     settings: tuple[str, ...],
     dequantize: bool,
+    allow_code: bool,
     form: str,
 ) -> None:
     """Say what could go wrong with RULES, without converting.
@@ -46,6 +48,7 @@ def command(
         model=options.model_source(model, model_args),
         target=target,
         params=options.parsed_settings(settings),
+        allow_code=allow_code,
     )
     if form == "json":
         click.echo(json.dumps([_data(finding) for finding in findings], indent=2))

@@ -15,6 +15,7 @@ from remap.lint.patterns import PATTERN_CHECKS, written_patterns
 from remap.lint.unused import UNUSED_CHECKS
 from remap.planning.derive import derive_tensors
 from remap.planning.match import match_keys
+from remap.planning.operate import Caller
 from remap.planning.params import resolve_params
 from remap.rules.load import load_rules
 from remap.rules.place import Place
@@ -56,7 +57,11 @@ def lint(rules: str | Path, checkpoint: str | Path | None = None, **settings: An
 
 def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> Iterator[LintFinding]:
     params = resolve_params(rules, settings.get("params") or {}, source.path, source, None)
-    tensors, _, _ = derive_tensors(rules, source, params)
+    try:
+        tensors, _, _ = derive_tensors(rules, source, params, Caller(bool(settings.get("allow_code"))))
+    except PlanError as error:
+        yield from (_problem(problem, rules) for problem in error.problems)
+        return
     claims = match_keys(rules, tensors, params)
     findings = [finding for check in CHECKPOINT_CHECKS for finding in check(rules, source, claims)]
     try:

@@ -113,14 +113,15 @@ def draft_plan(
     """
     try:
         values = resolve_params(rules, params, checkpoint.path, checkpoint, target)
-        tensors, consumed, problems = derive_tensors(rules, checkpoint, values)
+        caller = Caller(allow_code)
+        tensors, consumed, problems = derive_tensors(rules, checkpoint, values, caller)
         claims = match_keys(rules, tensors, values)
     except PatternError as error:
         raise PlanError("a pattern takes too long", where=str(rules.path), found=str(error)) from error
     epsilons = Epsilons(target, problems, values)
     names = VariableNames(target) if target is not None else None
     element = dtype_of(dtype) if dtype is not None else None
-    made = Values(tensors, values, epsilons, Caller(allow_code), target)
+    made = Values(tensors, values, epsilons, caller, target)
     problems += unnamed_problems(claims)
     assigner = Assigner(made, names, element, problems)
     moved = list(assigner.assign(claims.links))

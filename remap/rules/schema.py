@@ -140,11 +140,14 @@ class FillRule(Filling, frozen=True, kw_only=True):
 class Derive(Table, frozen=True):
     """A tensor computed from others before any rule sees it."""
 
-    op: Annotated[str, Meta(description="A named operation: weight_norm, spectral_norm, fold_batchnorm_kernel ...")]
     sources: Annotated[dict[str, str], Meta(description="The operation's inputs: name to regex of a whole key.")] = (
         field(name="from")
     )
     to: Annotated[str, Meta(description="Key of the new tensor, a template over the captures.")]
+    op: Annotated[str, Meta(description="A named operation: weight_norm, spectral_norm, fold_batchnorm_kernel ...")] = (
+        ""
+    )
+    call: Annotated[str, Meta(description="A function of yours instead, module:function; needs --allow-code.")] = ""
     keep: Annotated[list[str], Meta(description="Inputs that the other rules see too; the rest are used up.")] = []
     options: Annotated[dict[str, float | int | str | bool], Meta(description="The operation's own settings.")] = {}
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False

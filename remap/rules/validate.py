@@ -166,7 +166,17 @@ def _fill(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
 
 def _derive(rule: Rule[Derive], rules: RuleFile) -> Iterator[Problem]:
     spec, place = rule.spec, rule.place
-    yield from operation_problems(spec.op, spec.options, place)
+    if bool(spec.op) == bool(spec.call):
+        yield fault(
+            "a tensor is derived by an operation or by a function",
+            place,
+            found="both" if spec.op else "neither",
+            expected='op = "NAME" or call = "module:function"',
+        )
+    elif spec.op:
+        yield from operation_problems(spec.op, spec.options, place)
+    elif spec.options:
+        yield fault("'options' are settings of an operation", place.of("options"), fix="give them in the function")
     for name in spec.keep:
         if name not in spec.sources:
             yield unknown(f"'keep' names no input '{name}'", name, spec.sources, place.of("keep"))
