@@ -8,6 +8,7 @@ from typing import Any
 
 from remap.api import open_checkpoint, plan
 from remap.errors import Located, PlanError, Problem, ProblemCode
+from remap.lint.allowed import unanswered
 from remap.lint.checkpoint import CHECKPOINT_CHECKS
 from remap.lint.finding import LintFinding
 from remap.lint.overlap import OVERLAP_CHECKS
@@ -50,9 +51,8 @@ def lint(rules: str | Path, checkpoint: str | Path | None = None, **settings: An
         findings += _against(file, source, settings)
     told = {(finding.code, finding.place) for finding in findings}
     findings += [finding for finding in static if (finding.code, finding.place) not in told]
-    return sorted(
-        dict.fromkeys(findings), key=lambda finding: (str(finding.place.path), finding.place.line, finding.code)
-    )
+    left = unanswered(file, findings, checkpoint is not None)
+    return sorted(dict.fromkeys(left), key=lambda each: (str(each.place.path), each.place.line, each.code))
 
 
 def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> Iterator[LintFinding]:

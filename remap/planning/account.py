@@ -14,6 +14,7 @@ from remap.planning.match import Claims
 from remap.planning.meant import MeantRules
 from remap.planning.plan import Assignment
 from remap.planning.suggest import Nearest, grouped
+from remap.planning.unsaid import unsaid_fix, varying_captures
 from remap.rules.rulefile import Rule, RuleFile
 from remap.rules.schema import Ignore, Rename
 from remap.tensors.tensor import SkipCode, Skipped
@@ -136,6 +137,7 @@ def target_problems(
                 assignment.name,
                 found=f"from {_origin(other)} and from {_origin(assignment)}",
                 expected="one rule for each variable",
+                fix=_fix_twice(other, assignment),
                 names=(assignment.name,),
             )
         variable = assignment.variable
@@ -228,6 +230,13 @@ def _fix_missing(
     near = unclaimed.to(name.replace("/", "."), 2)
     hint = f"; unclaimed: {', '.join(near)}" if near else ""
     return f"a rule that writes it, or a [keep] or [fill] with a reason{hint}"
+
+
+def _fix_twice(first: Assignment, second: Assignment) -> str:
+    """Where one module of one rule writes a variable twice, what its layout captures is not said."""
+    links = [link for assignment in (first, second) if (link := assignment.link) is not None]
+    unsaid = varying_captures(links).get(id(links[0].rule)) if links else None
+    return unsaid_fix(links[0].rule, unsaid) if unsaid else ""
 
 
 def _origin(assignment: Assignment) -> str:

@@ -80,6 +80,7 @@ class Move(Table, frozen=True):
     sizes: Annotated[dict[str, Size], Meta(description="Sizes of the layout's axes.")] = {}
     axes: Annotated[str | None, Meta(description="einops pattern, for a rule without a layout.")] = None
     take: Annotated[dict[str, int | str], Meta(description="Index or slice, for a rule without a layout.")] = {}
+    order: Annotated[dict[str, list[int]], Meta(description="A permutation along an axis, without a layout.")] = {}
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
     epsilon: Annotated[
         float | None, Meta(description="Epsilon of these normalisation layers; for BatchNorm, where not the file's.")
@@ -87,6 +88,7 @@ class Move(Table, frozen=True):
     absent: Annotated[
         str, Meta(description="Why the target may lack this layer; its tensors are then left behind, and reported.")
     ] = ""
+    allow: Annotated[list[str], Meta(description="Findings of 'remap lint' that are meant: 'CODE: reason'.")] = []
 
 
 class Rename(Move, frozen=True, kw_only=True):
@@ -168,6 +170,9 @@ class Document(Table, frozen=True):
     """A whole rule file."""
 
     format: Annotated[Literal[1], Meta(description="Version of the rule language.")]
+    allow: Annotated[
+        list[str], Meta(description="Findings of 'remap lint' that are meant, in the whole file: 'CODE: reason'.")
+    ] = []
     about: Annotated[About, Meta(description="What the file converts.")] = About()
     batchnorm: Annotated[BatchNorm, Meta(description="The epsilons of BatchNorm, and what a difference means.")] = (
         BatchNorm()

@@ -110,10 +110,10 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
         return
     if spec.layout is None:
         yield from expression_problems(layout[""], place, rules.params)
-    elif spec.axes or spec.take:
+    elif spec.axes or spec.take or spec.order:
         yield fault(
-            "'axes' and 'take' belong to a rule without a layout",
-            place.of("axes" if spec.axes else "take"),
+            "'axes', 'take' and 'order' belong to a rule without a layout",
+            place.of("axes" if spec.axes else "take" if spec.take else "order"),
             fix="move the tensor alone, under [move.tensor], or put them into a layout of your own, [layouts.NAME]",
         )
     yield from _fill(rule, rules)

@@ -60,6 +60,7 @@ FOUND = {
     "would explode elsewhere": (ignore(r"(?:\w+\.?)+x"), None, "R105", 3, "warning"),
     "a star in a star": (ignore(r"(?:a*)*"), None, "R105", 3, "warning"),
     "a loose dot": (rule("a.w"), None, "R106", 3, "warning"),
+    "an answer that nothing needs": (rule("a", rest="allow = ['R106: any']\n"), None, "R207", 5, "warning"),
     "an unused capture": (rule(r"a<i>\.w", "b"), None, "R201", 3, "warning"),
     "an unused capture of a layout": (
         "[layouts.x]\nkernel = 'w<l>'\n" + rule("a", "b", 'layout = "x"\n'),
