@@ -77,21 +77,22 @@ def _print(findings: list[LintFinding]) -> None:
 
 
 def _data(finding: LintFinding) -> dict[str, object]:
+    place = finding.place.part(finding.text)
     return {
         "code": finding.code,
         "kind": CODES[finding.code],
         "level": finding.level,
         "message": finding.message,
-        "file": str(finding.place.path),
-        "line": finding.place.line,
-        "column": finding.place.start + 1,
+        "file": str(place.path),
+        "line": place.line,
+        "column": place.start + 1,
         "fix": finding.fix,
     }
 
 
 def _annotation(finding: LintFinding) -> str:
     """A finding as a workflow command that GitHub shows beside the line."""
-    place = finding.place
+    place = finding.place.part(finding.text)
     text = _escaped(f"{finding.message}. Fix: {finding.fix}")
     file = _escaped(str(place.path)).replace(":", "%3A").replace(",", "%2C")
     return f"::{finding.level} file={file},line={place.line},col={place.start + 1},title={finding.code}::{text}"

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from remap.lint.finding import CODES, LintFinding
 from remap.rules.place import Place
-from remap.rules.rulefile import RuleFile
+from remap.rules.rulefile import Rule, RuleFile
 
 OF_CHECKPOINT = {"R101", "R102", "R104", "R206", "R401", "R402"}
 """Codes that need a checkpoint: without one, nobody knows whether an answer is needed."""
@@ -83,7 +84,7 @@ def _is_about(answer: Answer, place: Place, starts: dict[Path, Sequence[int]]) -
 
 def _starts(rules: RuleFile) -> dict[Path, Sequence[int]]:
     """The lines at which rules, layouts, tables and parameters begin, by file."""
-    every = [*rules.renames, *rules.ignores, *rules.keeps, *rules.fills, *rules.derives]
+    every: list[Rule[Any]] = [*rules.renames, *rules.ignores, *rules.keeps, *rules.fills, *rules.derives]
     places = [rule.place for rule in every]
     places += [*rules.layout_places.values(), *rules.table_places.values(), *rules.param_places.values()]
     lines: dict[Path, set[int]] = {}

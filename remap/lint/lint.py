@@ -18,6 +18,7 @@ from remap.planning.derive import derive_tensors
 from remap.planning.match import match_keys
 from remap.planning.operate import Caller
 from remap.planning.params import resolve_params
+from remap.planning.plan import Plan
 from remap.rules.load import load_rules
 from remap.rules.place import Place
 from remap.rules.rulefile import RuleFile
@@ -46,16 +47,20 @@ def lint(rules: str | Path, checkpoint: str | Path | None = None, **settings: An
     findings = [finding for pattern in written_patterns(file) for check in PATTERN_CHECKS for finding in check(pattern)]
     findings += [finding for check in UNUSED_CHECKS for finding in check(file)]
     static = [finding for check in OVERLAP_CHECKS for finding in check(file)]
+    chosen: set[Place] = set()
     if checkpoint is not None:
         source = open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
-        findings += _against(file, source, settings)
+        findings += _against(file, source, settings, chosen)
+        findings = [each for each in findings if not (each.code == "R303" and each.place in chosen)]
     told = {(finding.code, finding.place) for finding in findings}
     findings += [finding for finding in static if (finding.code, finding.place) not in told]
     left = unanswered(file, findings, checkpoint is not None)
     return sorted(dict.fromkeys(left), key=lambda each: (str(each.place.path), each.place.line, each.code))
 
 
-def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> Iterator[LintFinding]:
+def _against(
+    rules: RuleFile, source: Checkpoint, settings: dict[str, Any], chosen: set[Place]
+) -> Iterator[LintFinding]:
     params = resolve_params(rules, settings.get("params") or {}, source.path, source, None)
     try:
         tensors, _, _ = derive_tensors(rules, source, params, Caller(bool(settings.get("allow_code"))))
@@ -72,8 +77,21 @@ def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> I
         yield from (_problem(problem, rules) for problem in error.problems if problem.code not in _TOLD)
     else:
         yield from findings
+        if planned.target is not None:
+            chosen.update(_chosen(planned))
         for remark in planned.remarks:
             yield LintFinding("R402", remark.text, _place(remark.place, rules), "read it, and decide")
+
+
+def _chosen(planned: Plan) -> set[Place]:
+    """Where rules name layers by names that the model's author gave: those have no rank."""
+    drifting: dict[Place, bool] = {}
+    for assignment in planned.assignments:
+        variable = assignment.variable
+        if assignment.link is not None and variable is not None:
+            place = assignment.place.of("to")
+            drifting[place] = drifting.get(place, False) or variable.address != variable.path
+    return {place for place, drifts in drifting.items() if not drifts}
 
 
 def _problem(problem: Problem, rules: RuleFile) -> LintFinding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from remap.errors import Problem, ProblemCode
 from remap.inventory.inventory import Variable
@@ -18,6 +18,18 @@ from remap.planning.unsaid import unsaid_fix, varying_captures
 from remap.rules.rulefile import Rule, RuleFile
 from remap.rules.schema import Ignore, Rename
 from remap.tensors.tensor import SkipCode, Skipped
+
+_ROLES = {
+    "kernel": ("weight", "kernel", "proj"),
+    "gamma": ("weight", "gamma", "scale"),
+    "embeddings": ("weight", "emb"),
+    "alpha": ("weight", "alpha", "slope"),
+    "bias": ("bias", "shift"),
+    "beta": ("bias", "beta", "shift", "offset"),
+    "moving_mean": ("running_mean", "mean"),
+    "moving_variance": ("running_var", "var"),
+}
+"""Variables of Keras's layers, and what is in the names of the tensors that they come from, the usual one first."""
 
 
 def unnamed_problems(claims: Claims) -> Iterator[Problem]:
@@ -147,14 +159,13 @@ def target_problems(
     siblings: dict[str, Assignment] = {}
     for assignment in assignments if missing else ():
         siblings.setdefault(assignment.name.rpartition("/")[0], assignment)
-    near = Nearest(unclaimed)
     for pattern, members in grouped(missing):
         variable = missing[members[0]]
         yield Problem(
             ProblemCode.MISSING.value,
             where=_several(pattern, members),
             found=f"shape {variable.shape}",
-            fix=_fix_missing(members[0], siblings, near, rules, meant),
+            fix=_fix_missing(members[0], siblings, unclaimed, rules, meant),
             code=ProblemCode.MISSING,
             names=_one(members),
         )
@@ -216,7 +227,7 @@ def _fitting_layouts(assignment: Assignment, shape: tuple[int, ...], rules: Rule
 
 
 def _fix_missing(
-    name: str, siblings: Mapping[str, Assignment], unclaimed: Nearest, rules: RuleFile, meant: MeantRules
+    name: str, siblings: Mapping[str, Assignment], unclaimed: Sequence[str], rules: RuleFile, meant: MeantRules
 ) -> str:
     place = meant.place(name)
     if place is not None:
@@ -225,9 +236,17 @@ def _fix_missing(
     sibling = siblings.get(layer)
     if sibling is not None and sibling.layout in rules.layouts:
         expression = rules.layouts[sibling.layout].get(entry)
+        own = Nearest(_of_role(entry, [key for key in unclaimed if key.startswith(f"{sibling.module}.")]))
+        if expression is not None and (close := own.to(f"{sibling.module}.{_usual(entry)}", 1)):
+            takes = " or ".join(f"'{name}'" for name in source_patterns(expression))
+            return (
+                f"'{close[0]}', which no rule claims, may be it: layout '{sibling.layout}' at {sibling.place} takes "
+                f"{takes}; a layout of your own can take that"
+            )
         if expression is not None and expression.fill is not None:
             return f'the layer is written by {sibling.place}: say fill = ["{entry}"] there'
-    near = unclaimed.to(name.replace("/", "."), 2)
+    wanted = f"{layer}/{_usual(entry)}".replace("/", ".")
+    near = Nearest(_of_role(entry, unclaimed)).to(wanted, 2)
     hint = f"; unclaimed: {', '.join(near)}" if near else ""
     return f"a rule that writes it, or a [keep] or [fill] with a reason{hint}"
 
@@ -237,6 +256,17 @@ def _fix_twice(first: Assignment, second: Assignment) -> str:
     links = [link for assignment in (first, second) if (link := assignment.link) is not None]
     unsaid = varying_captures(links).get(id(links[0].rule)) if links else None
     return unsaid_fix(links[0].rule, unsaid) if unsaid else ""
+
+
+def _of_role(entry: str, keys: Iterable[str]) -> list[str]:
+    """Keys of tensors that a variable of Keras's own layers can come from; all for any other variable."""
+    roles = _ROLES.get(entry)
+    return [key for key in keys if roles is None or any(role in key.rpartition(".")[2] for role in roles)]
+
+
+def _usual(entry: str) -> str:
+    """What PyTorch usually calls the tensor of a variable."""
+    return _ROLES[entry][0] if entry in _ROLES else entry
 
 
 def _origin(assignment: Assignment) -> str:

@@ -33,7 +33,7 @@ def derive_tensors(
         PlanError: A function of the user's is to be called, and that is not allowed.
     """
     if refused := [rule for rule in rules.derives if rule.spec.call and not caller.allowed]:
-        raise PlanError(Problem(**code_refused(rule.spec.call), place=rule.place) for rule in refused)
+        raise PlanError(code_refused(rule.spec.call, place=rule.place) for rule in refused)
     tensors: dict[str, Source] = dict(checkpoint)
     problems: list[Problem] = []
     derived: dict[str, Source] = {}

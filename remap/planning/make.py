@@ -146,9 +146,9 @@ def draft_plan(
     fault = prefix_fault(rules, tensors, claims) if problems and mending else None
     if fault is not None:
         mended = renamed(checkpoint, fault, claims.unclaimed)
-        rest = draft_plan(rules, mended, target, params, dtype, initial, allow_code, mending=False).problems
-        explained = len(problems) - len(rest)
-        problems = [prefix_problem(fault, rules, checkpoint, claims, explained), *rest]
+        others = draft_plan(rules, mended, target, params, dtype, initial, allow_code, mending=False).problems
+        explained = len(problems) - len(others)
+        problems = [prefix_problem(fault, rules, checkpoint, claims, explained), *others]
     ignored = (*(Ignored(key, rule.spec.reason, rule.place) for key, rule in claims.ignored), *assigner.left)
     plan = Plan(
         rules,

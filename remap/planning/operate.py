@@ -158,13 +158,14 @@ def derived_by(
     return Derived(result, shape, working_dtype(first.dtype), list(inputs.values()), operated)
 
 
-def code_refused(function: str) -> dict[str, str]:
+def code_refused(function: str, **at: Any) -> Problem:
     """What is said where a rule file names a function of the user's, and that is not allowed."""
-    return {
-        "what": "the rule file runs code of its own",
-        "found": f'call = "{function}"',
-        "fix": "read that function; if you trust it, add --allow-code",
-    }
+    return Problem(
+        "the rule file runs code of its own",
+        found=f'call = "{function}"',
+        fix="read that function; if you trust it, add --allow-code",
+        **at,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ class Caller:
         at: dict[str, Any] = {"place": place, "subject": module, "names": (module,)}
         called = Called(spec, place, module)
         if not self.allowed:
-            raise PlanError(Problem(**code_refused(spec), **at))
+            raise PlanError(code_refused(spec, **at))
         function = called.imported()
         zeros = [np.broadcast_to(np.zeros((), source.dtype), source.shape).astype(np.float64) for source in sources]
         try:

@@ -95,21 +95,21 @@ def prefix_problem(
     pattern = re.escape(fault.prefix)
     affected = [key for key in claims.unclaimed if fault.mended(key) != key]
     if fault.of_keys:
-        found = f"{len(affected)} source tensors begin with '{fault.prefix}', such as {affected[0]}; these rules do not"
+        told = f"{len(affected)} source tensors begin with '{fault.prefix}', such as {affected[0]}; these rules do not"
         strip = ", ".join(f"'{text}'" for text in (*rules.source.strip, pattern))
         begin = f"begin each match with it: '{pattern}{first.spec.match}' at {first.place}"
         fix = f"[source] strip = [{strip}] in {rules.path}, or {begin}"
     else:
-        found = f"{len(claims.idle)} rules expect '{fault.prefix}' in front; no source tensor has it"
+        told = f"{len(claims.idle)} rules expect '{fault.prefix}' in front; no source tensor has it"
         shorter = first.spec.match.removeprefix(pattern)
         fix = f"leave it out of each match: '{shorter}' at {first.place}"
     if checkpoint.peeled:
-        found += f" (taken off already: {', '.join(checkpoint.peeled)})"
+        told += f" (taken off already: {', '.join(checkpoint.peeled)})"
     return Problem(
         "a prefix is off, without which rules and checkpoint fit"
         if fault.of_keys
         else "a prefix is in the rules alone",
-        found=f"{found}; {explained} other problems come of it" if explained else found,
+        found=f"{told}; {explained} other problems come of it" if explained else told,
         fix=fix,
         excerpt=first.place.of("match").excerpt(),
         code=ProblemCode.PREFIX,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from unicodedata import east_asian_width
@@ -74,6 +74,14 @@ class Place:
         if self._row:
             return self._places.find_in_row(self._key, *key)
         return self._places.find(*self._key, *key)
+
+    def part(self, what: str) -> Place:
+        """The place of a text on the line or further down in the table that begins here; this one where it is not."""
+        at = self.text.find(what, self.start) if what else -1
+        if at >= 0:
+            return replace(self, start=at, stop=at + len(what))
+        inner = self._places.containing(what, self._key) if what and self._places is not None else None
+        return inner or self
 
     def excerpt(self, what: str = "", column: int | None = None) -> str:
         """The line with carets under what is meant.
