@@ -178,11 +178,9 @@ def _fix_unclaimed(key: str, near: Sequence[str], keys: Sequence[str]) -> str:
             "the weight is quantised, in blocks of MXFP4, which is not converted: dequantise the checkpoint first, by "
             "transformers' Mxfp4Config(dequantize=True) and save_pretrained"
         )
-    part = next((part for part in ("_orig", "_mask") if key.endswith(part)), None)
-    name = key.removesuffix(part) if part is not None else ""
-    if part is not None and {f"{name}_orig", f"{name}_mask"} <= set(keys):
+    if part in ("orig", "mask") and {f"{weight}_orig", f"{weight}_mask"} <= set(keys):
         return (
-            f"'{name}' was pruned, and is the product of two tensors: [[derive]] op = \"product\", "
+            f"'{weight}' was pruned, and is the product of two tensors: [[derive]] op = \"product\", "
             f"from = {{ first = '(?P<name>.*)_orig', second = '(?P<name>.*)_mask' }}, to = '{{name}}'"
         )
     like = f" like the one at {near[0]}" if near else ""

@@ -77,11 +77,9 @@ class Place:
 
     def part(self, what: str) -> Place:
         """The place of a text on the line or further down in the table that begins here; this one where it is not."""
-        at = self.text.find(what, self.start) if what else -1
-        if at >= 0:
+        if what and (at := self.text.find(what, self.start)) >= 0:
             return replace(self, start=at, stop=at + len(what))
-        inner = self._places.containing(what, self._key) if what and self._places is not None else None
-        return inner or self
+        return (what and self._places and self._places.containing(what, self._key)) or self
 
     def excerpt(self, what: str = "", column: int | None = None) -> str:
         """The line with carets under what is meant.
