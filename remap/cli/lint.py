@@ -92,7 +92,7 @@ def _data(finding: LintFinding) -> dict[str, object]:
 
 def _annotation(finding: LintFinding) -> str:
     """A finding as a workflow command that GitHub shows beside the line."""
-    place = finding.place.part(finding.text)
+    place = finding.place
     text = _escaped(f"{finding.message}. Fix: {finding.fix}")
     file = _escaped(str(place.path)).replace(":", "%3A").replace(",", "%2C")
     return f"::{finding.level} file={file},line={place.line},col={place.start + 1},title={finding.code}::{text}"
