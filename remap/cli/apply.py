@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @options.torch_arg
 @options.report
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
+@click.option("--pairs", is_flag=True, help="List every module with its layer, one a line.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--check/--no-check", default=True, help="Whether the result is proved in the model.")
 @options.allow_code
@@ -59,6 +60,7 @@ def command(
     torch_args: tuple[str, ...],
     report: str | None,
     dry_run: bool,
+    pairs: bool,
     force: bool,
     check: bool,
     allow_code: bool,
@@ -116,7 +118,7 @@ def command(
     if as_json:
         click.echo(json.dumps({**result_data(result), "audit": [asdict(entry) for entry in audit]}))
     else:
-        print_result(result, console())
+        print_result(result, console(), pairs)
         if torch is not None:
             from remap.report.verify_terminal import print_audit
 

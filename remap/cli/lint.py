@@ -27,6 +27,7 @@ _CODES = "\b\nCodes:\n" + "\n".join(f"  {code}  {kind}" for code, kind in CODES.
 @click.option("--torch", metavar="TORCH", help="PyTorch model: its epsilons are held against the rules'.")
 @options.torch_arg
 @options.dequantize
+@options.allow_code
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", help="How to print.")
 def command(
     rules: str,
@@ -38,6 +39,7 @@ def command(
     torch: str | None,
     torch_args: tuple[str, ...],
     dequantize: bool,
+    allow_code: bool,
     form: str,
 ) -> None:
     """Say what could go wrong with RULES, without converting.
@@ -56,6 +58,7 @@ def command(
         target=target,
         params=options.parsed_settings(settings),
         torch=options.torch_source(torch, torch_args),
+        allow_code=allow_code,
     )
     if form == "json":
         click.echo(json.dumps([_data(finding) for finding in findings], indent=2))
@@ -84,14 +87,15 @@ def _print(findings: list[LintFinding]) -> None:
 
 
 def _data(finding: LintFinding) -> dict[str, object]:
+    place = finding.place.part(finding.text)
     return {
         "code": finding.code,
         "kind": CODES[finding.code],
         "level": finding.level,
         "message": finding.message,
-        "file": str(finding.place.path),
-        "line": finding.place.line,
-        "column": finding.place.start + 1,
+        "file": str(place.path),
+        "line": place.line,
+        "column": place.start + 1,
         "fix": finding.fix,
     }
 

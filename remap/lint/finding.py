@@ -22,6 +22,7 @@ CODES: dict[str, str] = {
     "R204": "a table is never used",
     "R205": "a parameter is never used",
     "R206": "a fill is never needed",
+    "R207": "an allow that answers nothing",
     "R301": "an index written out",
     "R302": "an anchor in a pattern that matches whole names anyway",
     "R303": "a name that Keras numbers by itself",

@@ -26,11 +26,14 @@ from remap.planning.casts import cast_problems
 from remap.planning.derive import derive_tensors
 from remap.planning.derived import leaves
 from remap.planning.epsilon import Epsilons
+from remap.planning.gather import gathered
 from remap.planning.identity import identity_values
 from remap.planning.match import Claims, match_keys
+from remap.planning.meant import MeantRules
 from remap.planning.operate import Caller
 from remap.planning.params import Scalar, resolve_params
 from remap.planning.plan import Assignment, Ignored, Kind, Plan
+from remap.planning.prefix import prefix_fault, prefix_problem, renamed
 from remap.planning.values import Values, number_of
 from remap.planning.warn import plan_warnings
 from remap.rules.pattern import PatternError, Patterns
@@ -101,22 +104,34 @@ def draft_plan(
     initial: Initial | None = None,
     allow_code: bool = False,
     epsilons: Mapping[str, float] | None = None,
+    mending: bool = True,
 ) -> Draft:
     """What :func:`make_plan` makes, whether its account closes or not.
+
+    Args:
+        rules: See :func:`make_plan`, as the others.
+        checkpoint: The source.
+        target: The Keras model's variables.
+        params: Values for parameters.
+        dtype: Element type of every variable written.
+        initial: Values of kept variables.
+        allow_code: Whether the rule file may call functions of the user's.
+        mending: Whether a prefix that explains problems is looked for.
 
     Raises:
         PlanError: A parameter cannot be read, or a pattern takes too long.
     """
     try:
         values = resolve_params(rules, params, checkpoint.path, checkpoint, target)
-        tensors, consumed, problems = derive_tensors(rules, checkpoint, values)
+        caller = Caller(allow_code)
+        tensors, consumed, problems = derive_tensors(rules, checkpoint, values, caller)
         claims = match_keys(rules, tensors, values)
     except PatternError as error:
         raise PlanError("a pattern takes too long", where=str(rules.path), found=str(error)) from error
     compared = Epsilons(target, values, epsilons or {})
     names = VariableNames(target) if target is not None else None
     element = dtype_of(dtype) if dtype is not None else None
-    made = Values(tensors, values, compared, Caller(allow_code), target)
+    made = Values(tensors, values, compared, caller, target)
     problems += unnamed_problems(claims)
     assigner = Assigner(made, names, element, problems)
     moved = list(assigner.assign(claims.links))
@@ -135,10 +150,18 @@ def draft_plan(
                 fix="give --model or --target",
             )
         )
-    problems += target_problems(moved, target.variables if target else (), claims.unclaimed, rules)
+    meant = MeantRules(rules, claims, problems, names)
+    problems += target_problems(moved, target.variables if target else (), claims.unclaimed, rules, meant)
     if problems:
         problems += quantized_problem(checkpoint.skipped)
         problems += skipped_problems(checkpoint.skipped, rules)
+    problems = gathered(problems)
+    fault = prefix_fault(rules, tensors, claims) if problems and mending else None
+    if fault is not None:
+        mended = renamed(checkpoint, fault, claims.unclaimed)
+        others = draft_plan(rules, mended, target, params, dtype, initial, allow_code, epsilons, mending=False).problems
+        explained = len(problems) - len(others)
+        problems = [prefix_problem(fault, rules, checkpoint, claims, explained), *others]
     ignored = (*(Ignored(key, rule.spec.reason, rule.place) for key, rule in claims.ignored), *assigner.left)
     plan = Plan(
         rules,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from remap.planning.plan import Assignment, EpsilonOrigin, Plan
 from remap.planning.suggest import grouped, pattern_of
+from remap.report.pairs import paired_patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class AccountRow:
 
     Args:
         source: Modules, numbers as ranges: ``layer{1..4}.{0..5}.conv{1..3}``.
-        target: Keras layers, likewise.
+        target: Keras layers, likewise; what stands in one place of both belongs together.
         layout: The layout.
         modules: How many modules.
         variables: How many Keras variables.
@@ -74,12 +75,13 @@ def rows(plan: Plan) -> list[AccountRow]:
 
 
 def _row(members: list[Assignment]) -> AccountRow:
-    modules = list(dict.fromkeys(member.module or "(root)" for member in members))
-    layers = list(dict.fromkeys(member.layer for member in members))
+    pairs = list(dict.fromkeys((member.module or "(root)", member.layer) for member in members))
+    source, target = paired_patterns(pairs)
+    modules = len({module for module, _ in pairs})
     first = members[0]
     place = f"{first.place.path.name}:{first.place.line}"
     nbytes = sum(member.nbytes for member in members)
-    return AccountRow(_named(modules), _named(layers), first.layout, len(modules), len(members), nbytes, place)
+    return AccountRow(source, target, first.layout, modules, len(members), nbytes, place)
 
 
 def settled(plan: Plan) -> list[Settled]:

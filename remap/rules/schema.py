@@ -86,6 +86,7 @@ class Move(Table, frozen=True):
     complex_part: Annotated[
         ComplexPart | None, Meta(description="What is taken of a complex tensor, for a rule without a layout.")
     ] = field(name="complex", default=None)
+    order: Annotated[dict[str, list[int]], Meta(description="A permutation along an axis, without a layout.")] = {}
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
     epsilon: Annotated[
         float | None, Meta(description="Epsilon of these normalisation layers; for BatchNorm, where not the file's.")
@@ -93,6 +94,7 @@ class Move(Table, frozen=True):
     absent: Annotated[
         str, Meta(description="Why the target may lack this layer; its tensors are then left behind, and reported.")
     ] = ""
+    allow: Annotated[list[str], Meta(description="Findings of 'remap lint' that are meant: 'CODE: reason'.")] = []
 
 
 class Rename(Move, frozen=True, kw_only=True):
@@ -146,11 +148,14 @@ class FillRule(Filling, frozen=True, kw_only=True):
 class Derive(Table, frozen=True):
     """A tensor computed from others before any rule sees it."""
 
-    op: Annotated[str, Meta(description="A named operation: weight_norm, spectral_norm, fold_batchnorm_kernel ...")]
     sources: Annotated[dict[str, str], Meta(description="The operation's inputs: name to regex of a whole key.")] = (
         field(name="from")
     )
     to: Annotated[str, Meta(description="Key of the new tensor, a template over the captures.")]
+    op: Annotated[str, Meta(description="A named operation: weight_norm, spectral_norm, fold_batchnorm_kernel ...")] = (
+        ""
+    )
+    call: Annotated[str, Meta(description="A function of yours instead, module:function; needs --allow-code.")] = ""
     keep: Annotated[list[str], Meta(description="Inputs that the other rules see too; the rest are used up.")] = []
     options: Annotated[dict[str, float | int | str | bool], Meta(description="The operation's own settings.")] = {}
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
@@ -171,6 +176,9 @@ class Document(Table, frozen=True):
     """A whole rule file."""
 
     format: Annotated[Literal[1], Meta(description="Version of the rule language.")]
+    allow: Annotated[
+        list[str], Meta(description="Findings of 'remap lint' that are meant, in the whole file: 'CODE: reason'.")
+    ] = []
     about: Annotated[About, Meta(description="What the file converts.")] = About()
     batchnorm: Annotated[BatchNorm, Meta(description="The epsilons of BatchNorm, and what a difference means.")] = (
         BatchNorm()
