@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from remap.errors import Problem
 from remap.layout.axes import Axes, AxesError, parse_axes, parse_groups
@@ -129,9 +130,9 @@ def captures(pattern: str) -> tuple[str, ...]:
         return ()
 
 
-def fault(what: str, place: Place, text: str = "", found: str = "", expected: str = "", fix: str = "") -> Problem:
-    """A problem at a place, with carets under ``text`` or all that is meant."""
-    return Problem(what, str(place), found, expected, fix, place.excerpt(text))
+def fault(what: str, place: Place, text: str = "", *more: str, **fields: Any) -> Problem:
+    """A problem at a place, with carets under ``text`` or all that is meant; other fields as in :class:`Problem`."""
+    return Problem(what, str(place), *more, excerpt=place.excerpt(text), **fields)
 
 
 def unknown(what: str, name: str, known: Iterable[str], place: Place) -> Problem:
