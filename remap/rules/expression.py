@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
 
 from remap.errors import Problem
 from remap.layout.axes import Axes, AxesError, parse_axes, parse_groups
@@ -122,6 +121,9 @@ def pattern_problems(pattern: str, place: Place) -> Iterator[Problem]:
         )
 
 
+_TOLD = ("found", "expected", "fix")
+
+
 def captures(pattern: str) -> tuple[str, ...]:
     """The captures of a regex; none where it is invalid, which is reported once elsewhere."""
     try:
@@ -130,9 +132,19 @@ def captures(pattern: str) -> tuple[str, ...]:
         return ()
 
 
-def fault(what: str, place: Place, text: str = "", *more: str, **fields: Any) -> Problem:
-    """A problem at a place, with carets under ``text`` or all that is meant; other fields as in :class:`Problem`."""
-    return Problem(what, str(place), *more, excerpt=place.excerpt(text), **fields)
+def fault(what: str, place: Place, text: str = "", *told: str, **words: str) -> Problem:
+    """A problem at a place, with carets under ``text`` or all that is meant.
+
+    Args:
+        what: See :class:`Problem`.
+        place: Where it is.
+        text: What the carets stand under.
+        *told: What was found, what was expected, and the fix.
+        **words: The same by name.
+    """
+    fields = dict(zip(_TOLD, told, strict=False)) | words
+    given, expected, fix = (fields.get(name, "") for name in _TOLD)
+    return Problem(what, str(place), given, expected, fix, place.excerpt(text))
 
 
 def unknown(what: str, name: str, known: Iterable[str], place: Place) -> Problem:
