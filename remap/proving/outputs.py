@@ -188,8 +188,9 @@ def accounted(
     """The rows of outputs, with what is known of PyTorch's that Keras does not give.
 
     One that a layer gives inside of the Keras model is held against that layer. One that another is made from, which is
-    equal, need not have a counterpart: the Keras model has it on its way, in one form or another. One that comes out of a module that no
-    layer is made from, as a head whose tensors the rules leave behind or that is tied to an embedding, need not either.
+    equal, need not have a counterpart: the Keras model has it on its way, in one form or another. One that comes out of
+    a module that no layer is made from, as a head whose tensors the rules leave behind or that is tied to an embedding,
+    need not either.
     """
     known = {row.torch_value for row in (*rows, *outputs) if row.outcome == Outcome.EQUAL}
     left = {entry.name: entry for entry in ignored}

@@ -95,7 +95,7 @@ def _contents(index: Location, entries: dict[bytes, bytes]) -> Contents:
         if reason := refusal(name):
             raise ValueError(f"{name!r:.200} is {reason}")
         if is_absurd(shape, dtype.itemsize, size):
-            raise ValueError(f"{name!r:.200}: {size} bytes for shape {shape!r:.200}, which is absurd")
+            raise ValueError(f"{name!r:.200}: absurd shape, {size} bytes for shape {shape!r:.200}")
         if shard not in files:
             files[shard] = _data_file(index, shard, shards)
         if size != prod(shape) * dtype.itemsize:
