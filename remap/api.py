@@ -87,8 +87,8 @@ def plan(
     Raises:
         RemapError: Anything that does not fit, all of it at once.
 
-    >>> found = plan("fixtures/linear/linear.toml", "fixtures/linear/linear.safetensors")
-    >>> [(a.name, a.shape) for a in found.assignments]
+    >>> planned = plan("fixtures/linear/linear.toml", "fixtures/linear/linear.safetensors")
+    >>> [(a.name, a.shape) for a in planned.assignments]
     [('dense/kernel', (10, 5)), ('dense/bias', (5,))]
     """
     early = None if rules == "auto" else opened(rules, checkpoint)
@@ -96,10 +96,10 @@ def plan(
     file, source, recognised = early or opened(rules, checkpoint, inventory, initial)
     settings: dict[str, Any] = {"params": params, "dtype": dtype, "allow_code": allow_code}
     if inventory is not None:
-        found = make_plan(file, source, inventory, initial=initial, **settings)
+        planned = make_plan(file, source, inventory, initial=initial, **settings)
     else:
-        found = plan_with_shipped(file, source, settings)
-    return replace(found, recognised=recognised)
+        planned = plan_with_shipped(file, source, settings)
+    return replace(planned, recognised=recognised)
 
 
 def apply(
@@ -141,24 +141,24 @@ def apply(
     Raises:
         RemapError: Anything that fails; before the output appears, unless it is the check that fails.
     """
-    from remap.writing.write import output_format, write
+    from remap.formats.output import output_format
+    from remap.writing.write import write
 
     started = time.perf_counter()
-    format = format.replace("-", "_") if format is not None else None
     source = model_source(model) if model is not None else None
     planned = plan(rules, checkpoint, model=source, target=target, params=params, dtype=dtype, allow_code=allow_code)
     path = Path(out) if out is not None else default_output(planned)
-    name = output_format(path, format)
-    if name == "keras" and source is not None and source.spec.endswith(".keras"):
+    form = output_format(path, format)
+    if "model_archive" in form.settings and source is not None and source.spec.endswith(".keras"):
         options.setdefault("model_archive", Path(source.spec))
     if dry_run:
         return Result(planned, None, None, time.perf_counter() - started)
-    written = write(planned, path, force=force, format=format, progress=_stage(progress, "write", planned), **options)
+    written = write(planned, path, force=force, format=form, progress=_stage(progress, "write", planned), **options)
     checked = None
     if source is not None and check:
         from remap.checking.model import check_file
 
-        checked = check_file(planned, path, source, _stage(progress, "check", planned), format)
+        checked = check_file(planned, path, source, _stage(progress, "check", planned), form)
     return Result(planned, written, checked, time.perf_counter() - started)
 
 
@@ -229,15 +229,15 @@ def load_into(
     Raises:
         RemapError: Anything that does not fit; the model is untouched then.
     """
-    from remap.checking.compare import as_numpy
-    from remap.checking.model import assign_all
+    from remap.checking.assign import assign_all
     from remap.sides.keras.keras_model import identify, inventory_of
+    from remap.tensors.to_numpy import to_numpy
 
     inventory = inventory_of(model)
     live = identify(model, inventory)
 
     def initial(variable: Variable) -> np.ndarray:
-        return as_numpy(live[variable.path])
+        return to_numpy(live[variable.path])
 
     file, source, _ = opened(rules, checkpoint, inventory, initial)
     planned = make_plan(file, source, inventory, params=params, allow_code=allow_code, initial=initial)

@@ -72,6 +72,7 @@ def target_of(model: Model | None, target: str | Path | Inventory | None) -> tup
 
 def model_source(model: Model) -> ModelSource:
     """A way to build the model, as often as needed; a live model stands for itself."""
+    from remap.sides.keras.layers import is_model
     from remap.sides.keras.spec import ModelSource, load_model_builder
 
     if isinstance(model, ModelSource):
@@ -81,4 +82,4 @@ def model_source(model: Model) -> ModelSource:
     name = getattr(model, "__name__", None) or getattr(model, "name", None) or type(model).__name__
     if callable(model) and not hasattr(model, "variables"):
         return ModelSource(str(name), model)
-    return ModelSource(str(name), lambda: model)
+    return ModelSource(str(name), lambda: model, live=is_model(model))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remap.arguments import CheckpointLike, Model, Rules, model_source
 from remap.errors import UsageError
-from remap.planning.params import Scalar
+from remap.proving.options import RunOptions, VerifyOptions
 
 if TYPE_CHECKING:
-    from remap.proving.reference import Reference
     from remap.proving.verified import Verified
+    from remap.sides.reference import Reference
 
 __all__ = ["record", "verify"]
 
@@ -22,20 +23,8 @@ def verify(
     checkpoint: CheckpointLike,
     model: Model,
     torch: Any,
-    *,
-    inputs: Sequence[str] = (),
-    samples: int = 1,
-    seed: int = 0,
-    atol: float | None = None,
-    rtol: float | None = None,
-    float64: bool = False,
-    calibrate: bool = False,
-    odd_size: bool = False,
-    weights: str | Path | None = None,
-    static: bool = False,
-    params: Mapping[str, Scalar] | None = None,
-    torch_args: Mapping[str, object] | None = None,
-    allow_code: bool = False,
+    options: VerifyOptions | None = None,
+    **settings: Any,
 ) -> Verified:
     """Hold the converted Keras model beside the PyTorch model: weights, outputs, every layer.
 
@@ -46,20 +35,10 @@ def verify(
             other is built anew and given what the rules make of the checkpoint.
         torch: The PyTorch model: ``package.module:callable``, ``file.py:callable``, a TorchScript file, a ``.pt2``
             file, a recording (:func:`record`), or a live module.
-        inputs: ``float32[1,3,224,224]``, ``ids:input_ids=int64[1,16]<30522``, a ``.npz`` or ``.safetensors`` file;
-            in PyTorch's layout. What is left out is inferred from the Keras model.
-        samples: Size of the batch, where a shape is inferred.
-        seed: For drawing inputs.
-        atol: Absolute tolerance, instead of the measured one.
-        rtol: Tolerance relative to the largest value, likewise.
-        float64: Whether both sides compute in double precision.
-        calibrate: Whether a copy of the PyTorch model takes BatchNorm statistics of real activations first.
-        odd_size: Whether images get an odd size, at which asymmetric and symmetric padding coincide.
-        weights: A Keras weights file to load, instead of assigning what the rules make of the checkpoint.
-        static: Whether settings are compared only; nothing runs then.
-        params: See :func:`remap.plan`.
-        torch_args: Arguments of the callable that ``torch`` names.
-        allow_code: See :func:`remap.plan`.
+        options: What is asked for.
+        **settings: Fields of :class:`~remap.proving.options.VerifyOptions` by name, which come before ``options``:
+            ``inputs``, ``samples``, ``seed``, ``atol``, ``rtol``, ``float64``, ``calibrate``, ``odd_size``,
+            ``weights``, ``static``, ``params``, ``torch_args``, ``allow_code``.
 
     Returns:
         What was found: ``verdict``, ``proved``, ``outputs`` and ``rows`` with differences, ``finding`` (the first
@@ -71,51 +50,28 @@ def verify(
     >>> folder = "fixtures/conv_bn/"
     >>> rules, checkpoint = folder + "conv_bn.toml", folder + "conv_bn.safetensors"
     >>> network = folder + "torch_model.py:build"
-    >>> verify(rules, checkpoint, folder + "keras_model.py:build", network).verdict
+    >>> verify(rules, checkpoint, folder + "keras_model.py:build", network, samples=2).verdict
     'equal'
     >>> from remap.sides.keras.spec import load_model_builder
     >>> padded = load_model_builder(folder + "keras_model.py:build", {"padding": "same"})
-    >>> found = verify(rules, checkpoint, padded, network)
-    >>> found.verdict, found.finding.layer, found.finding.cause, found.finding.blame
+    >>> result = verify(rules, checkpoint, padded, network)
+    >>> result.verdict, result.finding.layer, result.finding.cause, result.finding.blame
     ('differ', 'conv', 'padding', 'model')
     """
-    from remap.proving.run import static_audit
     from remap.proving.run import verify as hold
-    from remap.sides.keras.layers import is_model
 
-    settings: dict[str, Any] = {"params": params, "torch_args": torch_args, "allow_code": allow_code}
-    if static:
-        return static_audit(rules, checkpoint, model_source(model), torch, **settings)
-    return hold(
-        rules,
-        checkpoint,
-        model_source(model),
-        torch,
-        inputs=inputs,
-        samples=samples,
-        seed=seed,
-        atol=atol,
-        rtol=rtol,
-        float64=float64,
-        calibrate=calibrate,
-        odd_size=odd_size,
-        weights=weights,
-        as_it_is=is_model(model),
-        **settings,
-    )
+    return hold(rules, checkpoint, model_source(model), torch, replace(options or VerifyOptions(), **settings))
 
 
 def record(
     torch: Any,
     checkpoint: Any,
     out: str | Path,
-    inputs: Sequence[str],
+    inputs: Sequence[str] = (),
+    options: RunOptions | None = None,
     *,
-    seed: int = 0,
-    float64: bool = False,
-    calibrate: bool = False,
-    torch_args: Mapping[str, object] | None = None,
     force: bool = False,
+    **settings: Any,
 ) -> Reference:
     """Run the PyTorch model where PyTorch lives, for :func:`verify` where it does not.
 
@@ -123,25 +79,25 @@ def record(
         torch: See :func:`verify`.
         checkpoint: Its weights: a path, or a checkpoint that is open.
         out: The recording, a ``.safetensors`` file: inputs, outputs, and what every module and function made of them.
-        inputs: See :func:`verify`; here there is no Keras model to infer them from.
-        seed: For drawing inputs.
-        float64: Whether it runs in double precision.
-        calibrate: See :func:`verify`.
-        torch_args: See :func:`verify`.
+        inputs: See :class:`~remap.proving.options.RunOptions`; here there is no Keras model to infer them from.
+        options: What is asked for.
         force: Whether an existing file is replaced.
+        **settings: Fields of :class:`~remap.proving.options.RunOptions` by name, which come before ``options``:
+            ``seed``, ``float64``, ``calibrate``, ``torch_args``.
 
     Raises:
         RemapError: The file exists or cannot be written, or the model does not build or run.
     """
+    from remap.proving.record import record as run
     from remap.proving.recording import is_recording, save_recording
-    from remap.proving.run import record as run
     from remap.writing.staging import check_free, replacing
 
     path = Path(out)
     if not is_recording(str(out)):
         raise UsageError("a recording is a .safetensors file", found=str(out))
     check_free(path, force)
-    reference = run(torch, checkpoint, inputs, seed=seed, float64=float64, calibrate=calibrate, torch_args=torch_args)
+    wanted = replace(options or RunOptions(), **settings)
+    reference = run(torch, checkpoint, replace(wanted, inputs=inputs or wanted.inputs))
     with replacing(path) as file:
         save_recording(reference, file)
     return reference

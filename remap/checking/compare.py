@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
 from remap.planning.plan import Assignment, Plan
-from remap.tensors.dtypes import dtype_of
+from remap.tensors.to_numpy import to_numpy
+
+
+class VariableFault(StrEnum):
+    """What is wrong with a variable."""
+
+    MISSING = "missing"
+    SHAPE = "shape"
+    VALUES = "values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +27,13 @@ class VariableDifference:
 
     Args:
         name: Keras path.
-        what: ``values``, ``shape`` or ``missing``.
+        what: What is wrong with it.
         elements: Number of elements that differ.
         largest: Largest absolute difference.
     """
 
     name: str
-    what: str
+    what: VariableFault
     elements: int = 0
     largest: float = 0.0
 
@@ -62,11 +71,11 @@ def compare(plan: Plan, live: Mapping[str, Any], progress: Callable[[int], None]
     differences: list[VariableDifference] = []
     nbytes = 0
     for assignment in plan.assignments:
-        found = live.get(assignment.name)
+        variable = live.get(assignment.name)
         difference = (
-            VariableDifference(assignment.name, "missing")
-            if found is None
-            else _difference(assignment, as_numpy(found))
+            VariableDifference(assignment.name, VariableFault.MISSING)
+            if variable is None
+            else _difference(assignment, to_numpy(variable))
         )
         if difference is not None:
             differences.append(difference)
@@ -83,29 +92,16 @@ def planned_array(assignment: Assignment, dtype: np.dtype | None = None) -> np.n
     return array if dtype is None else array.astype(dtype, copy=False)
 
 
-def as_numpy(variable: Any) -> np.ndarray:
-    """A live Keras variable's value, whatever the backend; bfloat16 and float8 included."""
-    value = variable.value if hasattr(variable, "value") and not callable(variable.value) else variable
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        name = str(value.dtype).removeprefix("torch.")
-        if name.startswith(("bfloat16", "float8")):
-            dtype = dtype_of(name)
-            raw = value.contiguous().view(getattr(__import__("torch"), f"uint{dtype.itemsize * 8}"))
-            return np.asarray(raw.numpy().view(dtype))
-    return np.asarray(value)
-
-
-def _difference(assignment: Assignment, found: np.ndarray) -> VariableDifference | None:
-    expected = planned_array(assignment, found.dtype)
-    if expected.shape != found.shape:
-        return VariableDifference(assignment.name, "shape")
-    bits = f"u{found.dtype.itemsize}" if found.dtype.itemsize <= 8 else "u8"
+def _difference(assignment: Assignment, held: np.ndarray) -> VariableDifference | None:
+    expected = planned_array(assignment, held.dtype)
+    if expected.shape != held.shape:
+        return VariableDifference(assignment.name, VariableFault.SHAPE)
+    bits = f"u{held.dtype.itemsize}" if held.dtype.itemsize <= 8 else "u8"
     left = np.ascontiguousarray(expected).reshape(-1).view(bits)
-    right = np.ascontiguousarray(found).reshape(-1).view(bits)
+    right = np.ascontiguousarray(held).reshape(-1).view(bits)
     wrong = int(np.count_nonzero(left != right))
     if not wrong:
         return None
     with np.errstate(all="ignore"):
-        apart = np.abs(expected.astype(np.float64) - found.astype(np.float64))
-    return VariableDifference(assignment.name, "values", wrong, float(np.nanmax(apart, initial=0.0)))
+        apart = np.abs(expected.astype(np.float64) - held.astype(np.float64))
+    return VariableDifference(assignment.name, VariableFault.VALUES, wrong, float(np.nanmax(apart, initial=0.0)))

@@ -12,8 +12,9 @@ import click
 from remap.api import Result, apply
 from remap.cli import options
 from remap.errors import UsageError
+from remap.report.console import console
 from remap.report.data import result_data
-from remap.report.terminal import console, print_result, progress_bars
+from remap.report.terminal import print_result, progress_bars
 
 if TYPE_CHECKING:
     from remap.proving.disagreement import Disagreement
@@ -111,9 +112,10 @@ def _audit(
     result: Result, source: Any, torch: str, torch_args: tuple[str, ...], allow_code: bool
 ) -> Sequence[Disagreement]:
     """Settings in which mapped layers disagree, without running either network."""
-    from remap.proving.run import static_audit
+    from remap.proving.options import VerifyOptions
+    from remap.proving.static import static_audit
     from remap.sides.keras.spec import parse_model_args
 
     plan = result.plan
-    arguments = parse_model_args(torch_args)
-    return static_audit(plan, plan.checkpoint, source, torch, torch_args=arguments, allow_code=allow_code).audit
+    wanted = VerifyOptions(torch_args=parse_model_args(torch_args), allow_code=allow_code)
+    return static_audit(plan, plan.checkpoint, source, torch, wanted).audit

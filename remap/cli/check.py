@@ -9,8 +9,9 @@ import click
 
 from remap.api import check
 from remap.cli import options
+from remap.report.console import console, styled
 from remap.report.sizes import human_bytes
-from remap.report.terminal import console, progress_bars
+from remap.report.terminal import progress_bars
 
 
 @click.command("check")
@@ -57,7 +58,5 @@ def command(
     if as_json:
         click.echo(json.dumps(asdict(checked)))
         return
-    console().print(
-        f"[bold green]equal[/] {file}: {checked.variables} variables, {human_bytes(checked.nbytes)}, "
-        f"bit for bit ({checked.seconds:.1f} s)"
-    )
+    counted = f"{checked.variables} variables, {human_bytes(checked.nbytes)}, bit for bit ({checked.seconds:.1f} s)"
+    console().print(styled("equal", "bold green", f" {file}: {counted}"))

@@ -16,8 +16,9 @@ from remap.diff.names import plain_names, planned_names
 from remap.errors import UsageError
 from remap.inventory.inventory import Inventory
 from remap.opening.anything import open_weights
+from remap.report.console import console
 from remap.report.difference import print_difference
-from remap.report.terminal import console, progress_bars
+from remap.report.terminal import progress_bars
 from remap.tensors.tensor import Tensor
 
 
@@ -58,12 +59,12 @@ def command(
     _check_overlap(left, right, a, b)
     with progress_bars() as progress:
         total = sum(tensor.nbytes for tensor in left.values())
-        found = difference(left, right, None if progress is None else lambda done: progress("compare", done, total))
+        compared = difference(left, right, None if progress is None else lambda done: progress("compare", done, total))
     if as_json:
-        click.echo(json.dumps({**asdict(found), "equal": found.equal}))
+        click.echo(json.dumps({**asdict(compared), "equal": compared.equal}))
     else:
-        print_difference(found, a, b, console())
-    sys.exit(0 if found.equal else 1)
+        print_difference(compared, a, b, console())
+    sys.exit(0 if compared.equal else 1)
 
 
 def _inventory(target: str | None, model: str | None, model_args: tuple[str, ...]) -> Inventory | None:

@@ -13,7 +13,7 @@ from remap.errors import UsageError
 from remap.explain.explain import explain, explanation_data
 from remap.explain.print import print_explanation
 from remap.inventory.inventory import Inventory
-from remap.report.terminal import console
+from remap.report.console import console
 
 
 @click.command("explain")
@@ -44,7 +44,7 @@ def command(
 
     Where nothing covers NAME: the closest rules and why each failed; the exit code is then 6.
     """
-    found = explain(
+    explanation = explain(
         rules,
         options.checkpoint_source(checkpoint, dequantize),
         name,
@@ -53,10 +53,10 @@ def command(
         allow_code=allow_code,
     )
     if as_json:
-        click.echo(json.dumps(explanation_data(found), indent=2))
+        click.echo(json.dumps(explanation_data(explanation), indent=2))
     else:
-        print_explanation(found, console())
-    sys.exit(0 if found.covered else 6)
+        print_explanation(explanation, console())
+    sys.exit(0 if explanation.covered else 6)
 
 
 def _inventory(model: str | None, model_args: tuple[str, ...], target: str | None) -> Inventory | None:

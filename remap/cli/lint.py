@@ -10,7 +10,7 @@ import click
 from remap.cli import options
 from remap.lint.finding import CODES, LintFinding
 from remap.lint.lint import lint
-from remap.report.terminal import console
+from remap.report.console import console, styled
 
 _CODES = "\b\nCodes:\n" + "\n".join(f"  {code}  {kind}" for code, kind in CODES.items())
 
@@ -40,7 +40,7 @@ def command(
     against the model's variables. Exits with 1 where there is any finding.
     """
     source = None if checkpoint is None else options.checkpoint_source(checkpoint, dequantize)
-    found = lint(
+    findings = lint(
         rules,
         source,
         model=options.model_source(model, model_args),
@@ -48,28 +48,27 @@ def command(
         params=options.parsed_settings(settings),
     )
     if form == "json":
-        click.echo(json.dumps([_data(finding) for finding in found], indent=2))
+        click.echo(json.dumps([_data(finding) for finding in findings], indent=2))
     elif form == "github":
-        for finding in found:
+        for finding in findings:
             click.echo(_annotation(finding))
     else:
-        _print(found)
-    sys.exit(1 if found else 0)
+        _print(findings)
+    sys.exit(1 if findings else 0)
 
 
-def _print(found: list[LintFinding]) -> None:
+def _print(findings: list[LintFinding]) -> None:
     out = console()
-    for finding in found:
+    for finding in findings:
         style = "bold red" if finding.level == "error" else "bold yellow"
-        out.print(f"[{style}]{finding.code}[/] {finding.level}: ", end="")
-        out.print(finding.message, markup=False)
-        out.print(f"  at {finding.place}", markup=False)
+        out.print(styled(finding.code, style, f" {finding.level}: {finding.message}"))
+        out.print(f"  at {finding.place}")
         for line in finding.excerpt().splitlines() if finding.place.text else ():
-            out.print(f"  {line}", markup=False, overflow="ignore", crop=False)
-        out.print(f"  fix: {finding.fix}", markup=False)
-    errors = sum(finding.level == "error" for finding in found)
-    if found:
-        out.print(f"findings: {len(found)}, errors: {errors}")
+            out.print(f"  {line}", soft_wrap=True)
+        out.print(f"  fix: {finding.fix}")
+    errors = sum(finding.level == "error" for finding in findings)
+    if findings:
+        out.print(f"findings: {len(findings)}, errors: {errors}")
     else:
         out.print("nothing to say: the rules look right")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import shutil
 import sys
 
 import click
@@ -54,8 +55,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(f"remap.cli.{cmd_name}").command
-        return found
+        command: click.Command = importlib.import_module(f"remap.cli.{cmd_name}").command
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -100,5 +101,10 @@ def main(argv: list[str] | None = None) -> None:
 def _fail(text: str, code: int, arguments: list[str]) -> None:
     if "--debug" in arguments and sys.exc_info()[0] is not None:
         raise
-    click.echo(f"error: {text}", err=True)
+    from remap.report.printable import printable, wrapped
+
+    message = printable(f"error: {text}")
+    if sys.stderr.isatty():
+        message = wrapped(message, shutil.get_terminal_size().columns)
+    click.echo(message, err=True)
     sys.exit(code)

@@ -84,13 +84,13 @@ def parsed_settings(pairs: tuple[str, ...]) -> dict[str, int | float | str]:
     >>> parsed_settings(("heads=12", "scale=0.5", "name=x"))
     {'heads': 12, 'scale': 0.5, 'name': 'x'}
     """
-    found: dict[str, int | float | str] = {}
+    values: dict[str, int | float | str] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise UsageError("--set takes NAME=VALUE", found=pair)
-        found[name.strip()] = _number(text.strip())
-    return found
+        values[name.strip()] = _number(text.strip())
+    return values
 
 
 def _number(text: str) -> int | float | str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from remap.cli import options
+from remap.report.console import console, styled
 from remap.report.sizes import human_bytes
-from remap.report.terminal import console
 
 
 @click.command("record")
@@ -23,34 +24,18 @@ from remap.report.terminal import console
 @click.option("--calibrate", is_flag=True, help="BatchNorm statistics of real activations first, in a copy.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def command(
-    torch: str,
-    checkpoint: str,
-    torch_args: tuple[str, ...],
-    inputs: tuple[str, ...],
-    dequantize: bool,
-    out: str,
-    seed: int,
-    float64: bool,
-    calibrate: bool,
-    force: bool,
+    torch: str, checkpoint: str, torch_args: tuple[str, ...], dequantize: bool, out: str, force: bool, **asked: Any
 ) -> None:
     """Run the PyTorch model TORCH with the weights of CHECKPOINT and keep what went in, what came out, and what
     every module and function made of it. 'remap verify --torch FILE' then needs no PyTorch."""
     from remap.proof import record
+    from remap.proving.options import RunOptions
     from remap.sides.keras.spec import parse_model_args
 
-    reference = record(
-        torch,
-        options.checkpoint_source(checkpoint, dequantize),
-        out,
-        inputs,
-        seed=seed,
-        float64=float64,
-        calibrate=calibrate,
-        torch_args=parse_model_args(torch_args),
-        force=force,
-    )
-    console().print(
-        f"[bold green]wrote[/] {out}  {human_bytes(Path(out).stat().st_size)}: {len(reference.trace.calls)} calls, "
+    wanted = RunOptions(torch_args=parse_model_args(torch_args), **asked)
+    reference = record(torch, options.checkpoint_source(checkpoint, dequantize), out, options=wanted, force=force)
+    told = (
+        f" {out}  {human_bytes(Path(out).stat().st_size)}: {len(reference.trace.calls)} calls, "
         f"{len(reference.trace.values)} arrays, {len(reference.trace.outputs)} outputs"
     )
+    console().print(styled("wrote", "bold green", told))

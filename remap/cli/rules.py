@@ -9,7 +9,7 @@ import click
 from remap.cli import options
 from remap.errors import UsageError
 from remap.planning.suggest import Nearest
-from remap.report.terminal import console, table
+from remap.report.console import Grid, console
 from remap.rules.load import load_rules
 from remap.rules.shipped import shipped_names, shipped_path
 
@@ -33,12 +33,10 @@ def command(context: click.Context, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
         return
-    out = console()
-    found = table(out, "name", "PyTorch", "Keras", "sizes", right=("sizes",))
-    found.columns[0].no_wrap = True
+    shown = Grid("name", "PyTorch", "Keras", "sizes", right=("sizes",))
     for row in rows:
-        found.add_row(str(row["name"]), str(row["source"]), str(row["target"]), str(len(row["sizes"])))
-    out.print(found, markup=False)
+        shown.add_row(str(row["name"]), str(row["source"]), str(row["target"]), str(len(row["sizes"])))
+    console().print(shown)
 
 
 @command.command("show")

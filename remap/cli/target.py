@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from remap.cli import options
-from remap.report.terminal import console
+from remap.report.console import console, styled
 from remap.writing.staging import check_free, replacing
 
 
@@ -26,9 +26,10 @@ def command(model: str, model_args: tuple[str, ...], out: str, force: bool) -> N
     inventory = inventory_of(options.model_source(model, model_args))
     with replacing(path) as file:
         file.write_bytes(inventory.encode(compressed=path.suffix == ".gz"))
-    console().print(
-        f"[bold green]wrote[/] {out}  {inventory.kind} model, {len(inventory.variables)} variables in "
+    told = (
+        f" {out}  {inventory.kind} model, {len(inventory.variables)} variables in "
         f"{len(inventory.layers)} layers, Keras {inventory.keras_version}"
     )
+    console().print(styled("wrote", "bold green", told))
     for note in inventory.notes:
-        console().print(f"note: {note}", markup=False)
+        console().print(f"note: {note}")

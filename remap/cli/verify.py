@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
 from remap.cli import options
 from remap.errors import CheckError
-from remap.report.terminal import console
+from remap.report.console import console
+
+
+def _explain(context: click.Context, parameter: click.Parameter, code: str | None) -> None:
+    """Tell what a code stands for, and do nothing else."""
+    if code is not None:
+        from remap.report.cause import cause_lines
+
+        for line in cause_lines(code):
+            click.echo(line)
+        context.exit()
 
 
 @click.command("verify")
@@ -33,6 +44,14 @@ from remap.report.terminal import console
 @click.option("--weights", metavar="FILE", help="A Keras weights file to load, instead of converting.")
 @click.option("--static", is_flag=True, help="Compare settings only; run nothing.")
 @click.option("--all", "all_rows", is_flag=True, help="Show every layer, not only those around a divergence.")
+@click.option(
+    "--explain",
+    metavar="CODE",
+    is_eager=True,
+    expose_value=False,
+    callback=_explain,
+    help="Tell what the code of a cause stands for, as V101; run nothing.",
+)
 @options.report
 @options.settings
 @options.dequantize
@@ -45,22 +64,12 @@ def command(
     model_args: tuple[str, ...],
     torch: str,
     torch_args: tuple[str, ...],
-    inputs: tuple[str, ...],
-    samples: int,
-    seed: int,
-    atol: float | None,
-    rtol: float | None,
-    float64: bool,
-    calibrate: bool,
-    odd_size: bool,
-    weights: str | None,
-    static: bool,
     all_rows: bool,
     report: str | None,
     settings: tuple[str, ...],
     dequantize: bool,
-    allow_code: bool,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Hold the converted Keras model beside the PyTorch model: weights, outputs, and every layer that RULES map.
 
@@ -69,6 +78,7 @@ def command(
     on the input.
     """
     from remap.proof import verify
+    from remap.proving.options import VerifyOptions
     from remap.report.verify_data import verified_data
     from remap.report.verify_terminal import print_verified
     from remap.report.verify_words import headline
@@ -78,37 +88,22 @@ def command(
     source = options.model_source(model, model_args)
     weights_from = options.checkpoint_source(checkpoint, dequantize)
     params = options.parsed_settings(settings)
-    arguments = parse_model_args(torch_args)
-    found = verify(
-        rules,
-        weights_from,
-        source,
-        torch,
-        inputs=inputs,
-        samples=samples,
-        seed=seed,
-        atol=atol,
-        rtol=rtol,
-        float64=float64,
-        calibrate=calibrate,
-        odd_size=odd_size,
-        weights=weights,
-        static=static,
-        params=params,
-        torch_args=arguments,
-        allow_code=allow_code,
-    )
+    wanted = VerifyOptions(params=params, torch_args=parse_model_args(torch_args), **asked)
+    verified = verify(rules, weights_from, source, torch, wanted)
     if page is not None:
         from remap.report.html import verified_page
 
-        options.write_page(page, verified_page(found))
+        options.write_page(page, verified_page(verified))
     if as_json:
-        click.echo(json.dumps(verified_data(found)))
+        click.echo(json.dumps(verified_data(verified)))
     else:
-        print_verified(found, console(), all_rows)
+        debug = bool(click.get_current_context().find_root().params.get("debug"))
+        print_verified(verified, console(), all_rows, failures=debug)
         if page is not None:
-            console().print(f"wrote {page}", markup=False)
-    if not found.proved:
+            console().print(f"wrote {page}")
+    if not verified.proved:
         raise CheckError(
-            headline(found), where=f"{model} against {torch}", found=found.finding.text if found.finding else ""
+            headline(verified),
+            where=f"{model} against {torch}",
+            found=verified.finding.text if verified.finding else "",
         )

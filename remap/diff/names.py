@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from remap.errors import Problem, UsageError
+from remap.formats.registry import format_named
 from remap.inventory.inventory import Inventory
 from remap.layout.tiles import Value
 from remap.planning.derived import Derived
 from remap.planning.plan import Assignment, Plan
 from remap.tensors.tensor import Checkpoint, Tensor
-
-_LEGACY = re.compile(r"(?:model_weights/)?(?P<layer>[^/]+)/(?P<name>.+?)(?::\d+)?")
 
 
 def plain_names(checkpoint: Checkpoint, inventory: Inventory | None = None) -> dict[str, Tensor]:
@@ -25,25 +23,10 @@ def plain_names(checkpoint: Checkpoint, inventory: Inventory | None = None) -> d
         checkpoint: A file of any kind.
         inventory: Says which variable each dataset of a ``.weights.h5`` is.
     """
-    if checkpoint.format == "Keras legacy h5":
-        return {_legacy(name): tensor for name, tensor in checkpoint.items() if "optimizer_weights" not in name}
-    if inventory is not None and checkpoint.format.startswith("Keras"):
-        paths = {dataset: variable.path for variable in inventory.variables for dataset in variable.weights_h5}
-        return {paths.get(name, name): tensor for name, tensor in checkpoint.items()}
-    return dict(checkpoint)
-
-
-def _legacy(name: str) -> str:
-    """``fc/fc/kernel:0`` is the path ``fc/kernel``; an inner layer keeps its scopes.
-
-    >>> _legacy("fc/fc/kernel:0"), _legacy("lstm/lstm/lstm_cell/kernel:0"), _legacy("fc/kernel:0")
-    ('fc/kernel', 'lstm/lstm_cell/kernel', 'fc/kernel')
-    """
-    match = _LEGACY.fullmatch(name)
-    if match is None:
-        return name
-    own = match["name"]
-    return own if own.startswith(f"{match['layer']}/") else f"{match['layer']}/{own}"
+    form = format_named(checkpoint.kind)
+    if form is None:
+        return dict(checkpoint)
+    return {plain: checkpoint[name] for name, plain in form.plain_names(checkpoint, inventory).items()}
 
 
 def planned_names(plan: Plan) -> dict[str, Tensor]:
@@ -52,10 +35,10 @@ def planned_names(plan: Plan) -> dict[str, Tensor]:
     Raises:
         UsageError: The plan writes nothing that is moved.
     """
-    found = {assignment.name: _planned(assignment) for assignment in plan.assignments}
-    if not found:
+    planned = {assignment.name: _planned(assignment) for assignment in plan.assignments}
+    if not planned:
         raise UsageError(Problem("the rules write nothing", where=str(plan.rules.path)))
-    return found
+    return planned
 
 
 @dataclass(frozen=True, slots=True)

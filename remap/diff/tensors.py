@@ -35,8 +35,8 @@ def compare_tensors(a: Tensor, b: Tensor) -> Compared:
     """Hold two tensors of one shape against each other.
 
     >>> from remap.opening.memory import from_state_dict
-    >>> found = from_state_dict({"a": np.array([1.0, 2.0], "f4"), "b": np.array([1.0, 4.0], "f4")})
-    >>> compare_tensors(found["a"], found["b"])
+    >>> pair = from_state_dict({"a": np.array([1.0, 2.0], "f4"), "b": np.array([1.0, 4.0], "f4")})
+    >>> compare_tensors(pair["a"], pair["b"])
     Compared(elements=2, equal=1, absolute=2.0, relative=0.5)
     """
     equal, absolute, relative = 0, 0.0, 0.0

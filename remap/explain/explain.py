@@ -10,6 +10,7 @@ from typing import Any
 from remap.api import open_checkpoint
 from remap.errors import Problem, UsageError
 from remap.explain.near import NearMiss, near_sources, near_targets
+from remap.formats.registry import written_formats
 from remap.inventory.inventory import Inventory, Variable
 from remap.inventory.match import VariableNames
 from remap.inventory.shipped import shipped_inventory
@@ -134,19 +135,8 @@ def rule_place(assignment: Assignment) -> Place:
 
 def output_places(assignment: Assignment) -> dict[str, tuple[str, ...]]:
     """Where a variable lies in each output format: format to paths inside of the file."""
-    variable = assignment.variable
-    if variable is None:
-        layer, inner, _ = assignment.name.partition("/")
-        return {".h5": (f"{layer if inner else 'top_level_model_weights'}/{assignment.name}:0",)}
-    places: dict[str, tuple[str, ...]] = {}
-    if variable.weights_h5:
-        places[".weights.h5"] = variable.weights_h5
-    if variable.legacy_h5 is not None:
-        copies = (f"{copy.layer}/{copy.name}" for copy in variable.legacy_copies)
-        places[".h5"] = ("/".join(variable.legacy_h5), *copies)
-    if variable.tf_object is not None:
-        places["TensorFlow checkpoint"] = (variable.tf_object,)
-    return places
+    places = {form.label: form.places(assignment.name, assignment.variable) for form in written_formats()}
+    return {label: paths for label, paths in places.items() if paths}
 
 
 def explanation_data(explanation: Explanation) -> dict[str, Any]:

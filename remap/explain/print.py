@@ -11,11 +11,14 @@ from remap.planning.derived import Derived
 from remap.planning.plan import Assignment
 from remap.rules.rulefile import RAW, RuleFile
 
+EXCERPT = " " * 12
+"""In front of lines of a rule file, whose carets must stay below what they point to."""
+
 
 def print_explanation(explanation: Explanation, out: Console) -> None:
     """One paragraph for each variable concerned, or the near misses."""
     for line in explanation_lines(explanation):
-        out.print(line, markup=False, overflow="fold")
+        out.print(line, soft_wrap=line.startswith(EXCERPT))
 
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:
@@ -90,7 +93,7 @@ def _uncovered(explanation: Explanation) -> Iterator[str]:
 
 
 def _indented(text: str) -> Iterator[str]:
-    return (f"            {line}" for line in text.splitlines())
+    return (f"{EXCERPT}{line}" for line in text.splitlines())
 
 
 def _typed(shape: tuple[int, ...], dtype: str) -> str:

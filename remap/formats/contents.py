@@ -21,15 +21,17 @@ class Contents:
 
     Args:
         format: What it is, for people.
-        tree: Nested dicts; leaves as in :mod:`remap.formats.tree`.
+        tree: Nested dicts; leaves as in :mod:`remap.formats.tree`. Of the target side, tensors by name.
         skipped: What the reader itself passed over.
         peeled: Wrappers that the reader itself took off, and modules that it joined.
+        kind: Name of its format, where one reader reads several; of the format that has read it if empty.
     """
 
     format: str
     tree: Tree
     skipped: tuple[Skipped, ...] = ()
     peeled: tuple[str, ...] = ()
+    kind: str = ""
 
 
 def stored(storage: Storage, dtype: np.dtype, shape: tuple[int, ...], key: str = "") -> TensorView:
@@ -47,11 +49,11 @@ def attach(refs: Iterable[StorageRef], storages: dict[str, Storage], where: str)
     """
     problems = []
     for ref in refs:
-        found = storages.get(ref.key)
+        storage = storages.get(ref.key)
         itemsize = ref.dtype.itemsize if ref.dtype is not None else 1
         needed = (ref.start + ref.numel) * itemsize
-        if found is None or found.nbytes < needed:
-            size = "nothing" if found is None else f"{found.nbytes} bytes"
+        if storage is None or storage.nbytes < needed:
+            size = "nothing" if storage is None else f"{storage.nbytes} bytes"
             problems.append(
                 Problem(
                     "storage is missing or too small",
@@ -61,7 +63,7 @@ def attach(refs: Iterable[StorageRef], storages: dict[str, Storage], where: str)
                     fix="the file is truncated or damaged: fetch it again",
                 )
             )
-        ref.storage = found
+        ref.storage = storage
     if problems:
         raise CheckpointError(problems)
 
@@ -98,3 +100,16 @@ def tensor(name: str, view: TensorView) -> Tensor | Problem:
             "tensor of an absurd shape", where=f"{name!r:.200}", found=f"shape {size!r:.200} over {room} bytes"
         )
     return Tensor(name, size, dtype, stride, storage, first)
+
+
+def tensors_of(contents: Contents) -> dict[str, Tensor]:
+    """The tensors of a file that has no wrappers, by name; what is none is left out.
+
+    Raises:
+        CheckpointError: One is damaged.
+    """
+    made = [tensor(name, node) for name, node in contents.tree.items() if type(node) is TensorView]
+    problems = [record for record in made if isinstance(record, Problem)]
+    if problems:
+        raise CheckpointError(problems)
+    return {record.name: record for record in made if isinstance(record, Tensor)}

@@ -5,15 +5,26 @@ Format: https://huggingface.co/docs/safetensors/index#format
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from itertools import accumulate
 from math import prod
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from remap.errors import CheckpointError, Problem
+from remap.errors import CheckpointError, Problem, UsageError
 from remap.formats.containers import json_unique
-from remap.formats.contents import MAX_RANK, Contents, stored
+from remap.formats.contents import MAX_RANK, Contents, stored, tensors_of
+from remap.formats.format import Format, FormatOptions, ReadBack, Restorer, quoted
+from remap.formats.load_lines import assign_line, has_float8
+from remap.formats.sheet import FixedBytes, Region, Sheet, SheetFile
 from remap.formats.tree import Refused, Tree
-from remap.tensors.blob import Blob
+from remap.formats.unread import Unread
+from remap.tensors.blob import Blob, FileBlob
 from remap.tensors.dtypes import dtype_of
+
+if TYPE_CHECKING:
+    from remap.planning.plan import Plan
 
 MAX_HEADER = 100_000_000
 
@@ -37,6 +48,70 @@ _NAMES = {
     "C128": "complex128",
 }
 _DTYPES = {code: dtype_of(name) for code, name in _NAMES.items()}
+WRITTEN = {name: code for code, name in _NAMES.items() if not name.startswith("complex")}
+"""Element types that every reader of the format knows, as it calls them."""
+ALIGNMENT = 8
+
+
+class Safetensors(Format):
+    """One file, its header in front; written, Keras paths are the names."""
+
+    name = "safetensors"
+    title = "safetensors"
+    suffixes = (".safetensors",)
+
+    def recognise(self, file: Unread) -> bool:
+        return looks_like(file.head)
+
+    def read(self, file: Unread) -> Contents:
+        return read(file.blob)
+
+    def lay_out(self, plan: Plan, out: Path, options: FormatOptions) -> Sheet:
+        """One file.
+
+        Raises:
+            UsageError: The format has no such element type.
+        """
+        assignments = sorted(plan.assignments, key=lambda each: -each.dtype.itemsize)  # all of them aligned
+        problems = [
+            Problem("safetensors has no such element type", where=each.name, found=each.dtype.name)
+            for each in assignments
+            if each.dtype.name not in WRITTEN
+        ]
+        if problems:
+            raise UsageError(problems)
+        header: dict[str, object] = {"__metadata__": {"format": "np"}}
+        offset = 0
+        for each in assignments:
+            span = [offset, offset + each.nbytes]
+            header[each.name] = {"dtype": WRITTEN[each.dtype.name], "shape": each.shape, "data_offsets": span}
+            offset += each.nbytes
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % ALIGNMENT)
+        front = len(text).to_bytes(8, "little") + text
+        starts = accumulate((each.nbytes for each in assignments), initial=len(front))
+        regions = tuple(Region(each, start, each.dtype) for each, start in zip(assignments, starts, strict=False))
+        return Sheet((SheetFile(out, len(front) + offset, regions, (FixedBytes(0, front),)),))
+
+    def load_lines(self, plan: Plan, out: Path, options: FormatOptions) -> str:
+        """The lines that load what was written: by remap where float8 is, of which safetensors (0.8) has no numpy."""
+        if has_float8(plan):
+            load = f"import remap\nfile = remap.open_checkpoint({quoted(out)})\n"
+            return load + assign_line("file[{}].array()", plan)
+        load = f"from safetensors.numpy import load_file\nweights = load_file({quoted(out)})\n"
+        return load + assign_line("weights[{}]", plan)
+
+    def read_back(self, plan: Plan, path: Path, restorer: Restorer) -> Mapping[str, Any]:
+        if has_float8(plan):  # safetensors' numpy side has none
+            records = tensors_of(read(FileBlob(path)))
+            return ReadBack(records, lambda name: records[name].array())
+        from safetensors import safe_open
+
+        file: Any = safe_open(str(path), framework="np")
+        return ReadBack(file.keys(), file.get_tensor)
+
+
+SAFETENSORS = Safetensors()
 
 
 def looks_like(head: bytes) -> bool:
@@ -70,11 +145,11 @@ def read(blob: Blob) -> Contents:
     tree: Tree = {}
     spans = []
     for name, info in header.items():
-        found = _entry(blob, name, info, start, room)
-        if isinstance(found, Problem):
-            problems.append(found)
+        node = _entry(blob, name, info, start, room)
+        if isinstance(node, Problem):
+            problems.append(node)
         else:
-            tree[name] = found
+            tree[name] = node
             spans.append((*info["data_offsets"], name))
     problems += _layout_problems(blob, spans, room) if not problems else []
     if problems:

@@ -10,11 +10,17 @@ from typing import Any
 import msgspec
 
 from remap.errors import TargetError
+from remap.inventory.migrate import migrated
 
-FORMAT = 1
+FORMAT = 2
+"""Of the files that are written; a file that does not say is of the first."""
+HEAD = 4096
+"""Bytes of a file in which an inventory names its model and begins its variables."""
 UNTOLD = "the inventory does not tell"
 EXPORTED = "exported"
 """The kind of a SavedModel that is no Keras model: variables without layers."""
+BUILD = "give the function that builds the model: path/to/file.py:callable"
+"""What to do where such a model does not do."""
 
 
 class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,6 +49,7 @@ class Layer(_Record, frozen=True, omit_defaults=True):
         address: ``path`` with every automatic number replaced by its rank: ``conv2d[42]``.
         settings: What an audit compares: epsilon, strides, padding, groups, activation ...
         inputs: Names of the layers that feed it, where the model is a graph.
+        family: The nearest class of Keras's own that its class is made from, where that is another.
     """
 
     name: str
@@ -51,20 +58,11 @@ class Layer(_Record, frozen=True, omit_defaults=True):
     address: str
     settings: dict[str, Any] = {}
     inputs: tuple[str, ...] = ()
+    family: str = ""
 
 
-class LegacyCopy(msgspec.Struct, frozen=True):
-    """A further place of a variable in the legacy layout: its layer is also part of another top-level layer.
-
-    Args:
-        layer: Top-level layer name.
-        name: Weight name.
-        index: Place among that layer's weights, from 0.
-    """
-
-    layer: str
-    name: str
-    index: int
+StoredPlace = tuple[str, ...]
+"""Where one format keeps a variable, in texts that it reads itself."""
 
 
 class Variable(_Record, frozen=True, omit_defaults=True):
@@ -78,13 +76,8 @@ class Variable(_Record, frozen=True, omit_defaults=True):
         dtype: ``float32`` ...
         layer: Index of its layer in :attr:`Inventory.layers`.
         initial: The constant it starts with (zeros, ones), None where it starts at random.
-        weights_h5: Datasets that hold it in ``.weights.h5`` (``layers/conv2d/vars/0``); more than one
-            where Keras stores it twice.
-        legacy_h5: Top-level layer and weight name in the legacy ``.h5`` layout, None if it has no place there.
-        legacy_copies: Further places in the legacy layout, for what two top-level layers share.
-        tf_object: Its key in an object-based TensorFlow checkpoint of the model alone, None if TensorFlow does not
-            track it there.
-        tf_copies: Keys of its copies there, which an export of Keras 3 has.
+        places: Where formats keep it, by the format's name; several where it is kept several times. A place is what the
+            format itself makes of it: the path of a dataset, a layer and a name in it, a key.
     """
 
     path: str
@@ -93,11 +86,11 @@ class Variable(_Record, frozen=True, omit_defaults=True):
     dtype: str
     layer: int
     initial: float | None = None
-    weights_h5: tuple[str, ...] = ()
-    legacy_h5: tuple[str, str] | None = None
-    legacy_copies: tuple[LegacyCopy, ...] = ()
-    tf_object: str | None = None
-    tf_copies: tuple[str, ...] = ()
+    places: dict[str, tuple[StoredPlace, ...]] = {}
+
+    def at(self, format: str) -> tuple[StoredPlace, ...]:
+        """Its places in files of a format, none where it has none there."""
+        return self.places.get(format, ())
 
 
 class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,7 +100,7 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
         model: Where it came from: ``keras.applications:ResNet50``.
         variables: In the order of Keras's legacy layout: that order is what a legacy ``.h5`` is read by.
         layers: Every layer, in the model's order.
-        kind: ``functional``, ``sequential``, ``subclassed``, or :data:`EXPORTED`.
+        kind: ``functional``, ``sequential``, ``subclassed``, or :data:`EXPORTED`; ``module`` of a PyTorch network.
         keras_version: Version that the inventory was taken with; empty for what is no Keras model.
         legacy_layers: Top-level layers in order, the weightless included, as the legacy layout lists them.
         notes: What its reader should know about how it was taken, one sentence each.
@@ -122,29 +115,11 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
     legacy_layers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     tf_unknown: str = UNTOLD
-    format: int = FORMAT
 
     @property
     def is_keras2(self) -> bool:
         """Whether the model is one of tf_keras."""
         return self.keras_version.startswith("2.")
-
-    def legacy_groups(self) -> dict[str, list[tuple[str, Variable]]]:
-        """The legacy ``.h5`` layout: layer name -> its weights by name, all in the order that Keras reads.
-
-        Layers without weights have an empty list. The model's own weights, if any, come last, under
-        ``top_level_model_weights``.
-        """
-        groups: dict[str, list[tuple[str, Variable]]] = {name: [] for name in self.legacy_layers}
-        copies = []
-        for variable in self.variables:
-            if variable.legacy_h5 is not None:
-                layer, name = variable.legacy_h5
-                groups.setdefault(layer, []).append((name, variable))
-            copies += [(copy.index, copy, variable) for copy in variable.legacy_copies]
-        for index, copy, variable in sorted(copies, key=lambda found: found[0]):
-            groups[copy.layer].insert(index, (copy.name, variable))
-        return groups
 
     def save(self, path: Path) -> None:
         """Write it as JSON, compressed when ``path`` ends in ``.gz``."""
@@ -152,20 +127,36 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def encode(self, *, compressed: bool) -> bytes:
         """The bytes of the file that :meth:`save` writes."""
-        data = msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
+        text = b'{"format":%d,' % FORMAT + msgspec.json.encode(self).removeprefix(b"{")
+        data = msgspec.json.format(text, indent=1) + b"\n"
         return gzip.compress(data, mtime=0) if compressed else data
 
     @staticmethod
+    def is_one(path: object) -> bool:
+        """Whether a path names a file that looks like what :meth:`save` wrote."""
+        if not isinstance(path, str | Path) or not str(path).endswith((".json", ".json.gz")):
+            return False
+        try:
+            with (gzip.open if str(path).endswith(".gz") else open)(path, "rb") as file:
+                head = file.read(HEAD)
+        except OSError:
+            return False
+        return head.lstrip().startswith(b"{") and b'"model"' in head and b'"variables"' in head
+
+    @staticmethod
     def load(path: Path) -> Inventory:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote, of this format or of an earlier one.
 
         Raises:
-            TargetError: The file is missing or is no inventory of this format.
+            TargetError: The file is missing or is no inventory of a known format.
         """
         try:
             data = path.read_bytes()
             data = gzip.decompress(data) if path.suffix == ".gz" else data
-            found = msgspec.json.decode(data, type=Inventory)
+            format = msgspec.json.decode(data, type=_FileFormat).format
+            if format == 1:
+                data = msgspec.json.encode(migrated(msgspec.json.decode(data)))
+            inventory = msgspec.json.decode(data, type=Inventory)
         except (OSError, EOFError, msgspec.MsgspecError) as error:
             raise TargetError(
                 "cannot read the target inventory",
@@ -173,8 +164,12 @@ class Inventory(msgspec.Struct, frozen=True, omit_defaults=True):
                 found=str(error),
                 expected="a file written by 'remap target MODEL -o FILE'",
             ) from error
-        if found.format != FORMAT:
-            raise TargetError(
-                "unknown inventory format", where=str(path), found=str(found.format), expected=str(FORMAT)
-            )
-        return found
+        if format not in (1, FORMAT):
+            raise TargetError("unknown inventory format", where=str(path), found=str(format), expected=str(FORMAT))
+        return inventory
+
+
+class _FileFormat(msgspec.Struct):
+    """What a file says of its format."""
+
+    format: int = 1

@@ -27,7 +27,7 @@ class VariableNames:
     >>> from remap.inventory.inventory import Layer
     >>> layer = Layer("conv", "Conv2D", "stem/conv", "stem/conv")
     >>> kernel = Variable("stem/conv/kernel", "stem/conv/kernel", (3, 3, 3, 8), "float32", 0)
-    >>> names = Names(Inventory("demo", (kernel,), (layer,), "functional", "3.15.1"))
+    >>> names = VariableNames(Inventory("demo", (kernel,), (layer,), "functional", "3.15.1"))
     >>> names.resolve("conv/kernel").path
     'stem/conv/kernel'
     >>> names.find("conv/bias") is None
@@ -58,10 +58,10 @@ class VariableNames:
         Raises:
             TargetError: It can mean several.
         """
-        found = self.candidates(name)
-        if len(found) > 1:
+        candidates = self.candidates(name)
+        if len(candidates) > 1:
             raise TargetError(self.problem(name))
-        return found[0] if found else None
+        return candidates[0] if candidates else None
 
     def resolve(self, name: str) -> Variable:
         """The variable that ``name`` means.
@@ -69,10 +69,10 @@ class VariableNames:
         Raises:
             TargetError: There is none, or several.
         """
-        found = self.find(name)
-        if found is None:
+        variable = self.find(name)
+        if variable is None:
             raise TargetError(self.problem(name))
-        return found
+        return variable
 
     def problem(self, name: str, where: str = "") -> Problem:
         """What is wrong with a ``name`` that means no variable, or several.
@@ -81,10 +81,10 @@ class VariableNames:
             name: What was looked up.
             where: The place to report; ``name`` itself if empty.
         """
-        found = self.candidates(name)
-        if found:
-            listed = ", ".join(_both(variable) for variable in found[:SHOWN])
-            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        candidates = self.candidates(name)
+        if candidates:
+            listed = ", ".join(_both(variable) for variable in candidates[:SHOWN])
+            more = f" and {len(candidates) - SHOWN} more" if len(candidates) > SHOWN else ""
             return Problem(
                 "the name fits several variables of the model",
                 where=where or name,

@@ -32,8 +32,8 @@ def automatic_number(name: str, class_name: str) -> tuple[str, int] | None:
     base = re.escape(snake_case(class_name))
     if class_name == "InputLayer":
         base = "input|input_layer"  # tf_keras calls it input_1
-    found = re.fullmatch(rf"((?:forward_|backward_)?(?:{base}))(?:_(\d+))?", name)
-    return (found[1], int(found[2] or 0)) if found else None
+    match = re.fullmatch(rf"((?:forward_|backward_)?(?:{base}))(?:_(\d+))?", name)
+    return (match[1], int(match[2] or 0)) if match else None
 
 
 def ranks(named: Iterable[tuple[str, str]]) -> dict[str, str]:

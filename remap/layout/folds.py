@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from remap.errors import PlanError
-from remap.layout.ops import Arrays, Operation, Options, like
+from remap.layout.ops import Arrays, Options, TensorOperation, like
 
 _SETTINGS: Options = {"source": 1e-5, "target": 1e-3, "tensor": ""}
 
@@ -70,11 +70,11 @@ def _settings(inputs: Arrays, options: Options) -> tuple[np.ndarray, float, floa
     return variance, float(options["source"]), float(options["target"])
 
 
-FOLDS: dict[str, Operation] = {
-    "fold_gamma": Operation(
+FOLDS: dict[str, TensorOperation] = {
+    "fold_gamma": TensorOperation(
         ("variance", "gamma"), fold_gamma, like("variance"), frozenset({"gamma"}), options=_SETTINGS
     ),
-    "absorb_gamma": Operation(
+    "absorb_gamma": TensorOperation(
         ("variance", "gamma"), absorb_gamma, like("variance"), frozenset({"gamma"}), options=_SETTINGS
     ),
 }

@@ -21,7 +21,7 @@ from remap.layout.uses import (
     InvertError,
     Irreversible,
     Refusal,
-    Slot,
+    SourceSlot,
     Use,
     inverse_order,
     plain_axes,
@@ -39,18 +39,20 @@ class Inverse:
         spare: Variables that no tensor is made from: copies of others, and those that cannot be undone.
     """
 
-    expressions: Mapping[Slot, Expression]
+    expressions: Mapping[SourceSlot, Expression]
     refusals: Mapping[str, Refusal]
-    spare: tuple[Slot, ...]
+    spare: tuple[SourceSlot, ...]
 
 
-def slots_of(layout: Layout) -> dict[Slot, Expression]:
+def slots_of(layout: Layout) -> dict[SourceSlot, Expression]:
     """A layout by slots, as :func:`invert` takes it."""
     return {(entry, -1): expression for entry, expression in layout.items()}
 
 
 def invert(
-    expressions: Mapping[Slot, Expression], shapes: Mapping[str, Shape], sizes: Mapping[Slot, Mapping[str, int]]
+    expressions: Mapping[SourceSlot, Expression],
+    shapes: Mapping[str, Shape],
+    sizes: Mapping[SourceSlot, Mapping[str, int]],
 ) -> Inverse:
     """How the sources of expressions are made from what the expressions make.
 
@@ -70,7 +72,7 @@ def invert(
     >>> made.sources, made.axes
     (['query', 'key'], 'qkv e d -> (qkv d) e')
     """
-    uses: dict[Slot, list[Use]] = {}
+    uses: dict[SourceSlot, list[Use]] = {}
     refusals: dict[str, Refusal] = {}
     for variable, expression in expressions.items():
         try:
@@ -79,7 +81,7 @@ def invert(
         except InvertError as error:
             for pattern in source_patterns(expression):
                 refusals.setdefault(pattern, error.refusal)
-    made: dict[Slot, Expression] = {}
+    made: dict[SourceSlot, Expression] = {}
     for tensor, own in uses.items():
         try:
             made[tensor] = _made(own)

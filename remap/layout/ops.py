@@ -19,7 +19,7 @@ Options = Mapping[str, Option]
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class TensorOperation:
     """One operation.
 
     Args:
@@ -115,30 +115,30 @@ def _block_diagonal_shape(shapes: Shapes, options: Options) -> tuple[int, ...]:
     return (weight[0], weight[1] * groups, *weight[2:])
 
 
-OPERATIONS: dict[str, Operation] = {
-    "weight_norm": Operation(("g", "v"), weight_norm, like("v")),
-    "spectral_norm": Operation(("weight", "u", "v"), spectral_norm, like("weight"), options={"dim": 0}),
-    "fold_batchnorm_kernel": Operation(
+OPERATIONS: dict[str, TensorOperation] = {
+    "weight_norm": TensorOperation(("g", "v"), weight_norm, like("v")),
+    "spectral_norm": TensorOperation(("weight", "u", "v"), spectral_norm, like("weight"), options={"dim": 0}),
+    "fold_batchnorm_kernel": TensorOperation(
         ("weight", "variance", "gamma"),
         fold_batchnorm_kernel,
         like("weight"),
         frozenset({"gamma"}),
         options={"epsilon": 1e-5, "dim": 0},
     ),
-    "fold_batchnorm_bias": Operation(
+    "fold_batchnorm_bias": TensorOperation(
         ("mean", "variance", "gamma", "beta", "bias"),
         fold_batchnorm_bias,
         like("mean"),
         frozenset({"gamma", "beta", "bias"}),
         options={"epsilon": 1e-5},
     ),
-    "separable_bias": Operation(
+    "separable_bias": TensorOperation(
         ("pointwise", "depthwise_bias", "bias"),
         separable_bias,
         _rows_of("pointwise"),
         frozenset({"depthwise_bias", "bias"}),
         any_of=frozenset({"depthwise_bias", "bias"}),
     ),
-    "block_diagonal": Operation(("weight",), block_diagonal, _block_diagonal_shape, options={"groups": 1}),
+    "block_diagonal": TensorOperation(("weight",), block_diagonal, _block_diagonal_shape, options={"groups": 1}),
 }
 """Every operation that ``op`` and ``[[derive]]`` can name."""

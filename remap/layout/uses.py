@@ -15,7 +15,7 @@ from remap.layout.combine import Shape, drop
 from remap.layout.expression import Expression, SourcePart
 from remap.layout.take import bounded
 
-Slot = tuple[str, int]
+SourceSlot = tuple[str, int]
 """A variable or a tensor: its name or pattern, and its index where several are stacked, -1 where not."""
 Groups = tuple[AxisGroup, ...]
 Indices = int | tuple[int, ...]
@@ -80,8 +80,8 @@ class Use:
         stacked: The axis that all tensors of a pattern are stacked along, where this stands for all.
     """
 
-    variable: Slot
-    source: Slot
+    variable: SourceSlot
+    source: SourceSlot
     left: Groups
     right: Groups
     within: Mapping[str, Indices]
@@ -94,7 +94,7 @@ class Use:
 
 
 def uses_of(
-    variable: Slot, expression: Expression, shapes: Mapping[str, Shape], sizes: Mapping[str, int]
+    variable: SourceSlot, expression: Expression, shapes: Mapping[str, Shape], sizes: Mapping[str, int]
 ) -> Iterator[Use]:
     """What an expression does with each of its sources.
 
@@ -141,7 +141,7 @@ def uses_of(
             yield _ordered(use)
 
 
-def _refuse(variable: Slot, expression: Expression) -> None:
+def _refuse(variable: SourceSlot, expression: Expression) -> None:
     wrong = {
         Irreversible.OPERATION: expression.op is not None,
         Irreversible.CALL: expression.call is not None,

@@ -41,15 +41,17 @@ def lint(rules: str | Path, checkpoint: str | Path | None = None, **settings: An
         CheckpointError: The checkpoint cannot be read.
     """
     file = load_rules(rules)
-    found = [finding for pattern in written_patterns(file) for check in PATTERN_CHECKS for finding in check(pattern)]
-    found += [finding for check in UNUSED_CHECKS for finding in check(file)]
+    findings = [finding for pattern in written_patterns(file) for check in PATTERN_CHECKS for finding in check(pattern)]
+    findings += [finding for check in UNUSED_CHECKS for finding in check(file)]
     static = [finding for check in OVERLAP_CHECKS for finding in check(file)]
     if checkpoint is not None:
         source = open_checkpoint(checkpoint, root=file.source.root, strip=file.source.strip)
-        found += _against(file, source, settings)
-    told = {(finding.code, finding.place) for finding in found}
-    found += [finding for finding in static if (finding.code, finding.place) not in told]
-    return sorted(dict.fromkeys(found), key=lambda finding: (str(finding.place.path), finding.place.line, finding.code))
+        findings += _against(file, source, settings)
+    told = {(finding.code, finding.place) for finding in findings}
+    findings += [finding for finding in static if (finding.code, finding.place) not in told]
+    return sorted(
+        dict.fromkeys(findings), key=lambda finding: (str(finding.place.path), finding.place.line, finding.code)
+    )
 
 
 def _against(rules: RuleFile, source: Checkpoint, settings: dict[str, Any]) -> Iterator[LintFinding]:

@@ -17,7 +17,7 @@ from remap.rules.syntax import parse_regex
 def overlaps(rules: RuleFile) -> Iterator[LintFinding]:
     """R102 and R103: pairs of rules that can claim one key, with such a key; once for each pair.
 
-    Two [[ignore]] rules that merely touch are passed over: a checkpoint that has such a key is rare, and told of.
+    Two rules of [ignore] that merely touch are passed over: a checkpoint that has such a key is rare, and told of.
     """
     by_rule: dict[int, list[tuple[Claim, Automaton]]] = {}
     for claim in claims_of(rules):

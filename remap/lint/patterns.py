@@ -38,16 +38,16 @@ class WrittenPattern:
 
 def written_patterns(rules: RuleFile) -> list[WrittenPattern]:
     """Every pattern of a rule file and of what it includes, in the order of the file."""
-    found = [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.renames]
-    found += [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.ignores]
-    found += [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.keeps]
-    found += [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.fills]
+    patterns = [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.renames]
+    patterns += [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.ignores]
+    patterns += [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.keeps]
+    patterns += [WrittenPattern(rule.spec.match, rule.place.of("match")) for rule in rules.fills]
     for derive in rules.derives:
-        found += [WrittenPattern(text, derive.place.of("from", name)) for name, text in derive.spec.sources.items()]
+        patterns += [WrittenPattern(text, derive.place.of("from", name)) for name, text in derive.spec.sources.items()]
     for name, place in rules.layout_places.items():
         for variable, expression in rules.layouts[name].items():
-            found += [WrittenPattern(text, place.of(variable, "from")) for text in source_patterns(expression)]
-    return found
+            patterns += [WrittenPattern(text, place.of(variable, "from")) for text in source_patterns(expression)]
+    return patterns
 
 
 def exploding(pattern: WrittenPattern) -> Iterator[LintFinding]:

@@ -11,10 +11,12 @@ from remap.errors import CheckpointError, Problem
 from remap.formats import contents as records
 from remap.formats.contents import Contents
 from remap.formats.folders import sentence_transformers, shards
+from remap.formats.registry import recognised
 from remap.formats.tree import NumpyArray, Quantized, Refused, TensorView, Tree, describe
-from remap.opening.formats import HEAD, read_blob
+from remap.formats.unread import Unread
 from remap.opening.prefixes import Keys
 from remap.opening.roots import Unwrapped, keys
+from remap.opening.unknown import unknown
 from remap.tensors.locate import locate
 from remap.tensors.location import Location, is_url
 from remap.tensors.tensor import Checkpoint, SkipCode, Skipped, Tensor
@@ -22,7 +24,6 @@ from remap.tensors.tensor import Checkpoint, SkipCode, Skipped, Tensor
 WHOLE = "."
 DEEPSPEED_MARK = "ds_version"
 LIGHTNING_MARK = "pytorch-lightning_version"
-DISTRIBUTED = ".metadata"
 QUANTIZED = "quantised tensor; --dequantize (dequantize=True in Python) reads it as float32"
 """Why a quantised tensor is skipped unless it is asked for."""
 
@@ -71,36 +72,33 @@ def open_checkpoint(
     if isinstance(path, Dequantized):
         path, dequantize = path.path, True
     given = path if isinstance(path, str) and is_url(path) else Path(path)
-    place = locate(given)
-    if not place.exists():
+    file = Unread(locate(given))
+    if not file.exists:
         raise CheckpointError("no such checkpoint", where=str(given), fix="check the path")
     with collector_off():
-        return _close_up(given, _read(place), root, strip, dequantize)
+        return _close_up(given, _read(file), root, strip, dequantize)
 
 
-def _read(place: Location) -> Contents:
-    if not place.is_folder():
-        return _read_found(place)
-    names = place.names()
-    if DISTRIBUTED in names:
-        from remap.formats.folders import distributed
-
-        return distributed.read(place)
-    if sentence_transformers.LIST in names:
-        modules = sentence_transformers.read(place)
+def _read(file: Unread) -> Contents:
+    form = recognised(file, targets=False)
+    if form is not None:
+        contents = form.read(file)
+        return replace(contents, kind=contents.kind or form.name)
+    if not file.is_folder:
+        if shards.looks_like_index(file.head):
+            return _join(shards.read_index(file.place, file.blob))
+        raise unknown(file)
+    if sentence_transformers.LIST in file.names:
+        modules = sentence_transformers.read(file.place)
         if sentence_transformers.are_joined(modules):
-            sentence_transformers.demand_weights(place, modules)
+            sentence_transformers.demand_weights(file.place, modules)
             return _gather(modules)
-    return _read_found(shards.in_folder(place))
+    return _read_part(shards.in_folder(file.place))
 
 
-def _read_found(found: Location | shards.Shards) -> Contents:
-    if isinstance(found, shards.Shards):
-        return _join(found)
-    blob = found.blob()
-    if shards.looks_like_index(blob.read(0, min(blob.size, HEAD))):
-        return _join(shards.read_index(found, blob))
-    return read_blob(blob)
+def _read_part(part: Location | shards.Shards) -> Contents:
+    """The contents of what a folder or a list names: one file, or the shards of one checkpoint."""
+    return _join(part) if isinstance(part, shards.Shards) else _read(Unread(part))
 
 
 def _gather(modules: list[sentence_transformers.SentenceModule]) -> Contents:
@@ -108,45 +106,48 @@ def _gather(modules: list[sentence_transformers.SentenceModule]) -> Contents:
     tree: dict[str, Tree] = {}
     skipped: list[Skipped] = []
     peeled = [f"modules of sentence-transformers: {', '.join(map(str, modules))}"]
-    kinds: dict[str, None] = {}
+    titles: dict[str, None] = {}
     for module in modules:
         if module.weights is None:
             continue
-        contents = _read_found(module.weights)
-        kinds[contents.format] = None
-        found = Unwrapped(contents.tree, str(module))
-        found.descend()
-        tree |= {f"{module.prefix}{name}": node for name, node in found.flatten().items()}
-        peeled += [f"{wrapper} of module {module.name}" for wrapper in found.peeled]
-        passed = (*contents.skipped, *found.skipped)
+        contents = _read_part(module.weights)
+        titles[contents.format] = None
+        state = Unwrapped(contents.tree, str(module))
+        state.descend()
+        tree |= {f"{module.prefix}{name}": node for name, node in state.flatten().items()}
+        peeled += [f"{wrapper} of module {module.name}" for wrapper in state.peeled]
+        passed = (*contents.skipped, *state.skipped)
         skipped += [replace(each, name=f"{module.prefix}{each.name}") for each in passed]
-    return Contents(f"sentence-transformers {', '.join(kinds)}", tree, tuple(skipped), tuple(peeled))
+    return Contents(f"sentence-transformers {', '.join(titles)}", tree, tuple(skipped), tuple(peeled))
 
 
 def _join(parts: shards.Shards) -> Contents:
     """The contents of all shards in one."""
     tree: dict[str, Tree] = {}
     skipped: list[Skipped] = []
-    kinds: dict[str, None] = {}
+    titles: dict[str, None] = {}
     problems: list[Problem] = []
     for name, expected in parts.files.items():
-        place = parts.folder.child(name)
-        contents = read_blob(place.blob())
-        kinds[contents.format] = None
-        found = Unwrapped(contents.tree, place.name)
-        found.descend()
-        entries = found.flatten()
-        skipped += found.skipped
+        file = Unread(parts.folder.child(name))
+        form = recognised(file, targets=False)
+        if form is None:
+            raise unknown(file)
+        contents = form.read(file)
+        titles[contents.format] = None
+        state = Unwrapped(contents.tree, file.place.name)
+        state.descend()
+        entries = state.flatten()
+        skipped += state.skipped
         problems += shards.compare(parts.owner, name, expected, list(entries))
         problems += [
-            Problem("several shards hold one tensor", where=f"{key!r:.200} in {place.name}")
+            Problem("several shards hold one tensor", where=f"{key!r:.200} in {file.place.name}")
             for key in entries
             if key in tree
         ]
         tree |= entries
     if problems:
         raise CheckpointError(problems)
-    return Contents(f"sharded {', '.join(kinds)}", tree, tuple(skipped))
+    return Contents(f"sharded {', '.join(titles)}", tree, tuple(skipped))
 
 
 def _close_up(
@@ -154,24 +155,25 @@ def _close_up(
 ) -> Checkpoint:
     """Peel the wrappers, then make the records."""
     where = str(path)
-    found = Unwrapped(contents.tree, where)
+    state_dict = Unwrapped(contents.tree, where)
     if root is None:
-        found.descend()
+        state_dict.descend()
     elif root != WHOLE:
-        found.follow(root)
-    state = Keys(found.flatten(), where)
+        state_dict.follow(root)
+    state = Keys(state_dict.flatten(), where)
     state.strip(strip, isinstance(contents.tree, dict) and LIGHTNING_MARK in contents.tree)
     tensors, refusals = _records(state.entries, dequantize)
     if not tensors:
         raise CheckpointError(
             "no tensors in the checkpoint",
             where=where,
-            found=refusals[0].reason if refusals else f"{describe(found.tree)} {keys(found.tree)}".strip(),
+            found=refusals[0].reason if refusals else f"{describe(state_dict.tree)} {keys(state_dict.tree)}".strip(),
             fix="load it where it was made and save model.state_dict()",
         )
     _demand_weights(where, contents.tree, tensors)
-    skipped = (*contents.skipped, *found.skipped, *state.skipped, *refusals)
-    return Checkpoint(path, contents.format, tensors, (*contents.peeled, *found.peeled, *state.peeled), skipped)
+    skipped = (*contents.skipped, *state_dict.skipped, *state.skipped, *refusals)
+    peeled = (*contents.peeled, *state_dict.peeled, *state.peeled)
+    return Checkpoint(path, contents.format, tensors, peeled, skipped, contents.kind)
 
 
 def _demand_weights(where: str, tree: Tree, tensors: dict[str, Tensor]) -> None:
@@ -205,8 +207,8 @@ def _records(entries: dict[str, Tree], dequantize: bool) -> tuple[dict[str, Tens
 
 def _unusual(name: str, node: Tree, dequantize: bool) -> Tensor | Problem | Refused:
     if isinstance(node, NumpyArray):
-        found = node.found or Refused("numpy array without data")
-        return records.tensor(name, found) if isinstance(found, TensorView) else found
+        view = node.found or Refused("numpy array without data")
+        return records.tensor(name, view) if isinstance(view, TensorView) else view
     if not isinstance(node, Quantized):
         return Refused(describe(node))
     if not dequantize:

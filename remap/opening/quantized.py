@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,28 @@ def dequantize(name: str, node: Quantized) -> Tensor | Problem | Refused:
         shape[axis] = slices
     factor, shift = scale.astype(np.float32).reshape(shape), zero.astype(np.float32).reshape(shape)
 
-    def change(tile: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
-        own = tuple(cut if number == axis else slice(None) for number, cut in enumerate(box))
-        found: np.ndarray = (tile.astype(np.float32) - shift[own]) * factor[own]
-        return found
-
-    storage = rendered(whole(made), 4, f"dequantised {name}", change)
+    storage = rendered(whole(made), 4, f"dequantised {name}", Dequantise(factor, shift, axis))
     return Tensor(name, made.shape, np.dtype(np.float32), dense_strides(made.shape), storage)
+
+
+@dataclass(frozen=True, slots=True)
+class Dequantise:
+    """Turns a tile of integers into float32.
+
+    Args:
+        factor: The scales, of the tensor's rank: one, or one a slice along ``axis``.
+        shift: The zero points, likewise.
+        axis: The axis of the slices, None where there is one scale.
+    """
+
+    factor: np.ndarray
+    shift: np.ndarray
+    axis: int | None
+
+    def __call__(self, tile: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
+        own = tuple(cut if number == self.axis else slice(None) for number, cut in enumerate(box))
+        numbers: np.ndarray = (tile.astype(np.float32) - self.shift[own]) * self.factor[own]
+        return numbers
 
 
 def _numbers(value: Any) -> np.ndarray | None:

@@ -79,7 +79,7 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         yield Problem(
             "a rule claims a source tensor and makes nothing of it",
             where=_several(pattern, members),
-            fix="name it in the layout, or [[ignore]] it with a reason",
+            fix="name it in the layout, or [ignore] it with a reason",
             names=_one(members),
         )
 
@@ -145,7 +145,7 @@ def _fix_unclaimed(key: str, near: Sequence[str], keys: Sequence[str]) -> str:
             "transformers' Mxfp4Config(dequantize=True) and save_pretrained"
         )
     like = f" like the one for '{near[0]}'" if near else ""
-    return f"a [[rename]]{like}, or an [[ignore]] with a reason"
+    return f"a rule{like}, or an [ignore] with a reason"
 
 
 def _shape_problem(assignment: Assignment, variable: Variable, rules: RuleFile) -> Problem:
@@ -194,7 +194,7 @@ def _fix_missing(name: str, siblings: Mapping[str, Assignment], unclaimed: Neare
             return f'the layer is written by {sibling.place}: say fill = ["{entry}"] there'
     near = unclaimed.to(name.replace("/", "."), 2)
     hint = f"; unclaimed: {', '.join(near)}" if near else ""
-    return f"a [[rename]] that writes it, or a [[keep]] or [[fill]] with a reason{hint}"
+    return f"a rule that writes it, or a [keep] or [fill] with a reason{hint}"
 
 
 def _origin(assignment: Assignment) -> str:

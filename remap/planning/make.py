@@ -118,7 +118,7 @@ def draft_plan(
     elif rules.fills:
         problems.append(
             Problem(
-                "[[fill]] sets variables of a model, and none is given",
+                "[fill] sets variables of a model, and none is given",
                 place=rules.fills[0].place,
                 fix="give --model or --target",
             )
@@ -173,7 +173,7 @@ def _settled(
     initial: Initial | None,
     problems: list[Problem],
 ) -> list[Assignment]:
-    """What ``[[keep]]`` and ``[[fill]]`` make of the variables that nothing moves into."""
+    """What ``[keep]`` and ``[fill]`` make of the variables that nothing moves into."""
     settling: list[Rule[Keep] | Rule[FillRule]] = [*rules.keeps, *rules.fills]
     patterns = Patterns(rule.spec.match for rule in settling)
     fired: set[int] = set()

@@ -13,14 +13,14 @@ import numpy as np
 from remap.errors import PlanError
 from remap.layout.axes import AxesError
 from remap.layout.folds import FOLDS
-from remap.layout.ops import OPERATIONS, Operation, Option
+from remap.layout.ops import OPERATIONS, Option, TensorOperation
 from remap.layout.tiles import Source
 from remap.planning.derived import Derived
 from remap.rules.place import Place
 from remap.tensors.dtypes import working_dtype
 
 
-def operation(name: str) -> Operation:
+def operation(name: str) -> TensorOperation:
     """The operation of that name.
 
     Raises:

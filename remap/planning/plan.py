@@ -35,7 +35,7 @@ class Assignment:
         dtype: Element type as written.
         kind: ``moved`` from source tensors, ``filled`` with a constant, ``kept`` at its initial value.
         place: The rule's file and line.
-        link: The module and layer that it belongs to; None for what ``[[keep]]`` and ``[[fill]]`` say.
+        link: The module and layer that it belongs to; None for what ``[keep]`` and ``[fill]`` say.
         entry: The layout's name of the variable: ``kernel``.
         variable: The target's record, where a target is known.
         reason: For filled and kept variables, why.

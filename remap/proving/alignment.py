@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from remap.inventory.inventory import Inventory, Layer
 from remap.planning.derived import leaves
 from remap.planning.plan import Assignment, Plan
-from remap.proving.reference import TracedModule
 from remap.proving.rows import Pair
+from remap.sides.reference import TracedModule
 
 
 def align(plan: Plan, modules: Mapping[str, TracedModule], called: set[str]) -> tuple[list[Pair], dict[str, str]]:

@@ -11,11 +11,11 @@ import numpy as np
 
 from remap.proving.difference import Tolerance
 from remap.proving.forms import closest
-from remap.proving.inputs import Feed
 from remap.proving.order import in_order
 from remap.proving.outputs import compare_outputs
-from remap.proving.rows import Row, compare_call
-from remap.sides.keras.framework import import_keras
+from remap.proving.rows import Outcome, Row, compare_call
+from remap.sides.feed import Feed
+from remap.sides.framework import import_keras
 from remap.sides.keras.side import KerasSide, run_keras
 from remap.sides.trace import Recorder, Trace
 
@@ -58,9 +58,9 @@ class Alone:
             held.pair, held.first_call, held.torch_call, index, self.torch, recorder.trace, self.tolerance
         )
         self.rows[key] = row
-        if row.outcome == "equal":
+        if row.outcome == Outcome.EQUAL:
             self.known[row.keras_value] = row.torch_value
-        differs = "differs" in (row.outcome, held.outcome)
+        differs = Outcome.DIFFERS in (row.outcome, held.outcome)
         array = _in_keras(row, self.torch, recorder.trace) if differs else None
         return output if array is None else self._put(recorder, row, array, output)
 
@@ -96,7 +96,7 @@ def run_alone(
     Raises:
         TargetError: The model fails, as it may where PyTorch's value has another shape.
     """
-    alone = Alone(torch, tolerance, dict(rows), KerasSide(side.model, side.survey, Trace(), {}))
+    alone = Alone(torch, tolerance, dict(rows), KerasSide(side.model, side.survey, side.title))
     run_keras(alone.side, feeds, spec, alone.replace)
     alone.outputs = compare_outputs(torch, alone.side.trace, tolerance)
     return alone

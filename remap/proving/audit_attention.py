@@ -1,4 +1,4 @@
-"""Settings of attention that disagree: scale, a causal mask, dropout; as far as both sides hold them as settings.
+"""Settings of attention that disagree: heads, scale, a causal mask, dropout; as far as both sides hold them.
 
 A mask or a dropout that is given to a call is none: :func:`remap.verify` tells those by running both networks.
 """
@@ -6,19 +6,26 @@ A mask or a dropout that is given to a call is none: :func:`remap.verify` tells 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import isclose
 from pathlib import PurePosixPath
-from typing import Any
 
 from remap.inventory.inventory import Inventory, Layer
+from remap.proving.causes import attention_mask, attention_scale, torch_dropout
+from remap.proving.causes import heads as split
 from remap.proving.disagreement import Disagreement
-from remap.proving.reference import TracedModule
+from remap.proving.mapped import Mapped
+from remap.sides.keras.operations import described_layer
+from remap.sides.operation import Operation, same_constant, told_apart
+from remap.sides.reference import TracedModule
+from remap.sides.vocabulary.keras_hub import CAUSAL, NEVER_CAUSAL
+from remap.sides.vocabulary.torch_libraries import DROPOUT_INSIDE
 
-CAUSAL = ("use_causal_mask", "is_causal", "causal")
-UNMASKED = "TransformerEncoder"
-"""keras_hub's layer whose attention is never causal."""
-DROPOUTS = ("attention_dropout", "dropout", "dropout_p", "attn_dropout")
 TRAINING = "in training only: neither drops anything in inference mode"
+
+
+def heads(pair: Mapped) -> Iterator[Disagreement]:
+    """Into how many heads attention is split, where one layer is made from one module."""
+    if pair.operations == (Operation.ATTENTION,) * 2:
+        yield from pair.held(split.CAUSE, "attention is split differently")
 
 
 def attentions(
@@ -33,60 +40,39 @@ def attentions(
     """
     made_from = list(pairs)
     for layer in target.layers:
-        if "Attention" not in layer.class_name:
+        if described_layer(layer)[0] is not Operation.ATTENTION:
             continue
         held = [paths for name, paths in made_from if name == layer.path or name.startswith(f"{layer.path}/")]
         owners = {_owner(path, modules) for paths in held for path in paths} - {""}
         if len(owners) == 1:
-            yield from _disagreements(layer, owners.pop(), modules, target)
+            pair = Mapped(path := owners.pop(), modules[path], layer, target, dict)
+            yield from _scale_and_mask(pair)
+            yield from _dropout(pair, modules)
 
 
 def _owner(path: str, modules: Mapping[str, TracedModule]) -> str:
     """The nearest module around a path that is set to something as attention is; empty where none is."""
     while path:
         module = modules.get(path)
-        if module is not None and "Attention" in module.kind and _is_set(module.settings):
+        if (
+            module is not None
+            and module.operation is Operation.ATTENTION
+            and {"scale", "causal"} & set(module.settings)
+        ):
             return path
         path = path.rpartition(".")[0]
     return ""
 
 
-def _is_set(settings: Mapping[str, Any]) -> bool:
-    return _torch_scale(settings) is not None or "is_causal" in settings
+def _scale_and_mask(pair: Mapped) -> Iterator[Disagreement]:
+    yield from pair.held(attention_scale.CAUSE)
+    if pair.theirs.get("causal") is True and _causal(pair.layer, pair.target) is False:
+        # PyTorch's False says nothing: a mask may be given all the same
+        note = "each position sees those before it in PyTorch"
+        yield pair.told("attention mask", "causal", "none", note, code=attention_mask.CAUSE.code)
 
 
-def _disagreements(
-    layer: Layer, path: str, modules: Mapping[str, TracedModule], target: Inventory
-) -> Iterator[Disagreement]:
-    settings = modules[path].settings
-    theirs, ours = _torch_scale(settings), _keras_scale(layer.settings)
-    if theirs is not None and ours is not None and not isclose(theirs, ours, rel_tol=1e-6):
-        yield Disagreement(layer.path, path, "attention scale", f"{theirs:.6g}", f"{ours:.6g}")
-    causal = _keras_causal(layer, target)
-    if settings.get("is_causal") is True and causal is False:  # False says nothing: a mask may be given all the same
-        yield Disagreement(
-            layer.path, path, "attention mask", "causal", "none", "each position sees those before it in PyTorch"
-        )
-    yield from _dropout(layer, path, modules)
-
-
-def _torch_scale(settings: Mapping[str, Any]) -> float | None:
-    """What the scores are multiplied by: told by ``scaling``, as transformers call it, or by the size of a head."""
-    scale = settings.get("scaling")
-    if isinstance(scale, float):
-        return scale
-    if settings.get("kind") == "multi_head_attention" and settings.get("num_heads"):
-        return float((settings["embed_dim"] / settings["num_heads"]) ** -0.5)
-    return None
-
-
-def _keras_scale(settings: Mapping[str, Any]) -> float | None:
-    """Likewise of ``MultiHeadAttention`` and the layers made from it."""
-    size = settings.get("key_dim")
-    return float(size) ** -0.5 if isinstance(size, int) and "num_heads" in settings else None
-
-
-def _keras_causal(layer: Layer, target: Inventory) -> bool | None:
+def _causal(layer: Layer, target: Inventory) -> bool | None:
     """Whether a layer's attention is causal; None where no setting tells."""
     by_path = {entry.path: entry for entry in target.layers}
     around = [by_path[str(path)] for path in PurePosixPath(layer.path).parents if str(path) in by_path]
@@ -94,21 +80,17 @@ def _keras_causal(layer: Layer, target: Inventory) -> bool | None:
         told = next((entry.settings[name] for name in CAUSAL if isinstance(entry.settings.get(name), bool)), None)
         if told is not None:
             return bool(told)
-        if entry.class_name == UNMASKED:
+        if entry.class_name in NEVER_CAUSAL:
             return False
     return None
 
 
-def _dropout(layer: Layer, path: str, modules: Mapping[str, TracedModule]) -> Iterator[Disagreement]:
-    settings = modules[path].settings
-    inside = modules.get(f"{path}.dropout")
-    theirs = next((settings[name] for name in DROPOUTS if isinstance(settings.get(name), int | float)), None)
-    if theirs is None and inside is not None:
-        theirs = inside.settings.get("p")
-    ours = layer.settings.get("dropout")
-    if theirs and settings.get("training"):
-        yield Disagreement(
-            layer.path, path, "dropout left on", f"{theirs:g}, in training mode", "off", "PyTorch's is random"
-        )
-    elif theirs is not None and isinstance(ours, int | float) and not isclose(theirs, ours):
-        yield Disagreement(layer.path, path, "dropout", f"{theirs:g}", f"{ours:g}", TRAINING, True)
+def _dropout(pair: Mapped, modules: Mapping[str, TracedModule]) -> Iterator[Disagreement]:
+    inside = modules.get(f"{pair.path}.{DROPOUT_INSIDE}")
+    theirs = pair.theirs.get("dropout", inside.settings.get("rate") if inside is not None else None)
+    ours = pair.ours.get("dropout")
+    if theirs and pair.module.told.get("training"):
+        told = f"{theirs:g}, in training mode"
+        yield pair.told("dropout left on", told, "off", "PyTorch's is random", code=torch_dropout.CAUSE.code)
+    elif theirs is not None and ours is not None and not same_constant(theirs, ours):
+        yield pair.told("dropout", *told_apart(theirs, ours), TRAINING, True)

@@ -3,113 +3,102 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from remap.inventory.inventory import Inventory, Layer
-from remap.proving.reference import TracedModule
+from remap.proving.causes import torch_dropout
+from remap.proving.disagreement import Disagreement
+from remap.sides.keras.operations import activation, described_layer
+from remap.sides.operation import RECURRENT, Operation, Settings, same_constant, told_apart
+from remap.sides.reference import TracedModule
 
-Told = tuple[str, str, str, str]
-"""Keras layer, PyTorch module, what PyTorch computes, what Keras computes."""
 Named = Sequence[tuple[str, str]]
 """Path, and what is computed there."""
-
-_TORCH = {
-    **{name: name for name in ("relu", "relu6", "silu", "mish", "selu", "sigmoid", "tanh", "softplus", "softmax")},
-    "hardswish": "hard_swish",
-    "hardsigmoid": "hard_sigmoid",
-}
-_KERAS = {
-    **{name: name for name in ("relu", "relu6", "silu", "mish", "selu", "sigmoid", "tanh", "softplus", "softmax")},
-    **{name: name for name in ("hard_swish", "hard_sigmoid")},
-    **{"swish": "silu", "hard_silu": "hard_swish", "gelu": "gelu (erf)", "gelu_approximate": "gelu (tanh)"},
-}
+UNKNOWN = "?"
+_BY_ORDER = "paired by their order"
+_FUNCTIONS = (
+    *("relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "mish", "selu", "sigmoid", "tanh", "softplus"),
+    *("softsign", "hard_swish", "hard_sigmoid"),
+)
+"""Activations of which both sides have the same."""
 
 
-def activations(modules: Mapping[str, TracedModule], target: Inventory) -> Iterator[Told]:
+def activations(modules: Mapping[str, TracedModule], target: Inventory) -> Iterator[Disagreement]:
     """Activations in which the two sides disagree, where both have as many and all of them are known.
 
     Nothing is said where the same activations stand in another order: modules are in the order of their definition,
     which need not be that in which they are called. Nor is a relu6 told where PyTorch has a hard sigmoid or hard swish:
     keras.applications spell those ``relu6(x + 3) / 6``.
     """
-    theirs = [(path, _torch_activation(module.settings)) for path, module in modules.items()]
-    ours = [(layer.path, _keras_activation(layer)) for layer in target.layers]
-    told = _in_order([(path, name) for path, name in theirs if name], [(path, name) for path, name in ours if name])
-    yield from (entry for entry in told if not (entry[2].startswith("hard_") and entry[3] == "relu6"))
+    theirs = [(path, _function(module.operation, module.settings)) for path, module in modules.items()]
+    ours = [(layer.path, _of_layer(layer)) for layer in target.layers]
+    known = [(path, name) for path, name in theirs if name not in ("", UNKNOWN)]
+    for entry in _in_order("activation", known, [(path, name) for path, name in ours if name]):
+        if not (entry.torch.startswith("hard_") and entry.keras == "relu6"):
+            yield entry
 
 
-def interpolations(modules: Mapping[str, TracedModule], target: Inventory) -> Iterator[Told]:
+def interpolations(modules: Mapping[str, TracedModule], target: Inventory) -> Iterator[Disagreement]:
     """Interpolations in which the two sides disagree, likewise."""
-    theirs = [
-        (path, _torch_interpolation(module.settings))
-        for path, module in modules.items()
-        if module.settings.get("kind") == "interpolate"
+    theirs = [(path, module.operation, module.settings) for path, module in modules.items()]
+    ours = [(layer.path, *described_layer(layer)) for layer in target.layers]
+    named = [
+        [(path, _interpolation(settings)) for path, operation, settings in side if operation is Operation.INTERPOLATION]
+        for side in (theirs, ours)
     ]
-    ours = [
-        (layer.path, str(layer.settings.get("interpolation", "nearest")))
-        for layer in target.layers
-        if layer.class_name in ("UpSampling2D", "Resizing")
-    ]
-    yield from _in_order(theirs, ours)
+    yield from _in_order("interpolation", *named)
 
 
-def dropouts(modules: Mapping[str, TracedModule], target: Inventory) -> Iterator[tuple[str, str, str, str, str, bool]]:
-    """Dropout that PyTorch has left on; rates in which the two sides disagree, with a note and that they do no harm."""
-    theirs = [(path, module.settings) for path, module in modules.items() if module.settings.get("kind") == "dropout"]
-    ours = [layer for layer in target.layers if layer.class_name.endswith("Dropout")]
+def dropouts(modules: Mapping[str, TracedModule], target: Inventory) -> Iterator[Disagreement]:
+    """Dropout that PyTorch has left on; rates in which the two sides disagree, which do no harm."""
+    theirs = [(path, module.settings) for path, module in modules.items() if module.operation is Operation.DROPOUT]
+    described = [(layer.path, *described_layer(layer)) for layer in target.layers]
+    ours = [(path, settings.get("rate")) for path, operation, settings in described if operation is Operation.DROPOUT]
     paired = len(ours) == len(theirs)
     for place, (path, settings) in enumerate(theirs):
-        name, rate = (ours[place].path, ours[place].settings.get("rate")) if paired else ("", None)
-        p = settings.get("p", 0.0)
-        if p and settings.get("training"):
-            yield name, path, f"{p:g}, in training mode", "off", "PyTorch's is random", False
-        elif isinstance(rate, int | float) and rate != p:
-            yield name, path, f"{p:g}", f"{rate:g}", "paired by their order; in training only", True
+        name, rate = ours[place] if paired else ("", None)
+        p = settings.get("rate", 0.0)
+        if p and settings.get("active"):
+            told, code = f"{p:g}, in training mode", torch_dropout.CAUSE.code
+            yield Disagreement(name, path, "dropout", told, "off", "PyTorch's is random", code=code)
+        elif isinstance(rate, int | float) and not same_constant(rate, p):
+            note = f"{_BY_ORDER}; in training only"
+            yield Disagreement(name, path, "dropout", *told_apart(p, rate), note, True)
 
 
-def _in_order(theirs: Named, ours: Named) -> Iterator[Told]:
+def _in_order(setting: str, theirs: Named, ours: Named) -> Iterator[Disagreement]:
     same = Counter(name for _, name in theirs) == Counter(name for _, name in ours)
-    if len(theirs) != len(ours) or same or any("?" in name for _, name in (*theirs, *ours)):
+    if len(theirs) != len(ours) or same or any(name == UNKNOWN for _, name in (*theirs, *ours)):
         return
     for (path, torch), (layer, keras) in zip(theirs, ours, strict=True):
         if torch != keras:
-            yield layer, path, torch, keras
+            yield Disagreement(layer, path, setting, torch, keras, _BY_ORDER)
 
 
-def _torch_activation(settings: Mapping[str, Any]) -> str:
-    kind = str(settings.get("kind", ""))
-    if kind == "gelu":
-        return "gelu (tanh)" if settings.get("approximate") == "tanh" else "gelu (erf)"
-    if kind in ("leaky_relu", "elu"):
-        return f"{kind} ({settings.get('negative_slope', settings.get('alpha', 0)):g})"
-    return _TORCH.get(kind, "")
-
-
-def _keras_activation(layer: Layer) -> str:
-    """What a layer's activation is; empty for none, a question mark for one that is not known."""
-    settings = layer.settings
-    if layer.class_name == "ReLU":
-        slope, most = settings.get("negative_slope") or 0, settings.get("max_value")
-        return "relu6" if most == 6 else "?" if most is not None else f"leaky_relu ({slope:g})" if slope else "relu"
-    if layer.class_name in ("LeakyReLU", "ELU"):
-        kind = "leaky_relu" if layer.class_name == "LeakyReLU" else "elu"
-        return f"{kind} ({settings.get('negative_slope', settings.get('alpha', 0)):g})"
-    if layer.class_name == "Softmax":
+def _function(operation: Operation, settings: Settings) -> str:
+    """What an activation is, with what sets it; empty for none, a question mark for one that is not known."""
+    if operation is Operation.SOFTMAX:
         return "softmax"
-    name = settings.get("activation")
-    if name in (None, "linear") or "recurrent_activation" in settings or layer.class_name.endswith(("RNN", "RNNCell")):
+    function = settings.get("function")
+    if operation is not Operation.ACTIVATION or function == "linear":
         return ""
-    return _KERAS.get(str(name), "?")
+    if function not in _FUNCTIONS or "max_value" in settings:
+        return UNKNOWN
+    if function == "gelu":
+        return f"gelu ({'tanh' if settings.get('approximate') else 'erf'})"
+    number = settings.get("slope", settings.get("alpha"))
+    return str(function) if number is None else f"{function} ({number:g})"
 
 
-def _torch_interpolation(settings: Mapping[str, Any]) -> str:
-    aligned = " with align_corners=True" if settings.get("align_corners") else ""
-    return f"{settings.get('mode', 'nearest')}{aligned}"
+def _of_layer(layer: Layer) -> str:
+    """What a layer's activation is, be it all that it does or what it ends in."""
+    operation, settings = described_layer(layer)
+    name = layer.settings.get("activation")
+    if operation in (Operation.ACTIVATION, Operation.SOFTMAX):
+        return _function(operation, settings)
+    recurrent = operation in (*RECURRENT, Operation.CONVOLUTIONAL_LSTM) or "recurrent_activation" in layer.settings
+    return "" if name is None or recurrent else _function(*activation(str(name)))
 
 
-KINDS: tuple[tuple[str, Callable[[Mapping[str, TracedModule], Inventory], Iterator[Told]]], ...] = (
-    ("activation", activations),
-    ("interpolation", interpolations),
-)
-"""The setting that disagrees, and who finds it."""
+def _interpolation(settings: Settings) -> str:
+    return f"{settings['mode']}{' with align_corners=True' if settings.get('align_corners') else ''}"

@@ -6,14 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-TINY = 1e-30
-"""Below it a sum of squares in single precision tells nothing."""
-FLOOR = 2e-6
-NOISE_FACTOR = 16.0
-FLOOR_UNMEASURED = 1e-5
-PER_LAYER = 1e-6
-FLOOR_64 = 1e-11
-PER_LAYER_64 = 1e-12
+from remap.proving.limits import FLOOR, FLOOR_64, FLOOR_UNMEASURED, NOISE_FACTOR, PER_LAYER, PER_LAYER_64, TINY
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +29,25 @@ class Difference:
         return self.largest / self.scale if self.scale else (0.0 if not self.largest else float("inf"))
 
 
-def difference(expected: np.ndarray, found: np.ndarray) -> Difference:
+def difference(expected: np.ndarray, actual: np.ndarray) -> Difference:
     """Compare two arrays of one shape; what is not finite on both sides alike counts as equal.
 
     >>> difference(np.array([1.0, 2.0]), np.array([1.0, 2.5])).relative
     0.25
     """
     with np.errstate(all="ignore"):
-        quick = _of_floats(expected, found) if expected.dtype == found.dtype and expected.dtype.kind == "f" else None
-        return quick or _carefully(expected, found)
+        quick = _of_floats(expected, actual) if expected.dtype == actual.dtype and expected.dtype.kind == "f" else None
+        return quick or _carefully(expected, actual)
 
 
-def _of_floats(expected: np.ndarray, found: np.ndarray) -> Difference | None:
+def _of_floats(expected: np.ndarray, actual: np.ndarray) -> Difference | None:
     """In the arrays' own precision, without copies of them; None where a number is not finite, or a square too small.
 
     The cosine comes from the distance, ``|a - b|^2 = (|a| - |b|)^2 + 2 |a| |b| (1 - cos)``: so it is as exact where
     the arrays are nearly equal as in double precision.
     """
-    apart = np.subtract(expected, found).ravel(order="K")
-    left, right = expected.ravel(order="K"), found.ravel(order="K")
+    apart = np.subtract(expected, actual).ravel(order="K")
+    left, right = expected.ravel(order="K"), actual.ravel(order="K")
     squares = [float(np.dot(array, array)) for array in (left, right, apart)]
     largest = largest_of(apart)
     if not np.all(np.isfinite(squares)) or (min(squares[:2]) < TINY and expected.size) or (largest and not squares[2]):
@@ -64,8 +57,8 @@ def _of_floats(expected: np.ndarray, found: np.ndarray) -> Difference | None:
     return Difference(largest, largest_of(left), float(np.clip(cosine, -1.0, 1.0)))
 
 
-def _carefully(expected: np.ndarray, found: np.ndarray) -> Difference:
-    left, right = expected.astype(np.float64).ravel(), found.astype(np.float64).ravel()
+def _carefully(expected: np.ndarray, actual: np.ndarray) -> Difference:
+    left, right = expected.astype(np.float64).ravel(), actual.astype(np.float64).ravel()
     finite = np.isfinite(left) & np.isfinite(right)
     if not finite.all():
         if not np.array_equal(left[~finite], right[~finite], equal_nan=True):

@@ -17,6 +17,7 @@ class Disagreement:
         keras: Keras's value.
         note: What it does, or why it does nothing.
         harmless: Whether outputs are equal all the same.
+        code: Code of the cause that it would be, of :data:`remap.proving.causes.BY_CODE`; empty where none is known.
     """
 
     layer: str
@@ -26,3 +27,4 @@ class Disagreement:
     keras: str
     note: str = ""
     harmless: bool = False
+    code: str = ""

@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from remap.planning.plan import Plan
-from remap.proving.causes import all_trials
+from remap.proving.cause import Cause
+from remap.proving.causes import CAUSES, precision
 from remap.proving.difference import Tolerance
 from remap.proving.disagreement import Disagreement
+from remap.proving.finding import Finding
 from remap.proving.forms import closest
 from remap.proving.rows import Row
-from remap.proving.site import Site, Step, find_site
-from remap.proving.trial import Blame, Trial
+from remap.proving.site import Site
+from remap.proving.step import Step
+from remap.proving.trial import FailedTrial, Trial
+from remap.proving.walk import find_site
 from remap.sides.keras.side import KerasSide
 from remap.sides.trace import Trace
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A divergence, and what is known of its cause.
-
-    Args:
-        layer: The Keras layer where the two part.
-        kind: Its class.
-        module: What PyTorch computes there.
-        cause: One or two words; empty if no suspicion held.
-        text: The finding in a sentence.
-        proved: Whether a trial made the difference vanish.
-        blame: Whose fault it is.
-        hint: What to do about it.
-        before: Difference as it is, None where shapes differ.
-        after: Difference under the suspicion.
-    """
-
-    layer: str
-    kind: str
-    module: str
-    cause: str
-    text: str
-    proved: bool
-    blame: Blame
-    hint: str = ""
-    before: float | None = None
-    after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +42,23 @@ class Networks:
     audit: Sequence[Disagreement]
 
 
+@dataclass(slots=True)
+class Tried:
+    """The trials of one place so far.
+
+    Args:
+        count: How many there were.
+        failed: Those that could not run.
+    """
+
+    count: int = 0
+    failed: list[FailedTrial] = field(default_factory=list)
+
+    def fail(self, code: str, text: str, error: Exception) -> None:
+        """Note a trial that could not run: it confirms nothing, and ends nothing."""
+        self.failed.append(FailedTrial(code, text, f"{type(error).__name__}: {error}"))
+
+
 def explain(row: Row, known: Mapping[int, int], both: Networks) -> Finding:
     """Find out why a row differs.
 
@@ -75,21 +67,48 @@ def explain(row: Row, known: Mapping[int, int], both: Networks) -> Finding:
         known: Values of Keras that are equal to one of PyTorch, with its position.
         both: The networks.
     """
-    site = find_site(row, known, both.torch, both.side, both.plan, both.tolerance)
-    for trial in all_trials(site):
-        found = _try(site, trial)
-        if found is not None:
-            return found
+    tried = Tried()
+    finding = _explained(row, known, both, tried)
+    return replace(finding, tried=tried.count, failed=tuple(tried.failed))
+
+
+def _explained(row: Row, known: Mapping[int, int], both: Networks, tried: Tried) -> Finding:
+    try:
+        site = find_site(row, known, both.torch, both.side, both.plan, both.tolerance)
+    except Exception as error:
+        tried.fail("", "the way back to the last values that agree", error)
+        site = Site(row, [], [], both.torch, both.side, both.plan, both.tolerance)
+    for cause, trial in _suspicions(site, tried):
+        try:
+            finding = _held(site, cause, trial)
+        except Exception as error:  # a layer that cannot run under the suspicion does not confirm it
+            tried.fail(cause.code, trial.text, error)
+            continue
+        if finding is not None:
+            return finding
     return _unproved(site, both.audit)
 
 
-def _try(site: Site, trial: Trial) -> Finding | None:
-    try:
-        with np.errstate(all="ignore"):
-            value = trial.compute()
-    except Exception as error:  # a layer that cannot run under the suspicion does not confirm it
-        site.tried.append(f"{trial.text}: {type(error).__name__}")
-        return None
+def _suspicions(site: Site, tried: Tried) -> Iterator[tuple[Cause, Trial]]:
+    """Every trial of every cause; a cause that fails while it looks at the site is passed over."""
+    for cause in CAUSES:
+        try:
+            trials = cause.trials(site)
+            while (trial := next(trials, None)) is not None:
+                tried.count += 1
+                yield cause, trial
+        except Exception as error:
+            tried.fail(cause.code, "", error)
+
+
+def _held(site: Site, cause: Cause, trial: Trial) -> Finding | None:
+    """What a trial proves; None where it proves nothing.
+
+    Raises:
+        Exception: It cannot run; any.
+    """
+    with np.errstate(all="ignore"):
+        value = trial.compute()
     if trial.expected is not None:
         near = closest(value, trial.expected)
         after, event = (near[1].largest if near else None), site.events[-1] if site.events else None
@@ -110,13 +129,15 @@ def _try(site: Site, trial: Trial) -> Finding | None:
         layer,
         step.call.kind if step else site.row.kind,
         _title(site, event),
-        trial.cause,
+        trial.title or cause.name,
         _sentence(trial, site, layer if not through else site.row.layer, before, after, step, event),
         True,
-        trial.blame,
-        trial.hint,
+        trial.blame or cause.blame,
+        cause.hint if trial.hint is None else trial.hint,
         before,
         after,
+        cause.code,
+        trial.also,
     )
 
 
@@ -166,11 +187,15 @@ def _unproved(site: Site, audit: Sequence[Disagreement]) -> Finding:
         entry = told[0]
         values = f"PyTorch {entry.torch}, Keras {entry.keras}"
         text = f"{entry.setting} disagrees at {entry.layer}: {values}; not proved by a trial"
-        return Finding(entry.layer, row.kind, module, entry.setting, text, False, "model", before=before)
-    lowered = site.lowered
+        return Finding(
+            entry.layer, row.kind, module, entry.setting, text, False, "model", before=before, code=entry.code
+        )
+    lowered, cause = site.lowered, precision.CAUSE
     if lowered:
         text = f"{lowered}, while all else is in double precision; not proved by a trial"
-        return Finding(layer, kind, module, "precision", text, False, "rounding", before=before)
+        return Finding(
+            layer, kind, module, cause.name, text, False, cause.blame, cause.hint, before=before, code=cause.code
+        )
     where = f"between {row.layer} and what comes before it: " if site.unseen is not None and row.pair else ""
     done = ", ".join(dict.fromkeys(event.kind for event in site.events)) or "nothing"
     text = f"{where}no suspicion held; PyTorch computes there: {done}"

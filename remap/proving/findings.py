@@ -10,18 +10,13 @@ from remap.planning.plan import Plan
 from remap.proving.alone import CallKey, run_alone
 from remap.proving.difference import Tolerance
 from remap.proving.disagreement import Disagreement
-from remap.proving.explain import Finding, Networks, explain
-from remap.proving.reference import Reference
-from remap.proving.rows import Row
+from remap.proving.explain import Networks, explain
+from remap.proving.finding import Finding
+from remap.proving.limits import CLOSELY, JUST, NEIGHBOURS
+from remap.proving.rows import Outcome, Row
 from remap.sides.keras.side import KerasSide
+from remap.sides.reference import Reference
 from remap.sides.trace import Trace
-
-NEIGHBOURS = 4
-"""How many rows before an unexplained divergence are looked at."""
-CLOSELY = 0.01
-"""Share of the tolerance in double precision that tells values apart which differ by a rounded constant only."""
-JUST = 4
-"""A row is equal only just where it is within the tolerance but not within a fourth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +58,28 @@ def find(
         audit: Settings that disagree.
         spec: How messages call the Keras model.
     """
-    known = {row.keras_value: row.torch_value for row in rows if row.outcome == "equal"}
-    wrong = not outputs or any(row.outcome == "differs" for row in outputs)
+    known = {row.keras_value: row.torch_value for row in rows if row.outcome == Outcome.EQUAL}
+    wrong = not outputs or any(row.outcome == Outcome.DIFFERS for row in outputs)
     both = Networks(reference.trace, side, plan, tolerance, audit)
     outlived = _outlived(rows, reference.trace)
-    passed_over = {id(row) for row in rows if row.outcome == "differs" and row.torch_value in outlived}
+    passed_over = {id(row) for row in rows if row.outcome == Outcome.DIFFERS and row.torch_value in outlived}
     for row in (*rows, *outputs):
         signs = wrong + (id(row) not in passed_over)  # one alone, or a proof alone, does not make it a divergence
-        if row.outcome != "differs" or not signs:
+        if row.outcome != Outcome.DIFFERS or not signs:
             continue
         first = _explained(row, known, both)
         if signs + first.proved >= 2:
             break
     else:
-        return Findings(None, (), [_without_counterpart(row) if row.outcome == "differs" else row for row in rows])
+        return Findings(
+            None, (), [_without_counterpart(row) if row.outcome == Outcome.DIFFERS else row for row in rows]
+        )
     if not first.proved:
         for suspect in _nearly(rows, row):
             others = {keras: torch for keras, torch in known.items() if keras != suspect.keras_value}
             earlier = _explained(suspect, others, both)
             if earlier.proved:
-                row, first = replace(suspect, outcome="differs"), earlier
+                row, first = replace(suspect, outcome=Outcome.DIFFERS), earlier
                 rows = [row if entry is suspect else entry for entry in rows]
                 break
     held = {key: entry for key, entry in _keyed(rows, side.trace) if id(entry) not in passed_over}
@@ -92,24 +89,24 @@ def find(
         note = f"layers after the first divergence were not tried by themselves: {error.problems[0].found}"
         return Findings(first, (), list(rows), note)
     own = next((key for key, entry in held.items() if entry is row), ("", 0))
-    found = {(first.layer, first.cause): first}
+    findings = {(first.layer, first.cause): first}
     left = [entry for key, entry in alone.rows.items() if key != own]
     left += [] if row in outputs else alone.outputs
     for entry in sorted(left, key=lambda entry: (entry.torch_call is None, entry.torch_call)):
-        if entry.outcome == "differs":
+        if entry.outcome == Outcome.DIFFERS:
             more = _explained(entry, alone.known, replace(both, side=alone.side))
-            found.setdefault((more.layer, more.cause), more)
+            findings.setdefault((more.layer, more.cause), more)
     judged = {id(held[key]): entry.outcome for key, entry in alone.rows.items()}
-    return Findings(first, tuple(found.values())[1:], [replace(r, alone=judged.get(id(r))) for r in rows])
+    return Findings(first, tuple(findings.values())[1:], [replace(r, alone=judged.get(id(r))) for r in rows])
 
 
 def _explained(row: Row, known: Mapping[int, int], both: Networks) -> Finding:
     """Why a row differs; in double precision a value before it that is equal may still be told from an exact one."""
-    found = explain(row, known, both)
-    if found.proved or not both.tolerance.float64:
-        return found
+    finding = explain(row, known, both)
+    if finding.proved or not both.tolerance.float64:
+        return finding
     closely = explain(row, known, replace(both, tolerance=replace(both.tolerance, share=CLOSELY)))
-    return closely if closely.proved else found
+    return closely if closely.proved else finding
 
 
 def _nearly(rows: Sequence[Row], stop: Row) -> list[Row]:
@@ -122,7 +119,7 @@ def _nearly(rows: Sequence[Row], stop: Row) -> list[Row]:
     return [
         row
         for row in reversed(before[-NEIGHBOURS:])
-        if row.outcome == "equal"
+        if row.outcome == Outcome.EQUAL
         and row.difference is not None
         and row.tolerance is not None
         and row.difference.largest > row.tolerance / JUST
@@ -132,17 +129,17 @@ def _nearly(rows: Sequence[Row], stop: Row) -> list[Row]:
 def _keyed(rows: Sequence[Row], keras: Trace) -> Iterator[tuple[CallKey, Row]]:
     """The rows that were compared, by the name of the call and its turn."""
     for row in rows:
-        if row.keras_call is not None and row.outcome != "not compared":
+        if row.keras_call is not None and row.outcome != Outcome.NOT_COMPARED:
             name = keras.calls[row.keras_call].name
             yield (name, keras.by_name[name].index(row.keras_call)), row
 
 
 def _without_counterpart(row: Row) -> Row:
     reason = "what is made from it is equal: the layer and PyTorch's module end at other places"
-    return replace(row, outcome="not compared", reason=reason)
+    return replace(row, outcome=Outcome.NOT_COMPARED, reason=reason)
 
 
 def _outlived(rows: Sequence[Row], torch: Trace) -> set[int]:
     """PyTorch's values from which that of an equal row is made: what differs there is not their counterpart."""
-    calls = set(torch.between((), (row.torch_value for row in rows if row.outcome == "equal")))
+    calls = set(torch.between((), (row.torch_value for row in rows if row.outcome == Outcome.EQUAL)))
     return {value for value, made_by in torch.producers.items() if made_by in calls}

@@ -90,10 +90,10 @@ def closest(
     """
     best: tuple[np.ndarray, Difference] | None = None
     for form in forms(torch, keras.shape, parts):
-        found = difference(form, keras)
-        if best is None or found.largest < best[1].largest:
-            best = form, found
-        if found.largest <= tolerance:
+        apart = difference(form, keras)
+        if best is None or apart.largest < best[1].largest:
+            best = form, apart
+        if apart.largest <= tolerance:
             break
     if (best is None or best[1].largest > tolerance) and added and sample_added(torch, keras):
         own = closest(torch, keras[:-1], tolerance, parts)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from remap.errors import UsageError
+from remap.sides.feed import Feed, KerasInput
 
 IMAGE_SIZE = 64
 """Height and width where a model leaves them open."""
@@ -44,42 +45,6 @@ class InputSpec:
     bound: int | str | None = None
     values: np.ndarray | None = None
     avoid: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class KerasInput:
-    """What a Keras model says of one of its inputs.
-
-    Args:
-        name: Its name.
-        shape: Sizes without the batch, None where open.
-        dtype: Its dtype.
-        channels_first: Whether PyTorch wants the last axis of it as the first.
-        bound: Integers below this, where it feeds an embedding.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
-    channels_first: bool = False
-    bound: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """One input, drawn: the same numbers for both sides.
-
-    Args:
-        name: Keras's name.
-        torch_name: Keyword for PyTorch; empty for positional.
-        torch: The array in PyTorch's layout.
-        keras: The array in Keras's layout.
-    """
-
-    name: str
-    torch_name: str
-    torch: np.ndarray
-    keras: np.ndarray
 
 
 def parse_input(text: str) -> list[InputSpec]:
@@ -166,15 +131,15 @@ def settle_inputs(
 
 def _named(given: Sequence[InputSpec], names: Sequence[str]) -> list[InputSpec]:
     free = [name for name in names if name not in {spec.name for spec in given}]
-    found = []
+    named = []
     for spec in given:
         if spec.name in names:
-            found.append(spec)
+            named.append(spec)
         elif (not spec.name or spec.values is not None or len(given) == len(names)) and free:
-            found.append(replace(spec, name=free.pop(0)))
+            named.append(replace(spec, name=free.pop(0)))
         else:
             raise UsageError("the model has no such input", where=f"--input {spec.name}", expected=", ".join(names))
-    return found
+    return named
 
 
 def _inferred(entry: KerasInput, samples: int) -> InputSpec:

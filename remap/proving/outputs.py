@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from remap.proving.difference import Tolerance
-from remap.proving.rows import Row, compare_values
+from remap.proving.rows import Outcome, Row, compare_values
 from remap.sides.trace import Trace
 
 Output = tuple[str, int]
@@ -22,16 +22,17 @@ def compare_outputs(torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Ro
     """
     rows: list[Row] = []
     for (torch_name, torch_value), (keras_name, keras_value) in _matched(torch, keras, tolerance):
-        found = _compared(torch, torch_value, keras, keras_value, tolerance)
-        name = keras_name or torch_name or f"output {len(rows)}"
-        rows.append(replace(found, layer=name, module=torch_name or name, kind="output"))
+        row = _compared(torch, torch_value, keras, keras_value, tolerance)
+        name = keras_name or torch_name
+        title = name or f"output {len(rows)}"
+        rows.append(replace(row, layer=title, module=torch_name or title, kind="output", named=bool(name)))
     left = {"PyTorch": torch.outputs, "Keras": keras.outputs}
     used = {"PyTorch": {row.torch_value for row in rows}, "Keras": {row.keras_value for row in rows}}
     for side, outputs in left.items():
         for index, (name, value) in enumerate(outputs):
             if value not in used[side]:
-                title = name or f"output {index}"
-                rows.append(Row(title, title, "output", "not compared", reason=f"only {side} gives it"))
+                title, reason = name or f"output {index}", f"only {side} gives it"
+                rows.append(Row(title, title, "output", Outcome.NOT_COMPARED, reason=reason, named=bool(name)))
     return rows
 
 
@@ -44,11 +45,11 @@ def _matched(torch: Trace, keras: Trace, tolerance: Tolerance) -> list[tuple[Out
     if keras.outputs and all(name in by_name for name, _ in keras.outputs):
         return [(by_name[name], (name, value)) for name, value in keras.outputs]
     if all(name for name, _ in (*torch.outputs, *keras.outputs)):
-        found = _nearest(torch, keras, tolerance)
+        matched = _nearest(torch, keras, tolerance)
     else:
-        found = list(zip(torch.outputs, keras.outputs, strict=False))
+        matched = list(zip(torch.outputs, keras.outputs, strict=False))
     pairs = []
-    for theirs, ours in found:
+    for theirs, ours in matched:
         near = _compared(torch, theirs[1], keras, ours[1], tolerance).difference
         pairs.append((theirs if near is not None else next(_inside(torch, keras, ours, tolerance), theirs), ours))
     return pairs
@@ -75,5 +76,5 @@ def _inside(torch: Trace, keras: Trace, ours: Output, tolerance: Tolerance) -> I
     """The modules, outermost first, that give a Keras output."""
     for call in torch.calls:
         for value in call.outputs if call.name else ():
-            if _compared(torch, value, keras, ours[1], tolerance).outcome == "equal":
+            if _compared(torch, value, keras, ours[1], tolerance).outcome == Outcome.EQUAL:
                 yield call.name, value

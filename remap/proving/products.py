@@ -6,10 +6,8 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
+from remap.proving.limits import RECENT
 from remap.sides.trace import Call, Trace
-
-RECENT = 8
-"""Factors are looked for among so many values of a product's shape that calls gave right before it."""
 
 
 def product(keras: Trace, value: int) -> Call | None:

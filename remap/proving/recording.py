@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from remap.errors import CheckpointError
-from remap.proving.inputs import Feed
-from remap.proving.reference import Reference, TracedModule
+from remap.sides.feed import Feed
+from remap.sides.operation import Operation
+from remap.sides.reference import Reference, TracedModule
+from remap.sides.torch.operations import described
 from remap.sides.trace import Call, Trace
 
 FORMAT = 1
@@ -83,7 +85,7 @@ def load_recording(path: Path) -> Reference:
 def _reference(about: dict[str, Any], tensors: dict[str, np.ndarray]) -> Reference:
     values = [tensors[f"value/{index}"] for index in range(sum(name.startswith("value/") for name in tensors))]
     trace = Trace(
-        [Call(**call) for call in about["calls"]],
+        [Call(**call | _described(call)) for call in about["calls"]],
         values,
         [(name, value) for name, value in about["outputs"]],
         {int(value): noise for value, noise in about["noise"].items()},
@@ -99,9 +101,26 @@ def _reference(about: dict[str, Any], tensors: dict[str, np.ndarray]) -> Referen
         for feed in about["feeds"]
     ]
     modules = {
-        path: TracedModule(module["kind"], module["settings"], tuple(module["tensors"]))
+        path: TracedModule(kind=module["kind"], tensors=tuple(module["tensors"]), **_described(module))
         for path, module in about["modules"].items()
     }
     calibrated = {name.removeprefix("calibrated/"): a for name, a in tensors.items() if name.startswith("calibrated/")}
     others = [tensors[f"other/{index}"] for index in range(about["others"])]
     return Reference(about["source"], feeds, trace, modules, others, about["float64"], calibrated)
+
+
+def _described(entry: dict[str, Any]) -> dict[str, Any]:
+    """What a call or module computes. Recordings of the first kind have PyTorch's own words alone, as ``settings``."""
+    if "told" in entry:
+        operation, settings, told = Operation(entry["operation"]), _as_tuples(entry["settings"]), entry["told"]
+    else:
+        told = entry["settings"]
+        operation, settings = described((entry["kind"],), told)
+    return {"operation": operation, "settings": settings, "told": told}
+
+
+def _as_tuples(value: Any) -> Any:
+    """What JSON made lists of, as it was."""
+    if isinstance(value, dict):
+        return {key: _as_tuples(inner) for key, inner in value.items()}
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import chain
-from typing import Literal
 
 from remap.planning.plan import Assignment
 from remap.proving.difference import Difference, Tolerance, largest_of
@@ -13,7 +13,13 @@ from remap.proving.forms import closest
 from remap.proving.order import in_order
 from remap.sides.trace import Trace
 
-Outcome = Literal["equal", "differs", "not compared"]
+
+class Outcome(StrEnum):
+    """What came of a comparison."""
+
+    EQUAL = "equal"
+    DIFFERS = "differs"
+    NOT_COMPARED = "not compared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class Row:
         first_call: Position of the first module's call, where several became one layer.
         pair: What it belongs to; None for an output.
         alone: What comes of it on PyTorch's own values of everything before it; None where that was not tried.
+        named: Whether ``layer`` is a name that a network gives; an output may have none but its number.
     """
 
     layer: str
@@ -78,27 +85,28 @@ class Row:
     first_call: int | None = None
     pair: Pair | None = None
     alone: Outcome | None = None
+    named: bool = True
 
 
 def compare_layers(pairs: list[Pair], torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Row]:
     """One row for each call of each pair, in the order in which PyTorch ended them."""
-    found: list[tuple[int, Row]] = []
+    ended_at: list[tuple[int, Row]] = []
     paired = {pair.layer for pair in pairs}
     for pair in pairs:
-        found += _rows_of(pair, torch, keras, tolerance, paired)
+        ended_at += _rows_of(pair, torch, keras, tolerance, paired)
     ended = [*((end, -begun) for begun, end in enumerate(torch.ends)), (len(torch.calls), 0)]
-    rows = [row for _, row in sorted(found, key=lambda entry: ended[entry[0]])]
+    rows = [row for _, row in sorted(ended_at, key=lambda entry: ended[entry[0]])]
     return [_inner_of_chain(row, rows) for row in rows]
 
 
 def _inner_of_chain(row: Row, rows: Sequence[Row]) -> Row:
     """A layer inside of a chain that is one module in PyTorch, as of a deep LSTM: only its last layer is compared."""
-    if row.pair is None or not row.pair.parts or row.outcome != "differs" or row.keras_call is None:
+    if row.pair is None or not row.pair.parts or row.outcome != Outcome.DIFFERS or row.keras_call is None:
         return row
     last = max(other.keras_call or 0 for other in rows if other.torch_call == row.torch_call)
     if row.keras_call == last or row.shapes[0][-1:] != row.shapes[1][-1:]:
         return row
-    return replace(row, outcome="not compared", reason=f"a layer inside of {row.module}, which is one in PyTorch")
+    return replace(row, outcome=Outcome.NOT_COMPARED, reason=f"a layer inside of {row.module}, which is one in PyTorch")
 
 
 def _rows_of(pair: Pair, torch: Trace, keras: Trace, tolerance: Tolerance, paired: set[str]) -> list[tuple[int, Row]]:
@@ -108,19 +116,24 @@ def _rows_of(pair: Pair, torch: Trace, keras: Trace, tolerance: Tolerance, paire
     if reason:
         at = min((calls[0] for calls in module_calls if calls), default=len(torch.calls))
         return [
-            (at, Row(pair.layer, ", ".join(pair.modules), pair.class_name, "not compared", reason=reason, pair=pair))
+            (
+                at,
+                Row(
+                    pair.layer, ", ".join(pair.modules), pair.class_name, Outcome.NOT_COMPARED, reason=reason, pair=pair
+                ),
+            )
         ]
     rows = []
     for turn, keras_call in enumerate(layer_calls):
         own = sorted(calls[turn] for calls in module_calls)
         keras_call = _with_cropping(keras_call, torch.calls[own[-1]].outputs, torch, keras)
         row = compare_call(pair, own[0], own[-1], keras_call, torch, keras, tolerance)
-        if row.outcome == "differs":
+        if row.outcome == Outcome.DIFFERS:
             others = chain(
                 _with_what_follows(row, torch, keras, tolerance, paired),
                 (compare_call(pair, call, call, keras_call, torch, keras, tolerance) for call in own[:-1]),
             )
-            row = next((other for other in others if other.outcome == "equal"), row)
+            row = next((other for other in others if other.outcome == Outcome.EQUAL), row)
         rows.append((own[-1], row))
     return rows
 
@@ -192,21 +205,26 @@ def compare_call(
     keras_value = keras.calls[keras_call].outputs[0]
     module = torch.calls[last].name
     if not outputs:
-        return Row(pair.layer, module, pair.class_name, "not compared", reason="PyTorch gives no tensor", pair=pair)
+        return Row(
+            pair.layer, module, pair.class_name, Outcome.NOT_COMPARED, reason="PyTorch gives no tensor", pair=pair
+        )
     choices = [
         compare_values(torch, value, keras, keras_value, torch.depths[last], tolerance, pair.parts, added=True)
         for value in outputs
     ]
     best = min(range(len(choices)), key=lambda index: _rank(choices[index]))
-    found = choices[best]
-    if found.outcome == "differs" and found.difference is not None:
-        found = _reordered(pair, found, torch, keras)
-    outcome, reason = found.outcome, found.reason
-    if found.difference is None and pair.parts:
-        outcome, reason = "not compared", "one module became several layers, and none of its outputs has this shape"
-    if pair.loose and outcome == "differs":
+    nearest = choices[best]
+    if nearest.outcome == Outcome.DIFFERS and nearest.difference is not None:
+        nearest = _reordered(pair, nearest, torch, keras)
+    outcome, reason = nearest.outcome, nearest.reason
+    if nearest.difference is None and pair.parts:
         outcome, reason = (
-            "not compared",
+            Outcome.NOT_COMPARED,
+            "one module became several layers, and none of its outputs has this shape",
+        )
+    if pair.loose and outcome == Outcome.DIFFERS:
+        outcome, reason = (
+            Outcome.NOT_COMPARED,
             f"{module or 'the network'} holds other modules too: none of its values is this",
         )
     return Row(
@@ -214,10 +232,10 @@ def compare_call(
         module,
         pair.class_name,
         outcome,
-        found.difference,
-        found.tolerance,
-        found.noise,
-        found.shapes,
+        nearest.difference,
+        nearest.tolerance,
+        nearest.noise,
+        nearest.shapes,
         reason,
         outputs[best],
         keras_value,
@@ -228,13 +246,15 @@ def compare_call(
     )
 
 
-def _reordered(pair: Pair, found: Row, torch: Trace, keras: Trace) -> Row:
+def _reordered(pair: Pair, row: Row, torch: Trace, keras: Trace) -> Row:
     """The same comparison with the outputs in the order that the rule gives them, where that is not PyTorch's."""
-    expected = in_order(pair.assignments, torch.values[found.torch_value])
-    best = closest(expected, keras.values[found.keras_value], found.tolerance) if expected is not None else None
-    if best is None or found.difference is None or best[1].largest >= found.difference.largest:
-        return found
-    return replace(found, difference=best[1], outcome="equal" if best[1].largest <= found.tolerance else "differs")
+    expected = in_order(pair.assignments, torch.values[row.torch_value])
+    best = closest(expected, keras.values[row.keras_value], row.tolerance) if expected is not None else None
+    if best is None or row.difference is None or best[1].largest >= row.difference.largest:
+        return row
+    return replace(
+        row, difference=best[1], outcome=Outcome.EQUAL if best[1].largest <= row.tolerance else Outcome.DIFFERS
+    )
 
 
 def _inner(torch: Trace, call: int) -> list[int]:
@@ -242,8 +262,8 @@ def _inner(torch: Trace, call: int) -> list[int]:
     return [value for index in reversed(torch.inside.get(call, [])) for value in torch.calls[index].outputs]
 
 
-def _rank(found: Row) -> float:
-    return found.difference.largest if found.difference is not None else float("inf")
+def _rank(row: Row) -> float:
+    return row.difference.largest if row.difference is not None else float("inf")
 
 
 def compare_values(
@@ -257,12 +277,12 @@ def compare_values(
     added: bool = False,
 ) -> Row:
     """Two values, wherever they come from, as :func:`remap.proving.forms.closest` holds them."""
-    expected, found = torch.values[torch_value], keras.values[keras_value]
+    expected, ours = torch.values[torch_value], keras.values[keras_value]
     noise = torch.noise.get(torch_value)
     allowed = tolerance.of(largest_of(expected), depth, noise)
-    shapes = (expected.shape, found.shape)
-    best = closest(expected, found, allowed, parts, added)
+    shapes = (expected.shape, ours.shape)
+    best = closest(expected, ours, allowed, parts, added)
     if best is None:
-        return Row("", "", "", "differs", None, allowed, noise, shapes, "shapes differ", torch_value, keras_value)
-    outcome: Outcome = "equal" if best[1].largest <= allowed else "differs"
+        return Row("", "", "", Outcome.DIFFERS, None, allowed, noise, shapes, "shapes differ", torch_value, keras_value)
+    outcome: Outcome = Outcome.EQUAL if best[1].largest <= allowed else Outcome.DIFFERS
     return Row("", "", "", outcome, best[1], allowed, noise, shapes, "", torch_value, keras_value)

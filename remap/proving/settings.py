@@ -1,22 +1,11 @@
-"""Settings of the two sides in one vocabulary, so that they can be compared."""
+"""Windows, paddings and epsilons, read from what each framework says of its calls in its own words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-Settings = Mapping[str, Any]
-Pads = tuple[tuple[int, int], ...]
-
-
-def per_axis(value: Any, rank: int) -> tuple[int, ...]:
-    """A number or a list of numbers, as one for each spatial axis.
-
-    >>> per_axis(2, 2), per_axis([1, 2], 2), per_axis([3], 2)
-    ((2, 2), (1, 2), (3, 3))
-    """
-    values = list(value) if isinstance(value, list | tuple) else [value]
-    return tuple(int(v) for v in (values * rank if len(values) == 1 else values))
+from remap.sides.operation import Pads, Settings, per_axis, same_pads
 
 
 def keras_window(settings: Settings, rank: int) -> dict[str, tuple[int, ...]]:
@@ -36,19 +25,6 @@ def torch_window(settings: Settings, rank: int) -> dict[str, tuple[int, ...]]:
         "strides": per_axis(settings.get("stride", 1), rank),
         "dilation": per_axis(settings.get("dilation", 1), rank),
     }
-
-
-def same_pads(sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> Pads:
-    """What Keras's ``same`` pads: the odd one out goes to the end.
-
-    >>> same_pads((8, 9), (3, 3), (2, 2), (1, 1))
-    ((0, 1), (1, 1))
-    """
-    found = []
-    for n, k, s, d in zip(sizes, kernel, strides, dilation, strict=True):
-        total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-        found.append((total // 2, total - total // 2))
-    return tuple(found)
 
 
 def torch_pads(settings: Settings, rank: int) -> Pads | None:
@@ -113,7 +89,7 @@ def keras_crops(settings: Settings, rank: int) -> Pads:
     same = settings.get("padding") == "same"
     given = settings.get("output_padding")
     more = per_axis(given, rank) if given is not None else (None,) * rank
-    found = []
+    crops = []
     for k, s, d, m in zip(window["kernel"], window["strides"], window["dilation"], more, strict=True):
         reach = (k - 1) * d + 1
         total = reach - max(reach, s)
@@ -122,8 +98,8 @@ def keras_crops(settings: Settings, rank: int) -> Pads:
         elif m is not None:
             total = -m
         before = max(total, 0) // 2 if same else 0
-        found.append((before, total - before))
-    return tuple(found)
+        crops.append((before, total - before))
+    return tuple(crops)
 
 
 EPSILON_DEFAULTS = {"rms_norm": 2.0**-23}

@@ -8,17 +8,11 @@ from typing import Literal
 from remap.checking.compare import Checked
 from remap.planning.plan import Plan
 from remap.proving.disagreement import Disagreement
-from remap.proving.explain import Finding
-from remap.proving.rows import Row
+from remap.proving.finding import Finding
+from remap.proving.limits import BLIND, NEARLY, SEEN
+from remap.proving.rows import Outcome, Row
 
 Verdict = Literal["equal", "nearly", "differ", "blind", "weights", "audited"]
-
-BLIND = 1e-3
-"""Outputs that move by less than this, relative to their size, when the input changes tell nothing."""
-SEEN = 100.0
-"""How many times further than they are apart the outputs must move for a comparison to mean something."""
-NEARLY = 1e-5
-"""Relative difference in double precision that single precision would hide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +76,12 @@ class Verified:
     @property
     def verdict(self) -> Verdict:
         """The one word: ``equal`` only where weights and outputs are, and the outputs depend on the input."""
-        compared = [row for row in self.outputs if row.outcome != "not compared"]
+        compared = [row for row in self.outputs if row.outcome != Outcome.NOT_COMPARED]
         if self.weights is None:
             return "audited"
         if not self.weights.equal:
             return "weights"
-        if not compared or any(row.outcome == "differs" for row in compared) or self.finding is not None:
+        if not compared or any(row.outcome == Outcome.DIFFERS for row in compared) or self.finding is not None:
             return "nearly" if compared and self.float64 and self._single_precision() else "differ"
         return "blind" if self.sight.blind else "equal"
 
@@ -96,7 +90,7 @@ class Verified:
         return all(
             row.difference is not None and row.difference.relative <= NEARLY
             for row in self.outputs
-            if row.outcome != "not compared"
+            if row.outcome != Outcome.NOT_COMPARED
         )
 
     @property

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from remap.checking.compare import Checked, compare, planned_array
-from remap.checking.model import settle
+from remap.checking.assign import assign_plan
+from remap.checking.compare import Checked, compare
 from remap.errors import CheckError, UsageError
 from remap.planning.plan import Plan
-from remap.sides.keras.keras_model import identify
 from remap.sides.keras.side import KerasSide
 
 
@@ -26,12 +23,11 @@ def put_weights(plan: Plan, side: KerasSide, file: Path | None, as_it_is: bool =
     Raises:
         CheckError: Keras does not load the file.
     """
-    live = identify(side.model, plan.target)
+    live = side.variables(plan.target)
     if as_it_is:
         return compare(plan, live)
     if file is None:
-        _assign(plan, live)
-        settle(side.model)
+        assign_plan(plan, side.model, live)
     else:
         if not file.exists():
             raise UsageError("no such file", where=str(file))
@@ -42,10 +38,3 @@ def put_weights(plan: Plan, side: KerasSide, file: Path | None, as_it_is: bool =
                 "Keras does not load the file", where=str(file), found=f"{type(error).__name__}: {str(error)[:500]}"
             ) from error
     return compare(plan, live)
-
-
-def _assign(plan: Plan, live: Mapping[str, Any]) -> None:
-    for assignment in plan.assignments:
-        if assignment.kind != "kept":
-            live[assignment.name].assign(planned_array(assignment))
-            assignment.value.release()

@@ -62,7 +62,7 @@ def result_data(result: Result) -> dict[str, Any]:
             "bytes": written.bytes,
             "seconds": round(written.seconds, 4),
             "load": written.load_line,
-            "not_finite": [asdict(found) for found in written.not_finite],
+            "not_finite": [asdict(variable) for variable in written.not_finite],
         },
         "checked": None
         if checked is None

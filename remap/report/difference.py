@@ -6,30 +6,30 @@ from rich.console import Console
 
 from remap.diff.files import DiffEntry, FileDifference
 from remap.planning.suggest import grouped
-from remap.report.terminal import table
+from remap.report.console import Grid, styled
 
 SHOWN = 40
 
 
-def print_difference(found: FileDifference, a: str, b: str, out: Console) -> None:
+def print_difference(difference: FileDifference, a: str, b: str, out: Console) -> None:
     """What differs, names that differ in numbers only on one line; then the count."""
-    differing = {entry.name: entry for entry in found.entries if entry.verdict != "equal"}
-    rows = table(out, "name", "what", "a", "b", "max abs", "max rel", "equal", right=("max abs", "max rel", "equal"))
+    differing = {entry.name: entry for entry in difference.entries if entry.verdict != "equal"}
+    rows = Grid("name", "what", "a", "b", "max abs", "max rel", "equal", right=("max abs", "max rel", "equal"))
     patterns = grouped(differing)
     for pattern, names in patterns[:SHOWN]:
         rows.add_row(*_row(pattern, [differing[name] for name in names]))
     if differing:
-        out.print(rows, markup=False)
+        out.print(rows)
     if len(patterns) > SHOWN:
         out.print(f"... and {len(patterns) - SHOWN} more patterns")
-    for side, only in ((a, found.only_a), (b, found.only_b)):
+    for side, only in ((a, difference.only_a), (b, difference.only_b)):
         for pattern, members in grouped(only)[:SHOWN]:
-            out.print(f"only in {side}: {pattern} ({len(members)})", markup=False)
-    equal = len(found.entries) - len(differing)
-    verdict = "[bold green]equal[/]" if found.equal else "[bold red]different[/]"
+            out.print(f"only in {side}: {pattern} ({len(members)})")
+    equal = len(difference.entries) - len(differing)
+    verdict = ("equal", "bold green") if difference.equal else ("different", "bold red")
+    shared = f"{equal} of {len(difference.entries)} shared tensors equal bit for bit, {len(differing)} differ"
     out.print(
-        f"{verdict}: {equal} of {len(found.entries)} shared tensors equal bit for bit, {len(differing)} differ; "
-        f"{len(found.only_a)} only in {a}, {len(found.only_b)} only in {b}"
+        styled(*verdict, f": {shared}; {len(difference.only_a)} only in {a}, {len(difference.only_b)} only in {b}")
     )
 
 

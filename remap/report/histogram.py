@@ -42,9 +42,9 @@ def histogram_of(assignment: Assignment, keras: np.ndarray | None = None) -> His
         keras: The variable's own values, where a model is at hand; else what the plan makes of the sources.
     """
     sources = [_part(source.array()) for source in assignment.value.sources]
-    found = keras if keras is not None else _planned(assignment)
+    target = keras if keras is not None else _planned(assignment)
     parts = [_numbers(part) for part in sources]
-    right = _numbers(_part(found)) if found is not None else np.empty(0)
+    right = _numbers(_part(target)) if target is not None else np.empty(0)
     together = [array for array in (*parts, right) if array.size]
     assignment.value.release()
     if not together:

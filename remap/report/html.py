@@ -53,17 +53,26 @@ class Page:
     live: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def verified_page(found: Verified) -> str:
+def verified_page(verified: Verified) -> str:
     """The page of a proof."""
-    facts = {"PyTorch model": found.torch, "Keras model": found.keras}
-    if found.inputs:
-        facts["input"] = ", ".join(found.inputs)
-    if found.weights is not None:
-        facts["precision"] = "float64" if found.float64 else "float32"
-    facts["took"] = f"{found.seconds:.1f} s"
-    good = None if found.verdict == "audited" else found.proved
+    facts = {"PyTorch model": verified.torch, "Keras model": verified.keras}
+    if verified.inputs:
+        facts["input"] = ", ".join(verified.inputs)
+    if verified.weights is not None:
+        facts["precision"] = "float64" if verified.float64 else "float32"
+    facts["took"] = f"{verified.seconds:.1f} s"
+    good = None if verified.verdict == "audited" else verified.proved
     return render(
-        Page("Proof", headline(found), good, found.plan, list(proof_lines(found)), found.rows, found.audit, facts)
+        Page(
+            "Proof",
+            headline(verified),
+            good,
+            verified.plan,
+            list(proof_lines(verified)),
+            verified.rows,
+            verified.audit,
+            facts,
+        )
     )
 
 
@@ -187,7 +196,9 @@ def _data(page: Page) -> dict[str, Any]:
                 "rule": f"{entry.place.path.name}:{entry.place.line}",
                 "reason": entry.reason,
                 "blind": entry.blind,
-                "histogram": asdict(found) if (found := histogram_of(entry, page.live.get(entry.name))) else None,
+                "histogram": asdict(histogram)
+                if (histogram := histogram_of(entry, page.live.get(entry.name)))
+                else None,
             }
             for entry in page.plan.assignments
         ],

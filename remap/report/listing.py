@@ -1,10 +1,12 @@
-"""What is in a file: a tree of names, repeated blocks together, with shapes, dtypes and sizes."""
+"""What is in a file or a model: a tree of names, repeated blocks together, with shapes, dtypes and sizes; or a line
+for each."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,95 +14,183 @@ from rich.console import Console
 from rich.tree import Tree
 
 from remap.errors import UsageError
+from remap.inventory.inventory import Inventory, Variable
 from remap.opening.anything import open_weights
 from remap.planning.suggest import grouped
+from remap.report.console import styled
 from remap.report.sizes import human_bytes
 from remap.rules.pattern import PatternError, Patterns
-from remap.tensors.tensor import Checkpoint, Tensor
+from remap.tensors.dtypes import dtype_of
+from remap.tensors.tensor import Skipped, Tensor
 
 SHAPES_SHOWN = 3
+KINDS_SHOWN = 3
 SKIPPED_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """A file and those of its tensors that are shown."""
+class Listed:
+    """A tensor of a file, or a variable of a model.
 
-    checkpoint: Checkpoint
-    tensors: tuple[Tensor, ...]
+    Args:
+        name: State_dict key or Keras path.
+        shape: Sizes.
+        dtype: Element type, by name.
+        nbytes: Bytes when dense.
+        kind: Class of the layer that has the variable; empty for a tensor.
+        address: The variable's path with automatic numbers as ranks, where that is another one.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    nbytes: int
+    kind: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A file or a model, and what of it is shown.
+
+    Args:
+        title: Its path, or the model's name.
+        format: What it is, for people.
+        noun: What it holds: tensors or variables.
+        total: How many it holds.
+        shown: Those that are shown.
+        peeled: Wrappers that were taken off.
+        skipped: What else it holds.
+    """
+
+    title: str
+    format: str
+    noun: str
+    total: int
+    shown: tuple[Listed, ...]
+    peeled: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
 
 def listing(path: str | Path, pattern: str | None = None) -> Listing:
-    """Open a checkpoint or a Keras HDF5 file and choose tensors by a regular expression.
+    """Open a checkpoint, a Keras or TensorFlow file or a saved inventory, and choose tensors by a regular expression.
 
     Raises:
         CheckpointError: It cannot be read.
+        TargetError: It is a damaged inventory.
         UsageError: The pattern is invalid, or matches nothing.
     """
+    if Inventory.is_one(path):
+        return model_listing(Inventory.load(Path(path)), pattern)
     checkpoint = open_weights(path)
+    shown = _chosen([_of_tensor(tensor) for tensor in checkpoint.values()], pattern, "tensor")
+    title, format = str(checkpoint.path), checkpoint.format
+    return Listing(title, format, "tensors", len(checkpoint), shown, checkpoint.peeled, checkpoint.skipped)
+
+
+def model_listing(inventory: Inventory, pattern: str | None = None) -> Listing:
+    """The variables of a model, chosen by a regular expression for their path or their address by ranks.
+
+    Raises:
+        UsageError: The pattern is invalid, or matches nothing.
+    """
+    shown = _chosen([_of_variable(variable, inventory) for variable in inventory.variables], pattern, "variable")
+    version = f", Keras {inventory.keras_version}" if inventory.keras_version else ""
+    return Listing(inventory.model, f"{inventory.kind} model{version}", "variables", len(inventory.variables), shown)
+
+
+def _of_tensor(tensor: Tensor) -> Listed:
+    return Listed(tensor.name, tensor.shape, tensor.dtype.name, tensor.nbytes)
+
+
+def _of_variable(variable: Variable, inventory: Inventory) -> Listed:
+    kind = inventory.layers[variable.layer].class_name if inventory.layers else ""
+    address = variable.address if variable.address != variable.path else ""
+    nbytes = prod(variable.shape) * dtype_of(variable.dtype).itemsize
+    return Listed(variable.path, variable.shape, variable.dtype, nbytes, kind, address)
+
+
+def _chosen(listed: Sequence[Listed], pattern: str | None, noun: str) -> tuple[Listed, ...]:
     if pattern is None:
-        return Listing(checkpoint, tuple(checkpoint.values()))
+        return tuple(listed)
     try:
         patterns = Patterns([pattern])
-        chosen = tuple(tensor for name, tensor in checkpoint.items() if patterns.match(name))
+        chosen = tuple(
+            each for each in listed if patterns.match(each.name) or (each.address and patterns.match(each.address))
+        )
     except PatternError as error:
         raise UsageError("invalid regular expression", found=f"'{pattern}': {error}") from error
     if not chosen:
         raise UsageError(
-            "the pattern matches no tensor",
+            f"the pattern matches no {noun}",
             found=f"'{pattern}'",
             expected="a regex for whole names",
-            fix=f"the first names are {', '.join(list(checkpoint)[:3])}",
+            fix=f"the first names are {', '.join(each.name for each in listed[:3])}",
         )
-    return Listing(checkpoint, chosen)
+    return chosen
 
 
-def listing_data(found: Listing) -> dict[str, Any]:
+def listing_data(listed: Listing) -> dict[str, Any]:
     """A listing as plain data."""
-    checkpoint = found.checkpoint
     return {
-        "path": str(checkpoint.path),
-        "format": checkpoint.format,
-        "peeled": list(checkpoint.peeled),
-        "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in checkpoint.skipped],
-        "count": len(found.tensors),
-        "bytes": sum(tensor.nbytes for tensor in found.tensors),
-        "tensors": [
-            {"name": t.name, "shape": list(t.shape), "dtype": t.dtype.name, "bytes": t.nbytes} for t in found.tensors
-        ],
+        "path": listed.title,
+        "format": listed.format,
+        "peeled": list(listed.peeled),
+        "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in listed.skipped],
+        "count": len(listed.shown),
+        "bytes": sum(each.nbytes for each in listed.shown),
+        listed.noun: [_data(each) for each in listed.shown],
     }
 
 
-def print_listing(found: Listing, out: Console) -> None:
+def _data(each: Listed) -> dict[str, Any]:
+    of_layer = {"class": each.kind, "address": each.address or each.name} if each.kind else {}
+    return {"name": each.name, "shape": list(each.shape), "dtype": each.dtype, "bytes": each.nbytes, **of_layer}
+
+
+def print_listing(listed: Listing, out: Console) -> None:
     """A listing as a tree; names that differ in numbers only share a line."""
-    checkpoint, total = found.checkpoint, sum(tensor.nbytes for tensor in found.tensors)
-    part = "" if len(found.tensors) == len(checkpoint) else f" of {len(checkpoint)}"
-    out.print(
-        f"[bold]{checkpoint.path}[/]  {checkpoint.format}, {len(found.tensors)}{part} tensors, {human_bytes(total)}"
-    )
-    if checkpoint.peeled:
-        out.print(f"peeled: {', '.join(checkpoint.peeled)}", markup=False)
-    separator = "/" if any("/" in tensor.name for tensor in found.tensors) else "."
+    _print_head(listed, out)
+    separator = "/" if any("/" in each.name for each in listed.shown) else "."
     root = Tree("", hide_root=True)
     branches: dict[tuple[str, ...], Tree] = {(): root}
-    for pattern, members in _merged(found.tensors):
+    for pattern, members in _merged(listed.shown):
         *path, leaf = _components(pattern, separator)
         branch = root
         for depth in range(1, len(path) + 1):
             key = tuple(path[:depth])
             if key not in branches:
-                branches[key] = branches[key[:-1]].add(_text(key[-1]))
+                branches[key] = branches[key[:-1]].add(key[-1])
             branch = branches[key]
-        branch.add(_text(_leaf(leaf, members)))
+        branch.add(_leaf(leaf, members))
     out.print(root)
-    for skipped in checkpoint.skipped[:SKIPPED_SHOWN]:
-        out.print(f"left alone: {skipped.name}: {skipped.reason}", markup=False)
-    if len(checkpoint.skipped) > SKIPPED_SHOWN:
-        out.print(f"left alone: {len(checkpoint.skipped) - SKIPPED_SHOWN} more")
+    for skipped in listed.skipped[:SKIPPED_SHOWN]:
+        out.print(f"left alone: {skipped.name}: {skipped.reason}")
+    if len(listed.skipped) > SKIPPED_SHOWN:
+        out.print(f"left alone: {len(listed.skipped) - SKIPPED_SHOWN} more")
 
 
-def _merged(tensors: Iterable[Tensor]) -> list[tuple[str, list[Tensor]]]:
-    by_name = {tensor.name: tensor for tensor in tensors}
+def print_flat(listed: Listing, out: Console) -> None:
+    """A listing with a line for each name, nothing put together and nothing left out: for grep and its kin."""
+    _print_head(listed, out)
+    for each in listed.shown:
+        words = [each.name, each.dtype, str(list(each.shape)), human_bytes(each.nbytes), each.kind, each.address]
+        out.print("  ".join(word for word in words if word))
+    for skipped in listed.skipped:
+        out.print(f"left alone: {skipped.name}: {skipped.reason}")
+
+
+def _print_head(listed: Listing, out: Console) -> None:
+    part = "" if len(listed.shown) == listed.total else f" of {listed.total}"
+    nbytes = human_bytes(sum(each.nbytes for each in listed.shown))
+    counted = f"  {listed.format}, {len(listed.shown)}{part} {listed.noun}, {nbytes}"
+    out.print(styled(listed.title, "bold", counted))
+    if listed.peeled:
+        out.print(f"peeled: {', '.join(listed.peeled)}")
+
+
+def _merged(listed: Iterable[Listed]) -> list[tuple[str, list[Listed]]]:
+    by_name = {each.name: each for each in listed}
     return [(pattern, [by_name[name] for name in names]) for pattern, names in grouped(by_name)]
 
 
@@ -116,13 +206,18 @@ def _components(pattern: str, separator: str) -> list[str]:
     return [re.sub(r"\0(\d+)\0", lambda match: ranges[int(match[1])], part) for part in parts]
 
 
-def _leaf(name: str, members: list[Tensor]) -> str:
-    shapes = list(dict.fromkeys(str(list(tensor.shape)) for tensor in members))
-    dtypes = list(dict.fromkeys(tensor.dtype.name for tensor in members))
-    shown = " ".join(shapes[:SHAPES_SHOWN]) + (f" ... {len(shapes)} shapes" if len(shapes) > SHAPES_SHOWN else "")
+def _leaf(name: str, members: list[Listed]) -> str:
+    shapes = [str(list(each.shape)) for each in members]
+    dtypes = "/".join(dict.fromkeys(each.dtype for each in members))
     count = f"  x{len(members)}" if len(members) > 1 else ""
-    return f"{name}  {'/'.join(dtypes)} {shown}{count}  {human_bytes(sum(t.nbytes for t in members))}"
+    nbytes = human_bytes(sum(each.nbytes for each in members))
+    layers = _several([each.kind for each in members if each.kind], KINDS_SHOWN, "classes")
+    ranks = "; ".join(pattern for pattern, _ in grouped(each.address for each in members if each.address))
+    words = [name, f"{dtypes} {_several(shapes, SHAPES_SHOWN, 'shapes')}{count}", nbytes, layers, ranks]
+    return "  ".join(word for word in words if word)
 
 
-def _text(text: str) -> str:
-    return text.replace("[", "\\[")
+def _several(texts: list[str], shown: int, noun: str) -> str:
+    """Different texts in a row, the first of them only where they are many."""
+    different = list(dict.fromkeys(texts))
+    return " ".join(different[:shown]) + (f" ... {len(different)} {noun}" if len(different) > shown else "")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from math import ceil, floor, log10
 
-from remap.proving.rows import Row
+from remap.proving.rows import Outcome, Row
 
 WIDTH, HEIGHT = 1000, 260
 LEFT, TOP, BOTTOM = 48, 10, 26
@@ -19,7 +19,7 @@ def error_plot(rows: Sequence[Row]) -> str:
     Args:
         rows: In order of execution.
     """
-    shown = [(index, row) for index, row in enumerate(rows) if row.outcome != "not compared"]
+    shown = [(index, row) for index, row in enumerate(rows) if row.outcome != Outcome.NOT_COMPARED]
     if not shown:
         return ""
     heights = [_height(row) for _, row in shown]
@@ -67,7 +67,7 @@ def _axis(low: float, high: float, y: object, count: int) -> Iterator[str]:
 def _dot(index: int, row: Row, x: float, y: float, shapes: bool) -> str:
     told = "shapes differ" if shapes or row.difference is None else f"relative {row.difference.relative:.2g}"
     title = f"<title>{index + 1}. {escape(row.layer)}: {told}</title>"
-    name = "bad" if row.outcome == "differs" else "good"
+    name = "bad" if row.outcome == Outcome.DIFFERS else "good"
     if shapes:
         points = f"{x - 5},{y + 8} {x + 5},{y + 8} {x},{y}"
         return f'<polygon class="dot {name}" data-row="{index}" points="{points}">{title}</polygon>'

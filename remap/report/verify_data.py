@@ -11,36 +11,36 @@ from remap.proving.verified import Verified
 from remap.report.verify_words import headline, proof_lines
 
 
-def verified_data(found: Verified) -> dict[str, Any]:
+def verified_data(verified: Verified) -> dict[str, Any]:
     """All that was found, as plain data; numbers that are not finite are None."""
     return {
-        "verdict": found.verdict,
-        "headline": headline(found),
-        "proved": found.proved,
-        "torch": found.torch,
-        "keras": found.keras,
-        "rules": str(found.plan.rules.path),
-        "checkpoint": str(found.plan.checkpoint.path),
-        "inputs": list(found.inputs),
-        "float64": found.float64,
+        "verdict": verified.verdict,
+        "headline": headline(verified),
+        "proved": verified.proved,
+        "torch": verified.torch,
+        "keras": verified.keras,
+        "rules": str(verified.plan.rules.path),
+        "checkpoint": str(verified.plan.checkpoint.path),
+        "inputs": list(verified.inputs),
+        "float64": verified.float64,
         "weights": None
-        if found.weights is None
+        if verified.weights is None
         else {
-            "variables": found.weights.variables,
-            "equal": found.weights.equal,
-            "differences": [_finite(asdict(entry)) for entry in found.weights.differences],
+            "variables": verified.weights.variables,
+            "equal": verified.weights.equal,
+            "differences": [_finite(asdict(entry)) for entry in verified.weights.differences],
         },
-        "outputs": [row_data(row) for row in found.outputs],
-        "sight": {"moved": found.sight.moved, "blind": found.sight.blind},
-        "tolerance": found.tolerance,
-        "layers": [row_data(row) for row in found.rows],
-        "untraced": dict(found.untraced),
-        "finding": None if found.finding is None else _finite(asdict(found.finding)),
-        "further": [_finite(asdict(entry)) for entry in found.further],
-        "audit": [asdict(entry) for entry in found.audit],
-        "notes": list(found.notes),
-        "lines": [asdict(line) for line in proof_lines(found)],
-        "seconds": round(found.seconds, 3),
+        "outputs": [row_data(row) for row in verified.outputs],
+        "sight": {"moved": verified.sight.moved, "blind": verified.sight.blind},
+        "tolerance": verified.tolerance,
+        "layers": [row_data(row) for row in verified.rows],
+        "untraced": dict(verified.untraced),
+        "finding": None if verified.finding is None else _finite(asdict(verified.finding)),
+        "further": [_finite(asdict(entry)) for entry in verified.further],
+        "audit": [asdict(entry) for entry in verified.audit],
+        "notes": list(verified.notes),
+        "lines": [asdict(line) for line in proof_lines(verified)],
+        "seconds": round(verified.seconds, 3),
     }
 
 

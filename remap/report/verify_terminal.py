@@ -7,39 +7,47 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from remap.proving.disagreement import Disagreement
-from remap.proving.rows import Row
+from remap.proving.rows import Outcome, Row
 from remap.proving.verified import Verified
-from remap.report.terminal import table
-from remap.report.verify_words import headline, proof_lines
+from remap.report.console import Grid, styled
+from remap.report.verify_words import failed_trials, headline, proof_lines
 
 AROUND = 3
 """Rows shown before and after the first divergence, beside those that differ by themselves."""
 
 
-def print_verified(found: Verified, out: Console, all_rows: bool = False) -> None:
-    """The verdict, one line a subject, the layers around the first divergence, the settings that disagree."""
-    style = "bold green" if found.proved else "bold red"
-    out.print(f"[{style}]{headline(found)}[/]")
-    lines = list(proof_lines(found))
+def print_verified(verified: Verified, out: Console, all_rows: bool = False, failures: bool = False) -> None:
+    """The verdict, one line a subject, the layers around the first divergence, the settings that disagree.
+
+    Args:
+        verified: What the proof found.
+        out: Where to.
+        all_rows: Whether every layer is shown, not only those around a divergence.
+        failures: Whether the trials that could not run are named.
+    """
+    style = "bold green" if verified.proved else "bold red"
+    out.print(styled(headline(verified), style))
+    lines = list(proof_lines(verified))
     width = max((len(line.label) for line in lines), default=0)
     for line in lines:
         mark = {True: "ok  ", False: "!!  ", None: "    "}[line.good]
-        out.print(f"{mark}{line.label.ljust(width)}  {line.text}", markup=False, soft_wrap=True)
-    _print_rows(found, out, all_rows)
-    print_audit(found.audit, out, alone=found.verdict == "audited")
+        out.print(f"{mark}{line.label.ljust(width)}  {line.text}")
+    for trial in failed_trials(verified) if failures else ():
+        out.print(f"    trial failed: {trial}")
+    _print_rows(verified, out, all_rows)
+    print_audit(verified.audit, out, alone=verified.verdict == "audited")
 
 
-def _print_rows(found: Verified, out: Console, all_rows: bool) -> None:
-    rows = list(enumerate(found.rows, 1))
-    first = next((n for n, row in rows if row.outcome == "differs"), None)
+def _print_rows(verified: Verified, out: Console, all_rows: bool) -> None:
+    rows = list(enumerate(verified.rows, 1))
+    first = next((n for n, row in rows if row.outcome == Outcome.DIFFERS), None)
     if not all_rows:
         near = range(0) if first is None else range(first - AROUND, first + AROUND + 1)
-        rows = [(n, row) for n, row in rows if n in near or row.alone == "differs"]
+        rows = [(n, row) for n, row in rows if n in near or row.alone is Outcome.DIFFERS]
     if not rows:
         return
     out.print()
-    shown = table(
-        out,
+    shown = Grid(
         "#",
         "Keras",
         "PyTorch",
@@ -53,17 +61,17 @@ def _print_rows(found: Verified, out: Console, all_rows: bool) -> None:
     )
     for number, row in rows:
         shown.add_row(str(number), row.layer, row.module, row.kind, *_numbers(row), _outcome(row))
-    out.print(shown, markup=False)
+    out.print(shown)
 
 
 def _outcome(row: Row) -> str:
-    return f"{row.outcome}, by itself too" if row.alone == "differs" else row.outcome
+    return f"{row.outcome}, by itself too" if row.alone is Outcome.DIFFERS else row.outcome
 
 
 def _numbers(row: Row) -> tuple[str, str, str, str]:
     difference = row.difference
     if difference is None:
-        told = f"{row.shapes[1]} {row.shapes[0]}" if row.outcome == "differs" else ""
+        told = f"{row.shapes[1]} {row.shapes[0]}" if row.outcome == Outcome.DIFFERS else ""
         return told, "", "", ""
     return (
         f"{difference.largest:.2g}",
@@ -81,13 +89,13 @@ def print_audit(audit: Sequence[Disagreement], out: Console, *, alone: bool = Tr
         if entry.harmless:
             by_note[f"{entry.setting}: {entry.note}"] = by_note.get(f"{entry.setting}: {entry.note}", 0) + 1
     for note, count in by_note.items():
-        out.print(f"    {count} layers differ in {note}", markup=False, soft_wrap=True)
+        out.print(f"    {count} layers differ in {note}")
     if not harmful:
         if alone:
             out.print("no settings of mapped pairs disagree" if not by_note else "no others disagree")
         return
     out.print()
-    shown = table(out, "settings that disagree", "PyTorch module", "setting", "PyTorch", "Keras", "")
+    shown = Grid("settings that disagree", "PyTorch module", "setting", "PyTorch", "Keras", "")
     for entry in harmful:
         shown.add_row(entry.layer, entry.module, entry.setting, entry.torch, entry.keras, entry.note)
-    out.print(shown, markup=False)
+    out.print(shown)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remap.proving.explain import Finding
-from remap.proving.rows import Row
+from remap.checking.compare import VariableFault
+from remap.proving.causes import stride
+from remap.proving.finding import Finding
+from remap.proving.rows import Outcome, Row
+from remap.proving.trial import FailedTrial
 from remap.proving.verified import Verified
 from remap.report.sizes import human_bytes
 
@@ -45,31 +48,31 @@ class Line:
     good: bool | None = None
 
 
-def headline(found: Verified) -> str:
+def headline(verified: Verified) -> str:
     """The verdict in a sentence; a divergence inside of equal outputs is named as such."""
-    if found.verdict == "differ" and not any(row.outcome == "differs" for row in found.outputs):
+    if verified.verdict == "differ" and not any(row.outcome == Outcome.DIFFERS for row in verified.outputs):
         return "the outputs agree within the tolerance, but a layer computes something else"
-    return VERDICTS[found.verdict]
+    return VERDICTS[verified.verdict]
 
 
-def proof_lines(found: Verified) -> Iterator[Line]:
+def proof_lines(verified: Verified) -> Iterator[Line]:
     """All that was found, one line a subject."""
-    yield from _weights(found)
-    yield from (_output(row) for row in found.outputs)
-    if found.outputs:
-        yield Line("tolerance", found.tolerance)
-        yield _sight(found)
-    if found.rows:
-        yield _layers(found)
-    if found.finding is not None:
-        yield from _finding(found)
-        yield from _further(found)
-    yield from _untraced(found)
-    yield from (Line("note", note) for note in found.notes)
+    yield from _weights(verified)
+    yield from (_output(row) for row in verified.outputs)
+    if verified.outputs:
+        yield Line("tolerance", verified.tolerance)
+        yield _sight(verified)
+    if verified.rows:
+        yield _layers(verified)
+    if verified.finding is not None:
+        yield from _finding(verified)
+        yield from _further(verified)
+    yield from _untraced(verified)
+    yield from (Line("note", note) for note in verified.notes)
 
 
-def _weights(found: Verified) -> Iterator[Line]:
-    checked = found.weights
+def _weights(verified: Verified) -> Iterator[Line]:
+    checked = verified.weights
     if checked is None:
         return
     if checked.equal:
@@ -79,7 +82,7 @@ def _weights(found: Verified) -> Iterator[Line]:
         )
         return
     worst = ", ".join(
-        f"{entry.name} ({entry.what if entry.what != 'values' else f'{entry.elements} elements'})"
+        f"{entry.name} ({f'{entry.elements} elements' if entry.what is VariableFault.VALUES else entry.what})"
         for entry in checked.differences[:SHOWN]
     )
     more = f" and {len(checked.differences) - SHOWN} more" if len(checked.differences) > SHOWN else ""
@@ -88,12 +91,12 @@ def _weights(found: Verified) -> Iterator[Line]:
 
 
 def _output(row: Row) -> Line:
-    if row.outcome == "not compared":
-        return Line(f"output {row.layer}", f"not compared: {row.reason}", None)
-    name = row.layer if row.layer.startswith("output") else f"output {row.layer}"
+    name = f"output {row.layer}" if row.named else row.layer
+    if row.outcome == Outcome.NOT_COMPARED:
+        return Line(name, f"not compared: {row.reason}", None)
     if row.difference is None:
         return Line(name, f"differs: shape {row.shapes[1]}, and PyTorch's is {row.shapes[0]}", False)
-    good = row.outcome == "equal"
+    good = row.outcome == Outcome.EQUAL
     return Line(
         name,
         f"{'equal' if good else 'differs'}: largest difference {row.difference.largest:.2g}, relative "
@@ -102,11 +105,11 @@ def _output(row: Row) -> Line:
     )
 
 
-def _sight(found: Verified) -> Line:
-    moved = found.sight.moved
+def _sight(verified: Verified) -> Line:
+    moved = verified.sight.moved
     if moved is None:
         return Line("sight", "not measured: the outputs of another input cannot be compared")
-    if found.sight.blind:
+    if verified.sight.blind:
         return Line(
             "sight",
             f"another input moves the outputs by {moved:.1g} only (relative): equal outputs prove nothing; --calibrate "
@@ -116,52 +119,66 @@ def _sight(found: Verified) -> Line:
     return Line("sight", f"another input moves the outputs by {moved:.2g} (relative)", True)
 
 
-def _layers(found: Verified) -> Line:
-    compared = [row for row in found.rows if row.outcome != "not compared"]
-    equal = sum(row.outcome == "equal" for row in compared)
+def _layers(verified: Verified) -> Line:
+    compared = [row for row in verified.rows if row.outcome != Outcome.NOT_COMPARED]
+    equal = sum(row.outcome == Outcome.EQUAL for row in compared)
     return Line("layers", f"{equal} of {len(compared)} calls of layers equal", equal == len(compared))
 
 
-def _finding(found: Verified) -> Iterator[Line]:
-    finding = found.finding
+def _finding(verified: Verified) -> Iterator[Line]:
+    finding = verified.finding
     assert finding is not None
-    index = next((n for n, row in enumerate(found.rows, 1) if row.outcome == "differs"), None)
-    at = f", row {index} of {len(found.rows)}" if index is not None else ""
+    index = next((n for n, row in enumerate(verified.rows, 1) if row.outcome == Outcome.DIFFERS), None)
+    at = f", row {index} of {len(verified.rows)}" if index is not None else ""
     yield Line("first divergence", f"{finding.layer} ({finding.kind}), against {finding.module}{at}", False)
-    proof = "proved" if finding.proved else "not proved"
-    yield Line("cause", f"{finding.cause or 'unknown'} ({proof}): {finding.text}", False)
+    yield Line("cause", _cause(finding), False)
     if finding.hint:
         yield Line("fix", finding.hint)
-    moved = _moved_stride(found)
+    if not finding.proved and finding.failed:
+        count = len(finding.failed)
+        yield Line("note", f"{count} trial{'s' * (count > 1)} could not run; 'remap --debug verify' names them")
+    moved = _moved_stride(verified)
     if moved:
         yield Line("note", moved)
     blame = finding.blame
     conclusion = CONCLUSIONS[blame]
-    if blame == "model" and found.weights is not None and not found.weights.equal:
+    if blame == "model" and verified.weights is not None and not verified.weights.equal:
         conclusion = "this layer computes something else; the weights differ besides"
     yield Line("conclusion", conclusion)
 
 
-def _further(found: Verified) -> Iterator[Line]:
+def _cause(finding: Finding) -> str:
+    """A cause in a sentence, with its code behind it as compilers put theirs."""
+    proof = "proved" if finding.proved else "not proved"
+    codes = f" [{', '.join(finding.codes)}]" if finding.codes else ""
+    return f"{finding.cause or 'unknown'} ({proof}): {finding.text}{codes}"
+
+
+def failed_trials(verified: Verified) -> Iterator[FailedTrial]:
+    """Every trial that could not run."""
+    for finding in (verified.finding, *verified.further):
+        yield from finding.failed if finding is not None else ()
+
+
+def _further(verified: Verified) -> Iterator[Line]:
     """The layers that differ by themselves, one line for each cause."""
-    by_cause: dict[tuple[str, bool], list[Finding]] = {}
-    for finding in found.further:
-        by_cause.setdefault((finding.cause, finding.proved), []).append(finding)
-    for (cause, proved), findings in by_cause.items():
+    by_cause: dict[tuple[str, str, bool], list[Finding]] = {}
+    for finding in verified.further:
+        by_cause.setdefault((finding.code, finding.cause, finding.proved), []).append(finding)
+    for findings in by_cause.values():
         shown = ", ".join(f"{finding.layer} ({finding.kind})" for finding in findings[:SHOWN])
         more = f" and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
-        told = f"{cause or 'unknown'} ({'proved' if proved else 'not proved'}): {findings[0].text}"
-        yield Line("differs by itself", f"{shown}{more}, on PyTorch's own inputs: {told}", False)
-    if any(row.alone is not None for row in found.rows) and not found.further:
+        yield Line("differs by itself", f"{shown}{more}, on PyTorch's own inputs: {_cause(findings[0])}", False)
+    if any(row.alone is not None for row in verified.rows) and not verified.further:
         yield Line("after it", "every layer is equal on PyTorch's own inputs: it is the only divergence", True)
 
 
-def _moved_stride(found: Verified) -> str:
+def _moved_stride(verified: Verified) -> str:
     """Whether a stride sits on another layer on the other side: ResNet v1 against v1.5."""
-    if found.finding is None or "stride" not in found.finding.cause:
+    if verified.finding is None or stride.CAUSE.code not in verified.finding.codes:
         return ""
-    strides = [entry for entry in found.audit if entry.setting == "strides"]
-    here = [entry for entry in strides if entry.layer == found.finding.layer]
+    strides = [entry for entry in verified.audit if entry.setting == "strides"]
+    here = [entry for entry in strides if entry.layer == verified.finding.layer]
     there = [entry for entry in strides if here and (entry.torch, entry.keras) == (here[0].keras, here[0].torch)]
     if not there:
         return ""
@@ -171,9 +188,9 @@ def _moved_stride(found: Verified) -> str:
     )
 
 
-def _untraced(found: Verified) -> Iterator[Line]:
+def _untraced(verified: Verified) -> Iterator[Line]:
     by_reason: dict[str, list[str]] = {}
-    for name, reason in found.untraced.items():
+    for name, reason in verified.untraced.items():
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
         shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -165,18 +165,18 @@ def holds(larger: Automaton, smaller: Automaton) -> bool:
     return True
 
 
-def explodes(found: Automaton) -> bool:
+def explodes(language: Automaton) -> bool:
     """Whether some names are matched in exponentially many ways: what makes a backtracking engine hang.
 
     That is so where two different paths, taking the same characters, lead from a state back to itself.
     """
-    return found.doubled or any(_two_ways_back(start, found) for start in range(len(found.characters)))
+    return language.doubled or any(_two_ways_back(start, language) for start in range(len(language.characters)))
 
 
-def _two_ways_back(start: int, found: Automaton) -> bool:
+def _two_ways_back(start: int, language: Automaton) -> bool:
     """Whether two different paths over the same characters lead from a state back to it."""
-    loop = _reachable(start, found.after) & _reachable(start, _turned(found.after))
-    after = [ahead & loop for ahead in found.after]
+    loop = _reachable(start, language.after) & _reachable(start, _turned(language.after))
+    after = [ahead & loop for ahead in language.after]
     seen: set[tuple[int, int, bool]] = set()
     queue = deque([(start, start, False)])
     while queue:
@@ -184,7 +184,7 @@ def _two_ways_back(start: int, found: Automaton) -> bool:
         for p in after[one]:
             for q in after[other]:
                 state = (p, q, apart or p != q)
-                if state not in seen and found.characters[p] & found.characters[q]:
+                if state not in seen and language.characters[p] & language.characters[q]:
                     seen.add(state)
                     queue.append(state)
     return (start, start, True) in seen

@@ -19,6 +19,8 @@ _WORDS: dict[Any, tuple[str, str]] = {
     float: ("a number", "numbers"),
     bool: ("true or false", "true or false"),
 }
+_BEFORE_PATTERN = {"move": 2, "ignore": 1, "keep": 1, "fill": 1}
+"""How many words name the tables whose keys are patterns; the place shows which pattern."""
 
 
 class Converter:
@@ -49,8 +51,8 @@ class Converter:
                 entries = {key: self.convert(entry, entry_kind, *at, key) for key, entry in value.items()}
                 return {key: entry for key, entry in entries.items() if entry is not None}
             if isinstance(value, list) and get_origin(option) is list:
-                found = [self.convert(entry, get_args(option)[0], *at, i) for i, entry in enumerate(value)]
-                return [entry for entry in found if entry is not None]
+                items = [self.convert(entry, get_args(option)[0], *at, i) for i, entry in enumerate(value)]
+                return [item for item in items if item is not None]
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError:
@@ -59,11 +61,11 @@ class Converter:
 
     def _struct(self, value: dict[str, Any], kind: Any, at: tuple[str | int, ...]) -> Any:
         before = len(self._problems)
-        fields = {field.encode_name: field for field in _fields(kind)}
-        found, meant = {}, set()
+        fields = {field.encode_name: field for field in words_of(kind)}
+        words, meant = {}, set()
         for key, entry in value.items():
             if key in fields:
-                found[fields[key].name] = self.convert(entry, fields[key].type, *at, key)
+                words[fields[key].name] = self.convert(entry, fields[key].type, *at, key)
             else:
                 meant.add(self.unknown(key, fields, *at))
         required = [field.encode_name for field in fields.values() if field.required]
@@ -78,7 +80,7 @@ class Converter:
                     fix="; ".join(f"{name} = ...  ({_help(fields[name].type)})" for name in missing),
                 )
             )
-        return kind(**found) if len(self._problems) == before else None
+        return kind(**words) if len(self._problems) == before else None
 
     def unknown(self, key: str, known: Iterable[str], *at: str | int) -> str:
         """Report a key that the table at ``at`` does not have; the key that was probably meant."""
@@ -133,7 +135,7 @@ def _limited(option: Any, metas: tuple[Any, ...]) -> str:
 
 def _described(option: Any) -> str:
     if _is_struct(option):
-        return "a table {" + ", ".join(field.encode_name for field in _fields(option)) + "}"
+        return "a table {" + ", ".join(field.encode_name for field in words_of(option)) + "}"
     if get_origin(option) is Literal:
         return " or ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in get_args(option))
     if get_origin(option) is list:
@@ -160,7 +162,7 @@ def _alternatives(kind: Any, metas: tuple[Any, ...] = ()) -> list[tuple[Any, tup
     if get_origin(kind) is Annotated:
         return _alternatives(get_args(kind)[0], (*metas, *get_args(kind)[1:]))
     if get_origin(kind) in (Union, types.UnionType):
-        return [found for part in get_args(kind) for found in _alternatives(part, metas)]
+        return [option for part in get_args(kind) for option in _alternatives(part, metas)]
     return [(kind, metas)]
 
 
@@ -174,8 +176,9 @@ def _help(kind: Any) -> str:
 
 
 @cache
-def _fields(kind: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
-    return msgspec.structs.fields(kind)
+def words_of(kind: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The words of a table; ``match`` first, which a rule begins with."""
+    return tuple(sorted(msgspec.structs.fields(kind), key=lambda field: field.encode_name != "match"))
 
 
 def _is_struct(option: Any) -> bool:
@@ -183,7 +186,8 @@ def _is_struct(option: Any) -> bool:
 
 
 def _table_name(at: tuple[str | int, ...]) -> str:
-    return ".".join(part for part in at if isinstance(part, str))
+    words = [part for part in at if isinstance(part, str)]
+    return ".".join(words[: _BEFORE_PATTERN.get(words[0], len(words))])
 
 
 def _listed(names: list[str]) -> str:

@@ -70,12 +70,12 @@ def sized_axes(expression: Expression) -> set[str]:
     >>> sorted(sized_axes(Expression(axes="(h d) e -> e h d")))
     ['d', 'e', 'h']
     """
-    found = {value for value in expression.options.values() if isinstance(value, str)}
+    names = {value for value in expression.options.values() if isinstance(value, str)}
     parts = expression.sources if isinstance(expression.sources, list) else []
     for text in (expression.axes, *(part.axes for part in parts if isinstance(part, SourcePart))):
         axes = _parsed(text)
-        found |= {*axes.names, *axes.new} if axes is not None else set()
-    return found
+        names |= {*axes.names, *axes.new} if axes is not None else set()
+    return names
 
 
 def operation_problems(name: str, options: Mapping[str, object], place: Place) -> Iterator[Problem]:

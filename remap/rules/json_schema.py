@@ -42,11 +42,11 @@ def _without_null(entry: Any) -> Any:
     if not isinstance(entry, dict):
         return entry
     words = entry.get("properties", {})
-    found = {key: _without_null(value) for key, value in entry.items() if key not in ("default", "properties")}
+    cleaned = {key: _without_null(value) for key, value in entry.items() if key not in ("default", "properties")}
     if words:
-        found["properties"] = {word: _without_null(value) for word, value in words.items()}
-    if len(found.get("anyOf", [])) == 1:
-        found |= found.pop("anyOf")[0]
-    if "description" in found:  # a docstring, whose indentation msgspec takes away from version 0.23 on
-        found["description"] = " ".join(found["description"].split())
-    return found
+        cleaned["properties"] = {word: _without_null(value) for word, value in words.items()}
+    if len(cleaned.get("anyOf", [])) == 1:
+        cleaned |= cleaned.pop("anyOf")[0]
+    if "description" in cleaned:  # a docstring, whose indentation msgspec takes away from version 0.23 on
+        cleaned["description"] = " ".join(cleaned["description"].split())
+    return cleaned

@@ -9,25 +9,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from remap.errors import Problem, RuleError
 from remap.rules import schema
-from remap.rules.convert import Converter
+from remap.rules.convert import Converter, words_of
 from remap.rules.include import included
 from remap.rules.layouts import builtin_layouts, normalise
 from remap.rules.place import Place, Places
-from remap.rules.rulefile import Rule, RuleFile
+from remap.rules.rows import RuleTables
+from remap.rules.rulefile import RuleFile
 from remap.rules.shipped import shipped_names, shipped_path
 from remap.rules.validate import validate
 
-_RULES: dict[str, type[Any]] = {
-    "rename": schema.Rename,
-    "ignore": schema.Ignore,
-    "keep": schema.Keep,
-    "fill": schema.FillRule,
-    "derive": schema.Derive,
-}
+_REGEX_SIGNS = tuple("<(\\.*+?[|^")
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)")
 
 
@@ -44,11 +37,11 @@ def load_rules(rules: str | Path) -> RuleFile:
     'torchvision ResNet-50/101/152'
     """
     reader = _Reader()
-    found = reader.read(_locate(rules))
-    problems = reader.problems if reader.incomplete else [*reader.problems, *validate(found)]
+    file = reader.read(_locate(rules))
+    problems = reader.problems if reader.incomplete else [*reader.problems, *validate(file)]
     if problems:
-        raise RuleError(problems)
-    return found
+        raise RuleError(dict.fromkeys(problems))
+    return file
 
 
 def _locate(rules: str | Path) -> Path:
@@ -93,13 +86,13 @@ class _Reader:
         places = Places(path, text)
         document = _parse(text, places)
         self._open.append(path.resolve())
-        found = self._build(path, document, places)
+        file = self._build(path, document, places)
         self._open.pop()
-        return found
+        return file
 
     def _build(self, path: Path, document: dict[str, Any], places: Places) -> RuleFile:
         converter = Converter(places, self.problems)
-        kinds = {field.encode_name: field.type for field in msgspec.structs.fields(schema.Document)}
+        kinds = {field.encode_name: field.type for field in words_of(schema.Document)}
         for key in document:
             if key not in kinds:
                 converter.unknown(key, kinds)
@@ -110,7 +103,12 @@ class _Reader:
             if name in document
         }
         batchnorm = whole.get("batchnorm") or schema.BatchNorm()
-        rules = {name: self._rules(document, name, converter, places, batchnorm) for name in _RULES}
+        tables = RuleTables(document, places, converter, batchnorm, self.problems)
+        own = {
+            "rename": tables.renames(),
+            **{name: tables.settling(name) for name in ("ignore", "keep", "fill")},
+            "derive": tables.derives(),
+        }
         layouts = self._layouts(document.get("layouts", {}), converter, places)
         entries = enumerate(whole.get("include") or [])
         files = [file for i, entry in entries if (file := self._include(entry, path, places.find("include", i)))]
@@ -133,16 +131,16 @@ class _Reader:
             layout_places=_places([file.layout_places for file in files], "layouts", layouts, places),
             param_places=_places([file.param_places for file in files], "params", params, places),
             table_places=_places([file.table_places for file in files], "tables", whole.get("tables") or {}, places),
-            renames=(*rules["rename"], *(rule for file in files for rule in file.renames)),
-            ignores=(*rules["ignore"], *(rule for file in files for rule in file.ignores)),
-            keeps=(*rules["keep"], *(rule for file in files for rule in file.keeps)),
-            fills=(*rules["fill"], *(rule for file in files for rule in file.fills)),
-            derives=(*rules["derive"], *(rule for file in files for rule in file.derives)),
+            renames=(*own["rename"], *(rule for file in files for rule in file.renames)),
+            ignores=(*own["ignore"], *(rule for file in files for rule in file.ignores)),
+            keeps=(*own["keep"], *(rule for file in files for rule in file.keeps)),
+            fills=(*own["fill"], *(rule for file in files for rule in file.fills)),
+            derives=(*own["derive"], *(rule for file in files for rule in file.derives)),
         )
 
     def _format(self, document: dict[str, Any], places: Places) -> None:
-        found = document.get("format")
-        if found == 1 and not isinstance(found, bool):
+        version = document.get("format")
+        if version == 1 and not isinstance(version, bool):
             return
         place = places.find("format")
         what = "unknown format of rule file" if "format" in document else "the rule file does not say its format"
@@ -150,37 +148,19 @@ class _Reader:
             Problem(
                 what,
                 str(place),
-                found=str(found) if "format" in document else "",
+                found=str(version) if "format" in document else "",
                 expected="format = 1",
                 fix="" if "format" in document else "make that the first line",
                 excerpt=place.excerpt() if "format" in document else "",
             )
         )
 
-    def _rules(
-        self, document: dict[str, Any], name: str, converter: Converter, places: Places, batchnorm: schema.BatchNorm
-    ) -> tuple[Rule[Any], ...]:
-        entries = document.get(name, [])
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            place = places.find(name)
-            self.problems.append(
-                Problem(
-                    f"'{name}' is a list of tables",
-                    str(place),
-                    expected=f"[[{name}]], one for each rule",
-                    excerpt=place.excerpt(),
-                )
-            )
-            return ()
-        specs = [converter.convert(entry, _RULES[name], name, index) for index, entry in enumerate(entries)]
-        return tuple(Rule(spec, places.find(name, i), batchnorm) for i, spec in enumerate(specs) if spec is not None)
-
     def _layouts(self, entries: Any, converter: Converter, places: Places) -> dict[str, Any]:
         """The file's own layouts; one with a mistake is there with no variables."""
         if not isinstance(entries, dict):
             converter.convert(entries, dict[str, schema.LayoutTable], "layouts")
             return {}
-        found = {}
+        layouts = {}
         for name, entry in entries.items():
             converted = converter.convert(entry, schema.LayoutTable, "layouts", name)
             if isinstance(entry, dict) and not entry:
@@ -194,8 +174,8 @@ class _Reader:
                     )
                 )
             whole = converted is not None and len(converted) == len(entry)
-            found[name] = normalise(converted) if whole else {}
-        return found
+            layouts[name] = normalise(converted) if whole else {}
+        return layouts
 
     def _include(self, entry: str | schema.Include, path: Path, place: Place) -> RuleFile | None:
         include = schema.Include(file=entry) if isinstance(entry, str) else entry
@@ -240,8 +220,8 @@ class _Reader:
 def _places(
     included: list[Mapping[str, Place]], section: str, names: Iterable[str], places: Places
 ) -> dict[str, Place]:
-    found = {name: place for part in included for name, place in part.items()}
-    return found | {name: places.find(section, name) for name in names}
+    inherited = {name: place for part in included for name, place in part.items()}
+    return inherited | {name: places.find(section, name) for name in names}
 
 
 def _own_layouts(file: RuleFile) -> dict[str, Any]:
@@ -262,17 +242,27 @@ def _parse(text: str, places: Places) -> dict[str, Any]:
             "the rule file is not valid TOML",
             where=str(place),
             found=_TOML_PLACE.sub("", str(error)),
-            fix=_toml_fix(str(error)) if match and match[1] else "close the bracket, brace or quote that is still open",
+            fix=_toml_fix(str(error), place)
+            if match and match[1]
+            else "close the bracket, brace or quote that is still open",
             excerpt=place.excerpt(),
         ) from error
 
 
-def _toml_fix(message: str) -> str:
+def _toml_fix(message: str, place: Place) -> str:
     """The likeliest remedy for what ``tomllib`` complains of."""
     if "\\" in message or "escape" in message:
-        return "regexes go between single quotes: match = 'layer<i>\\.conv'"
+        return "regexes go between single quotes: 'layer<i>\\.conv'"
     if "Invalid value" in message:
         return "texts go between quotes"
+    if place.text[place.start : place.start + 1] in _REGEX_SIGNS and ("'=' after" in message or "statement" in message):
+        return "a regex goes between single quotes on the left too: 'layer<i>\\.conv' = ..."
     if "overwrite" in message:
-        return "a key stands twice in one table; each rule begins with its own [[...]]"
+        return (
+            "[[...]] and [...] exclude each other under one name: a file has one of them"
+            if place.text.lstrip().startswith("[[")
+            else "a key stands twice in one table; each rule has a row, or a [[...]], of its own"
+        )
+    if "twice" in message:
+        return "a table stands in one place: put these rows below its first header"
     return ""

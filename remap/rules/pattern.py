@@ -91,12 +91,12 @@ def _column(pattern: str, position: int | None) -> int | None:
     if position is None:
         return None
     shift = 0
-    for found in _SHORTHAND.finditer(pattern):
-        grown = len(expand(found[0])) - len(found[0])
-        if found.start() + shift >= position:
+    for shorthand in _SHORTHAND.finditer(pattern):
+        grown = len(expand(shorthand[0])) - len(shorthand[0])
+        if shorthand.start() + shift >= position:
             break
-        if found.end() + shift + grown > position:
-            return found.start()
+        if shorthand.end() + shift + grown > position:
+            return shorthand.start()
         shift += grown
     return position - shift
 
@@ -148,10 +148,10 @@ class Patterns:
     Raises:
         PatternError: A pattern is invalid.
 
-    >>> found = Patterns([r"a<i>", r"a\d", r"(?!b)\w"])
-    >>> found.match("a1")
+    >>> patterns = Patterns([r"a<i>", r"a\d", r"(?!b)\w"])
+    >>> patterns.match("a1")
     [0, 1]
-    >>> found.captures(0, "a1")
+    >>> patterns.captures(0, "a1")
     {'i': '1'}
     """
 
@@ -176,20 +176,20 @@ class Patterns:
         """
         hits = self._set.Match(name) if self._set is not None else None
         if hits:
-            found = [self._in_set[hit] for hit in hits]
+            matching = [self._in_set[hit] for hit in hits]
         elif self._set is None or self._any is None or self._any.fullmatch(name) is not None:
             # a set that lacks the memory to run says the same as one without a match
-            found = [index for index in self._in_set if self._compiled[index].fullmatch(name) is not None]
+            matching = [index for index in self._in_set if self._compiled[index].fullmatch(name) is not None]
         else:
-            found = []
-        found += [index for index in self._slow if self._backtrack(index, name) is not None]
-        return sorted(found) if len(found) > 1 else found
+            matching = []
+        matching += [index for index in self._slow if self._backtrack(index, name) is not None]
+        return sorted(matching) if len(matching) > 1 else matching
 
     def captures(self, index: int, name: str) -> dict[str, str]:
         """The named captures of a pattern that matches ``name``; empty text for one not taken part."""
         quick = self._quick.get(index)
-        if quick is not None and (found := quick.fullmatch(name)) is not None:
-            return found.groupdict("")
+        if quick is not None and (taken := quick.fullmatch(name)) is not None:
+            return taken.groupdict("")
         groups = self._groups[index]
         self._uses[index] += 1
         if self._uses[index] == QUICK_AFTER and _REPEATED_GROUP.search(self._compiled[index].pattern) is None:
@@ -217,14 +217,14 @@ class Patterns:
 
 def _set(patterns: list[str]) -> Any:
     """All patterns as one automaton; None where that would be too large."""
-    found = re2.Set.FullMatchSet(_options(_MEMORY))
+    patterns_set = re2.Set.FullMatchSet(_options(_MEMORY))
     for pattern in patterns:
-        found.Add(pattern)
+        patterns_set.Add(pattern)
     try:
-        found.Compile()
+        patterns_set.Compile()
     except re2.error:
         return None
-    return found
+    return patterns_set
 
 
 def _any(patterns: list[str]) -> Any:

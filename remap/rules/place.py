@@ -7,6 +7,7 @@ to be right on text that ``tomllib`` has accepted.
 from __future__ import annotations
 
 import re
+import tomllib
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +25,7 @@ SMALL = 16 * 1024
 """Characters of a file up to which its text is pickled with its places."""
 
 _SPACE = re.compile(r"(?:[\s,]|#[^\n]*)*")
-_KEY = re.compile(r"""[ \t]*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))[ \t]*""")
+_KEY = re.compile(r"""[ \t]*("((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))[ \t]*""")
 _STRING = re.compile(r""""{3}(?:[^"\\]|\\[\s\S]|"(?!""))*"{3,5}|'{3}[\s\S]*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*\'""")
 _SCALAR = re.compile(r"[^,\]}#\n]+")
 
@@ -52,6 +53,7 @@ class Place:
     stop: int = 0
     _places: Places | None = field(default=None, repr=False, compare=False)
     _key: TomlKey = field(default=(), repr=False, compare=False)
+    _row: bool = field(default=False, repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
@@ -62,8 +64,16 @@ class Place:
         return Place, (self.path, self.line, self.text, self.start, self.stop, places, self._key)
 
     def of(self, *key: str | int) -> Place:
-        """The place of a value inside of the table that stands here, or of the nearest one around it."""
-        return self if self._places is None else self._places.find(*self._key, *key)
+        """The place of a value inside of the table that stands here, or of the nearest one around it.
+
+        Of a row, ``match`` is its key, ``layout`` the name of the table that it stands in, and a value that is no table
+        is the word that it stands for.
+        """
+        if self._places is None:
+            return self
+        if self._row:
+            return self._places.find_in_row(self._key, *key)
+        return self._places.find(*self._key, *key)
 
     def excerpt(self, what: str = "", column: int | None = None) -> str:
         """The line with carets under what is meant.
@@ -138,13 +148,30 @@ class Places:
         span = self._spans.keys.get(key)
         return self.find(*key) if span is None else self._place(span, key)
 
-    def containing(self, what: str, table: TomlKey) -> Place | None:
-        """The first line of a table's keys and values on which a text stands."""
-        for key, span in self._spans.values.items():
-            if key[: len(table)] == table and key != table and what in self.text[slice(*span)]:
-                found = self._place(span, key)
-                if what in found.text[found.start :]:
-                    return found
+    def find_row(self, *key: str | int) -> Place:
+        """The place of a rule that is a row, ``'pattern' = ...``, of a table of rules."""
+        place = self.find(*key)
+        return Place(self.path, place.line, place.text, place.start, place.stop, self, key, True)
+
+    def find_in_row(self, row: TomlKey, word: str | int, *inner: str | int) -> Place:
+        """The place of a word of a rule that is a row."""
+        if word == "match":
+            return self.find_key(*row)
+        if word == "layout":
+            return self.find_key(*row[:-1])
+        written = (*row, word) in self._spans.values
+        return self.find(*row, word, *inner) if written else self.find(*row, *inner)
+
+    def is_dotted(self, *key: str | int) -> bool:
+        """Whether a table is there by dotted keys alone, ``key.inner = ...``."""
+        return self._spans.values.get(key) == self._spans.keys.get(key)
+
+    def containing(self, what: str, key: TomlKey) -> Place | None:
+        """The first place at which a text stands inside of a value, or of the keys and values of a table."""
+        for inner, span in self._spans.values.items():
+            start = self.text.find(what, *span) if inner[: len(key)] == key else -1
+            if start >= 0:
+                return self._place((start, start + len(what)), inner)
         return None
 
     def at(self, line: int, column: int | None = None) -> Place:
@@ -174,7 +201,7 @@ class _Scanner:
     """Walks through a TOML text once.
 
     Attributes:
-        keys: Span of each key, left of its ``=``.
+        keys: Span of each key, its quotes included, left of its ``=`` or in a header.
         values: Span of each value; of the header for a table.
     """
 
@@ -205,20 +232,21 @@ class _Scanner:
         start = self._at
         many = self._text.startswith("[[", start)
         self._at += 2 if many else 1
-        found: TomlKey = ()
-        for key, _ in (keys := self._dotted()):
-            found = (*found, key)
-            self.values.setdefault(found, (start, start + 1))
-            if len(found) < len(keys) and found in self._counts:
-                found = (*found, self._counts[found])
+        table: TomlKey = ()
+        for key, span in (keys := self._dotted()):
+            table = (*table, key)
+            self.keys.setdefault(table, span)
+            self.values.setdefault(table, (start, start + 1))
+            if len(table) < len(keys) and table in self._counts:
+                table = (*table, self._counts[table])
         self._at += 2 if many else 1
-        if found not in self._counts:
-            self.values[found] = (start, self._at)
+        if table not in self._counts:
+            self.values[table] = (start, self._at)
         if many:
-            self._counts[found] = self._counts.get(found, -1) + 1
-            found = (*found, self._counts[found])
-            self.values[found] = (start, self._at)
-        return found
+            self._counts[table] = self._counts.get(table, -1) + 1
+            table = (*table, self._counts[table])
+            self.values[table] = (start, self._at)
+        return table
 
     def _assignment(self, table: TomlKey) -> None:
         keys = self._dotted()
@@ -233,8 +261,10 @@ class _Scanner:
     def _dotted(self) -> list[tuple[str, Columns]]:
         keys: list[tuple[str, Columns]] = []
         while match := _KEY.match(self._text, self._at):
-            group = next(i for i in (1, 2, 3) if match[i] is not None)
-            keys.append((match[group], match.span(group)))
+            key = next(part for part in match.groups()[1:] if part is not None)
+            if match[2] is not None and "\\" in key:
+                key = tomllib.loads(f"key = {match[1]}")["key"]
+            keys.append((key, match.span(1)))
             self._at = match.end()
             if not self._text.startswith(".", self._at):
                 break

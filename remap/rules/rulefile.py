@@ -62,10 +62,10 @@ class RuleFile:
         layout_places: Where each layout of the file's own stands.
         param_places: Where each parameter stands.
         table_places: Where each look-up stands.
-        renames: ``[[rename]]`` rules, those of included files too.
-        ignores: ``[[ignore]]`` rules.
-        keeps: ``[[keep]]`` rules.
-        fills: ``[[fill]]`` rules.
+        renames: Rules that move something, ``[move]`` and ``[[rename]]``, those of included files too.
+        ignores: ``[ignore]`` rules.
+        keeps: ``[keep]`` rules.
+        fills: ``[fill]`` rules.
         derives: ``[[derive]]`` rules.
     """
 

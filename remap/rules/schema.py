@@ -9,6 +9,7 @@ from msgspec import Meta, field
 from remap.layout.expression import Expression, Fill, Size, Table
 
 Mismatch = Literal["error", "accept", "fold"]
+Reason = Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]
 Constant = Fill | Literal["identity"] | list[float]
 
 
@@ -71,14 +72,10 @@ LayoutTable = dict[str, str | Expression]
 """Keras variable (below the layer) to expression; a bare string is ``{ from = "..." }``."""
 
 
-class Rename(Table, frozen=True):
-    """Where a module, or one tensor, goes."""
+class Move(Table, frozen=True):
+    """Where a module, or one tensor, goes: the words of a row of ``[move.LAYOUT]``, whose key is the ``match``."""
 
-    match: Annotated[str, Meta(description="Regex for the whole module path; <name> captures an index.")]
     to: Annotated[str | list[str], Meta(description="Keras layer or variable, a template; several for tied weights.")]
-    layout: Annotated[str | None, Meta(description="Layout of the module; without one the rule moves one tensor.")] = (
-        None
-    )
     fill: Annotated[list[str], Meta(description="Variables that Keras has and PyTorch lacks: filled as declared.")] = []
     sizes: Annotated[dict[str, Size], Meta(description="Sizes of the layout's axes.")] = {}
     axes: Annotated[str | None, Meta(description="einops pattern, for a rule without a layout.")] = None
@@ -92,26 +89,37 @@ class Rename(Table, frozen=True):
     ] = ""
 
 
-class Ignore(Table, frozen=True):
+class Rename(Move, frozen=True, kw_only=True):
+    """Where a module, or one tensor, goes."""
+
+    match: Annotated[str, Meta(description="Regex for the whole module path; <name> captures an index.")]
+    layout: Annotated[str | None, Meta(description="Layout of the module; without one the rule moves one tensor.")] = (
+        None
+    )
+
+
+class Exemption(Table, frozen=True):
+    """Why something is left as it is: the words of a row of ``[ignore]`` or ``[keep]``, whose key is the ``match``."""
+
+    reason: Reason
+    optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
+
+
+class Ignore(Exemption, frozen=True, kw_only=True):
     """Source tensors that are left behind."""
 
     match: Annotated[str, Meta(description="Regex for whole state_dict keys.")]
-    reason: Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]
-    optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
 
 
-class Keep(Table, frozen=True):
+class Keep(Exemption, frozen=True, kw_only=True):
     """Target variables that stay at their initial value."""
 
     match: Annotated[str, Meta(description="Regex for whole Keras variable paths.")]
-    reason: Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]
-    optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
 
 
-class FillRule(Table, frozen=True):
-    """Target variables that are set to a constant."""
+class Filling(Table, frozen=True):
+    """A constant and its reason: the words of a row of ``[fill]``, whose key is the ``match``."""
 
-    match: Annotated[str, Meta(description="Regex for whole Keras variable paths.")]
     value: Annotated[
         Constant,
         Meta(
@@ -119,8 +127,14 @@ class FillRule(Table, frozen=True):
             "a Dense or a convolution of size 1 that is to do nothing."
         ),
     ]
-    reason: Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]
+    reason: Reason
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
+
+
+class FillRule(Filling, frozen=True, kw_only=True):
+    """Target variables that are set to a constant."""
+
+    match: Annotated[str, Meta(description="Regex for whole Keras variable paths.")]
 
 
 class Derive(Table, frozen=True):
@@ -164,8 +178,23 @@ class Document(Table, frozen=True):
     layouts: Annotated[
         dict[str, LayoutTable], Meta(description="Layouts of this file's own: Keras variable to how it is made.")
     ] = {}
-    rename: Annotated[list[Rename], Meta(description="Where modules, or single tensors, go.")] = []
-    ignore: Annotated[list[Ignore], Meta(description="Source tensors that are left behind.")] = []
-    keep: Annotated[list[Keep], Meta(description="Target variables that stay at their initial value.")] = []
-    fill: Annotated[list[FillRule], Meta(description="Target variables that are set to a constant.")] = []
+    move: Annotated[
+        dict[str, dict[str, str | list[str] | Move]],
+        Meta(description="Where modules go: a table a layout, regex of the module path to the Keras layer."),
+    ] = {}
+    rename: Annotated[
+        list[Rename], Meta(description="Where modules, or single tensors, go: one table a rule, instead of [move].")
+    ] = []
+    ignore: Annotated[
+        dict[str, Reason | Exemption] | list[Ignore],
+        Meta(description="Source tensors that are left behind: regex of whole state_dict keys to the reason."),
+    ] = {}
+    keep: Annotated[
+        dict[str, Reason | Exemption] | list[Keep],
+        Meta(description="Target variables that stay at their initial value: regex of whole paths to the reason."),
+    ] = {}
+    fill: Annotated[
+        dict[str, Filling] | list[FillRule],
+        Meta(description="Target variables that are set to a constant: regex of whole paths to value and reason."),
+    ] = {}
     derive: Annotated[list[Derive], Meta(description="Tensors computed from others before any rule sees them.")] = []

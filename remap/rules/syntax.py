@@ -140,20 +140,20 @@ def _node(op: Any, argument: Any, names: dict[int, str], fold: bool) -> Node:
 
 
 def _members(items: Any) -> frozenset[int]:
-    found: frozenset[int] = frozenset()
+    codes: frozenset[int] = frozenset()
     negated = False
     for op, argument in items:
         if op is sre.NEGATE:
             negated = True
         elif op is sre.LITERAL:
-            found |= {min(argument, ALPHABET - 1)}
+            codes |= {min(argument, ALPHABET - 1)}
         elif op is sre.RANGE:
-            found |= set(range(min(argument[0], ALPHABET - 1), min(argument[1], ALPHABET - 1) + 1))
+            codes |= set(range(min(argument[0], ALPHABET - 1), min(argument[1], ALPHABET - 1) + 1))
         elif argument in _CATEGORIES:
-            found |= _CATEGORIES[argument]
+            codes |= _CATEGORIES[argument]
         else:
-            found |= _ANY - _CATEGORIES[_NEGATED[argument]]
-    return _ANY - found if negated else found
+            codes |= _ANY - _CATEGORIES[_NEGATED[argument]]
+    return _ANY - codes if negated else codes
 
 
 def _folded(codes: frozenset[int], fold: bool) -> frozenset[int]:

@@ -20,7 +20,7 @@ from remap.rules.expression import (
 )
 from remap.rules.pattern import PatternError, captures_of
 from remap.rules.place import Place
-from remap.rules.rulefile import Rule, RuleFile
+from remap.rules.rulefile import RAW, Rule, RuleFile
 from remap.rules.schema import Derive, Param, Rename
 from remap.rules.template import TemplateError, parse_template
 
@@ -32,6 +32,8 @@ def validate(rules: RuleFile) -> list[Problem]:
     """Every mistake that can be seen in the rules alone."""
     problems: list[Problem] = []
     for name, place in rules.layout_places.items():
+        if name == RAW:
+            problems.append(fault(f"no layout can be called '{RAW}'", place, fix=f"[move.{RAW}] moves single tensors"))
         for variable, expression in rules.layouts[name].items():
             problems += expression_problems(expression, place.of(variable), rules.params)
     for rename in rules.renames:
@@ -67,13 +69,13 @@ def _param(name: str, param: Param, rules: RuleFile) -> Iterator[Problem]:
         )
     for pattern in [*param.keys, *([] if param.target is None else [param.target])]:
         try:
-            found = captures_of(pattern)
+            names = captures_of(pattern)
         except PatternError as error:
             yield Problem("invalid regular expression", where, found=f"'{pattern}': {error}")
             continue
-        if pattern == param.target and len(found) != 1:
+        if pattern == param.target and len(names) != 1:
             yield Problem(
-                f"'target' of a parameter captures {'nothing' if not found else ', '.join(found)}",
+                f"'target' of a parameter captures {'nothing' if not names else ', '.join(names)}",
                 where,
                 found=f"'{pattern}'",
                 expected=f"one capture: (?P<{name}>...)",
@@ -81,9 +83,9 @@ def _param(name: str, param: Param, rules: RuleFile) -> Iterator[Problem]:
 
 
 def _plain_patterns(rules: RuleFile) -> list[tuple[str, Place]]:
-    found = [(rule.spec.match, rule.place.of("match")) for rule in rules.ignores]
-    found += [(rule.spec.match, rule.place.of("match")) for rule in rules.keeps]
-    return found + [(rule.spec.match, rule.place.of("match")) for rule in rules.fills]
+    patterns = [(rule.spec.match, rule.place.of("match")) for rule in rules.ignores]
+    patterns += [(rule.spec.match, rule.place.of("match")) for rule in rules.keeps]
+    return patterns + [(rule.spec.match, rule.place.of("match")) for rule in rules.fills]
 
 
 def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
@@ -92,8 +94,16 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
     yield from invalid
     if not spec.to and (spec.layout is None or isinstance(spec.to, list)):
         yield fault("a rule writes nothing", place.of("to"), expected="a Keras layer or variable")
+    if spec.layout == RAW:
+        yield fault(
+            f"unknown layout '{RAW}'",
+            place.of("layout"),
+            RAW,
+            fix="leave 'layout' out: a rule without one moves a single tensor",
+        )
+        return
     if spec.layout is not None and spec.layout not in rules.layouts:
-        yield unknown(f"unknown layout '{spec.layout}'", spec.layout, rules.layouts, place.of("layout"))
+        yield unknown(f"unknown layout '{spec.layout}'", spec.layout, [*rules.layouts, RAW], place.of("layout"))
         return
     layout = rules.layout_of(spec)
     if not layout:  # its mistakes are reported, and would explain what follows
@@ -104,7 +114,7 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
         yield fault(
             "'axes' and 'take' belong to a rule without a layout",
             place.of("axes" if spec.axes else "take"),
-            fix="remove 'layout', or put them into a layout of your own under [layouts.NAME]",
+            fix="move the tensor alone, under [move.tensor], or put them into a layout of your own, [layouts.NAME]",
         )
     yield from _fill(rule, rules)
     axes = {axis for expression in layout.values() for axis in sized_axes(expression)}
@@ -139,7 +149,7 @@ def _fill(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
             yield fault(
                 "'fill' belongs to a rule with a layout",
                 rule.place.of("fill"),
-                fix="a [[fill]] sets a variable that no tensor is for",
+                fix="[fill] sets a variable that no tensor is for",
             )
         return
     for i, variable in enumerate(spec.fill):

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from remap.sides.operation import Operation
+
 CallOrName = TypeVar("CallOrName", int, str)
 
 
@@ -21,11 +23,13 @@ class Call:
     Args:
         name: Path of the module or layer; empty for a function.
         kind: Class or function: ``Conv2d``, ``gelu``, ``MaxPooling2D``.
-        settings: What the call depends on beside its inputs and weights.
+        settings: What its operation is set to, in the vocabulary of both sides (:mod:`remap.sides.operation`).
         inputs: Positions of the tensors that went in, in :attr:`Trace.values`.
         outputs: Positions of those that came out.
         parent: Position of the call that it is part of, in :attr:`Trace.calls`.
         function: Whether it is one of a function, which has no path.
+        operation: What it computes.
+        told: What the framework itself says that it depends on, in the framework's own words.
     """
 
     name: str
@@ -35,6 +39,8 @@ class Call:
     outputs: list[int] = field(default_factory=list)
     parent: int | None = None
     function: bool = False
+    operation: Operation = Operation.OTHER
+    told: dict[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -79,12 +85,12 @@ class Trace:
     @cached_property
     def ends(self) -> list[int]:
         """For each call the last one inside of it; itself where there is none."""
-        found = list(range(len(self.calls)))
-        for index in reversed(found.copy()):
+        ends = list(range(len(self.calls)))
+        for index in reversed(ends.copy()):
             parent = self.calls[index].parent
             if parent is not None:
-                found[parent] = max(found[parent], found[index])
-        return found
+                ends[parent] = max(ends[parent], ends[index])
+        return ends
 
     @cached_property
     def producers(self) -> dict[int, int]:
@@ -104,7 +110,7 @@ class Trace:
 
     def between(self, starts: Iterable[int], ends: Iterable[int]) -> list[int]:
         """The calls that lead to any of the values ``ends`` from any of ``starts``, which are given, in order."""
-        found: set[int] = set()
+        between: set[int] = set()
         waiting, seen = list(ends), set(starts)
         while waiting:
             value = waiting.pop()
@@ -113,17 +119,17 @@ class Trace:
             seen.add(value)
             made_by = self.producers.get(value)
             if made_by is not None:
-                found.add(made_by)
+                between.add(made_by)
                 waiting += self.calls[made_by].inputs
-        return sorted(found)
+        return sorted(between)
 
 
 def _grouped(pairs: Iterable[tuple[CallOrName, int]]) -> dict[CallOrName, list[int]]:
     """All positions of each key, in order."""
-    found: dict[CallOrName, list[int]] = {}
+    grouped: dict[CallOrName, list[int]] = {}
     for key, position in pairs:
-        found.setdefault(key, []).append(position)
-    return found
+        grouped.setdefault(key, []).append(position)
+    return grouped
 
 
 class Recorder:
@@ -143,10 +149,10 @@ class Recorder:
         self._known: dict[int, tuple[int, int, Callable[[], Any]]] = {}
         self._open: list[int] = []
 
-    def begin(self, name: str, kind: str, settings: dict[str, Any], inputs: Any, function: bool = False) -> int:
+    def begin(self, call: Call, inputs: Any) -> int:
         """Note that a call begins; returns its position."""
-        parent = self._open[-1] if self._open else None
-        call = Call(name, kind, settings, self.note_all(inputs), parent=parent, function=function)
+        call.inputs = self.note_all(inputs)
+        call.parent = self._open[-1] if self._open else None
         self.trace.calls.append(call)
         self._open.append(len(self.trace.calls) - 1)
         return self._open[-1]
@@ -158,12 +164,8 @@ class Recorder:
 
     def note_all(self, values: Any) -> list[int]:
         """Positions of all tensors in a nest of tuples, lists and dicts."""
-        found = []
-        for _, tensor in flatten(values, self._is_tensor):
-            position = self.note(tensor)
-            if position is not None:
-                found.append(position)
-        return found
+        positions = (self.note(tensor) for _, tensor in flatten(values, self._is_tensor))
+        return [position for position in positions if position is not None]
 
     def note(self, tensor: Any) -> int | None:
         """Position of a tensor's present value; it is copied when it is new or was written in place."""

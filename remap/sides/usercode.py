@@ -1,21 +1,88 @@
-"""Importing code of the user's: modules by name or by file, failures told as theirs."""
+"""Code of the user's: modules by name or by file, what a spec names in them, failures told as theirs."""
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
+import inspect
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from remap.errors import RemapError, TargetError
-from remap.sides.keras.framework import (
-    PACKAGE_OF_MODULE,
-    import_module,
-    missing_package,
-    prepare_process,
-    quiet_imports,
-)
+from remap.sides.framework import PACKAGE_OF_MODULE, import_module, missing_package, prepare_process, quiet_imports
+
+
+def object_named(spec: str, forms: str) -> Any:
+    """What ``package.module:attribute`` or ``file.py:attribute`` names.
+
+    Args:
+        spec: What the user wrote.
+        forms: What it could have been, for the message.
+
+    Raises:
+        TargetError: It is neither form, or there is no such file, module or attribute.
+        MissingPackageError: A package that the module needs is not installed.
+    """
+    location, _, attribute = spec.rpartition(":")
+    if location.endswith(".py"):
+        return _attribute(spec, module_from_file(spec, Path(location)), attribute)
+    if not location or not attribute:
+        raise TargetError("cannot tell which model is meant", where=spec, expected=forms)
+    return _attribute(spec, module_named(spec, location), attribute)
+
+
+def _attribute(spec: str, module: ModuleType, path: str) -> Any:
+    """An attribute of a module, or of what is in it."""
+    value: Any = module
+    for part in path.split("."):
+        names = [name for name in dir(value) if not name.startswith("_")]
+        value = getattr(value, part, None)
+        if value is None:
+            close = difflib.get_close_matches(part, names, n=3)
+            raise TargetError(
+                f"{module.__name__} has no {part!r}",
+                where=spec,
+                fix=f"did you mean {' or '.join(close)}?" if close else "",
+            )
+    return value
+
+
+def fitting_arguments(
+    spec: str, function: Callable[..., Any], args: dict[str, object], option: str = "--model-arg"
+) -> dict[str, object]:
+    """The arguments of a callable; ``weights=None`` where it would download published ones by itself.
+
+    Args:
+        spec: How messages call it.
+        function: The callable.
+        args: What the user gave.
+        option: What gives an argument on the command line.
+
+    Raises:
+        TargetError: The callable takes others.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return args
+    weights = signature.parameters.get("weights")
+    if weights is not None and isinstance(weights.default, str):
+        args = {"weights": None, **args}
+    try:
+        signature.bind(**args)
+    except TypeError as error:
+        raise TargetError(
+            "the model's callable takes other arguments",
+            where=spec,
+            found=str(error),
+            expected=f"{getattr(function, '__name__', spec)}{signature}",
+            fix=f"give them with {option} NAME=VALUE, or name a function that takes none",
+        ) from error
+    return args
 
 
 def module_named(spec: str, name: str) -> ModuleType:
@@ -60,14 +127,14 @@ def module_from_file(spec: str, path: Path) -> ModuleType:
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    found = importlib.util.spec_from_file_location(path.stem, path)
-    assert found is not None and found.loader is not None, path
-    module = importlib.util.module_from_spec(found)
+    location = importlib.util.spec_from_file_location(path.stem, path)
+    assert location is not None and location.loader is not None, path
+    module = importlib.util.module_from_spec(location)
     previous = sys.modules.get(path.stem)
     sys.modules[path.stem] = module
     try:
         with quiet_imports():
-            found.loader.exec_module(module)
+            location.loader.exec_module(module)
     except ModuleNotFoundError as error:
         raise missing_package((error.name or "").split(".")[0], wanted_by=str(path)) from error
     except (Exception, SystemExit) as error:
@@ -97,7 +164,7 @@ def user_failure(what: str, spec: str, error: BaseException) -> TargetError | Ex
 def _is_library(filename: str) -> bool:
     path = Path(filename)
     outside = "site-packages" in path.parts or filename.startswith("<") or "importlib" in path.parts
-    return outside or path.parent == Path(__file__).parent
+    return outside or Path(__file__).parent in path.parents
 
 
 def first_lines(text: str, count: int = 6) -> str:

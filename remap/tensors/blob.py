@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from remap.errors import CheckpointError
-from remap.tensors.tensor import ArrayStorage, FileStorage, MappedFile, Storage
+from remap.tensors.local_file import LocalFile, files_of
+from remap.tensors.tensor import ArrayStorage, FileStorage, PartStorage, Storage
 
 
 class Blob(Protocol):
@@ -56,7 +57,9 @@ def check_range(blob: Blob, start: int, length: int) -> None:
 
 
 class FileBlob:
-    """A local file. It is not kept open: a checkpoint may have more shards than a process may have files.
+    """A local file as it is now; what is read of it later must be of the same.
+
+    It is not kept open: a checkpoint may have more shards than a process may have files.
 
     Raises:
         CheckpointError: It cannot be read.
@@ -65,25 +68,30 @@ class FileBlob:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = str(path)
-        self._mapped = MappedFile(path)
         try:
-            found = path.stat()
+            status = path.stat()
+            self._file = LocalFile.at(path)
         except OSError as error:
             raise self._unreadable(error) from error
-        if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
             raise CheckpointError(
                 "not a file that can be read at any place",
                 where=self.name,
-                found="a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device",
+                found="a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device",
                 fix="save it to a file",
             )
-        self.size = found.st_size
+        self.size = self._file.size
+
+    @property
+    def files(self) -> tuple[LocalFile, ...]:
+        """The file."""
+        return (self._file,)
 
     def read(self, start: int, length: int) -> bytes:
         check_range(self, start, length)
         # Opened anew each time, so that threads that read at once share no position.
         try:
-            with self.path.open("rb") as file:
+            with self._file.open() as file:
                 file.seek(start)
                 data = file.read(length)
         except OSError as error:
@@ -96,13 +104,13 @@ class FileBlob:
         if not self.size:
             return b""
         try:
-            with self.path.open("rb") as file:
+            with self._file.open() as file:
                 return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise self._unreadable(error) from error
 
     def storage(self, start: int, length: int) -> Storage:
-        return FileStorage(self._mapped, start, length)
+        return FileStorage(self._file, start, length)
 
     def _unreadable(self, error: Exception) -> CheckpointError:
         return CheckpointError("cannot read the checkpoint", where=self.name, found=str(error))
@@ -117,6 +125,11 @@ class PartBlob:
         self.size = length
         self.name = f"{name} in {whole.name}"
         check_range(whole, start, length)
+
+    @property
+    def files(self) -> tuple[LocalFile, ...]:
+        """Those of the whole."""
+        return files_of(self._whole)
 
     def read(self, start: int, length: int) -> bytes:
         check_range(self, start, length)
@@ -148,3 +161,33 @@ class BytesBlob:
     def storage(self, start: int, length: int) -> Storage:
         check_range(self, start, length)
         return ArrayStorage(np.frombuffer(self._data, np.uint8, length, start), self.name)
+
+
+class StorageBlob:
+    """The bytes of a storage, as a blob: what must be inflated before it can be read by range.
+
+    Args:
+        storage: They; made when they are first read.
+        name: For messages.
+    """
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        self._storage = storage
+        self.size = storage.nbytes
+        self.name = name
+
+    @property
+    def files(self) -> tuple[LocalFile, ...]:
+        """Those of the storage."""
+        return files_of(self._storage)
+
+    def read(self, start: int, length: int) -> bytes:
+        check_range(self, start, length)
+        return self._storage.map()[start : start + length].tobytes()
+
+    def buffer(self) -> bytes | mmap.mmap:
+        return self.read(0, self.size)
+
+    def storage(self, start: int, length: int) -> Storage:
+        check_range(self, start, length)
+        return PartStorage(self._storage, start, length)

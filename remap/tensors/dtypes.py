@@ -42,8 +42,8 @@ def dtype_of(name: str) -> np.dtype:
     """
     if name not in NAMES:
         raise UsageError(f"unknown dtype {name!r}", expected=", ".join(NAMES))
-    found: np.dtype = np.dtype(_EXTENDED.get(name, name))
-    return found
+    dtype: np.dtype = np.dtype(_EXTENDED.get(name, name))
+    return dtype
 
 
 def is_float(dtype: np.dtype) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import mmap
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from remap.errors import CheckpointError, MissingPackageError
 from remap.tensors.blob import Blob, check_range
 from remap.tensors.computed import PIECE, ComputedStorage, Write, kept
+from remap.tensors.handles import Handles
 from remap.tensors.location import Location
 
 T = TypeVar("T")
@@ -83,8 +85,8 @@ def _is_unreached(error: BaseException) -> bool:
 def _status(error: BaseException) -> object:
     """The HTTP status that an error of aiohttp, of huggingface_hub or of gcsfs speaks of."""
     holder = getattr(error, "response", None) or error
-    found = (getattr(holder, name, None) for name in ("status", "status_code", "code"))
-    return next((status for status in found if status is not None), None)
+    statuses = (getattr(holder, name, None) for name in ("status", "status_code", "code"))
+    return next((status for status in statuses if status is not None), None)
 
 
 def _told(error: BaseException) -> str:
@@ -100,12 +102,13 @@ class RemoteLocation:
         MissingPackageError: fsspec, or its package for this kind of URL, is not installed.
     """
 
-    def __init__(self, url: str, system: Any = None) -> None:
+    def __init__(self, url: str) -> None:
         self.name = url.rstrip("/")
-        if system is None:
-            system = _asked(url, lambda: _file_system(url))
-        self._system = system
-        self._path = _asked(url, lambda: system._strip_protocol(self.name))
+        self._path = _asked(url, lambda: self._system._strip_protocol(self.name))
+
+    @property
+    def _system(self) -> Any:
+        return _SYSTEMS.get(self, lambda: _file_system(self.name))
 
     def exists(self) -> bool:
         # Not the file system's own exists(): over HTTP that fetches the whole file, and elsewhere it hides errors.
@@ -123,20 +126,20 @@ class RemoteLocation:
         return not self._path.startswith("http") and bool(_asked(self.name, lambda: self._system.isdir(self._path)))
 
     def names(self) -> list[str]:
-        found = _asked(self.name, lambda: self._system.ls(self._path, detail=True))
-        return sorted(str(each["name"]).rpartition("/")[2] for each in found if each["type"] == "file")
+        listed = _asked(self.name, lambda: self._system.ls(self._path, detail=True))
+        return sorted(str(each["name"]).rpartition("/")[2] for each in listed if each["type"] == "file")
 
     def child(self, name: str) -> Location:
-        return RemoteLocation(f"{self.name}/{name}", self._system)
+        return RemoteLocation(f"{self.name}/{name}")
 
     def parent(self) -> Location:
-        return RemoteLocation(self.name.rpartition("/")[0], self._system)
+        return RemoteLocation(self.name.rpartition("/")[0])
 
     def escape(self, name: str) -> str:
         return ""
 
     def blob(self) -> Blob:
-        return RemoteBlob(self.name, self._system, self._path)
+        return RemoteBlob(self.name, self._path)
 
 
 def _file_system(url: str) -> Any:
@@ -151,57 +154,71 @@ def _file_system(url: str) -> Any:
 class RemoteBlob:
     """A file behind a URL; every read is a request of its own, and none asks for more than some megabytes."""
 
-    def __init__(self, url: str, system: Any, path: str) -> None:
+    def __init__(self, url: str, path: str) -> None:
         self.name = url
-        self._system = system
         self._path = path
-        size = _asked(url, lambda: system.size(path))
+        size = _asked(url, lambda: self._system.size(path))
         if type(size) is not int:
             raise CheckpointError(
                 "server does not say how large the file is", where=url, fix="download it and open the local file"
             )
         self.size = size
-        self._whole: bytes | mmap.mmap | None = None
+
+    @property
+    def _system(self) -> Any:
+        return _SYSTEMS.get(self, lambda: _file_system(self.name))
 
     def read(self, start: int, length: int) -> bytes:
         check_range(self, start, length)
         if not length:
             return b""
-        if self._whole is not None:
-            return self._whole[start : start + length]
-        found = _asked(self.name, lambda: self._fetch(start, length))
-        if len(found) == self.size != length:
-            found = found[start : start + length]
-        if len(found) != length:
+        whole = _WHOLE.there(self)
+        if whole is not None:
+            return whole[start : start + length]
+        data = _asked(self.name, lambda: self._fetch(start, length))
+        if len(data) == self.size != length:
+            data = data[start : start + length]
+        if len(data) != length:
             raise CheckpointError(
                 "server sent another range than was asked for",
                 where=self.name,
-                found=f"{len(found)} bytes",
+                found=f"{len(data)} bytes",
                 expected=f"{length} bytes at {start}",
                 fix="try again; if it stays so, download the file by other means and open the local one",
             )
-        return found
+        return data
 
     def _fetch(self, start: int, length: int) -> bytes:
-        found: bytes
+        data: bytes
         if self._system.async_impl:
-            found = self._system.cat_file(self._path, start=start, end=start + length)
+            data = self._system.cat_file(self._path, start=start, end=start + length)
         else:  # cat_file would read ahead
             with self._system.open(self._path, "rb", cache_type="none") as file:
                 file.seek(start)
-                found = file.read(length)
-        return found
+                data = file.read(length)
+        return data
 
     def buffer(self) -> bytes | mmap.mmap:
-        if self._whole is None:
-            self._whole = kept(self.storage(0, self.size))
-        return self._whole
+        return _WHOLE.get(self, lambda: kept(self.storage(0, self.size)))
 
     def storage(self, start: int, length: int) -> ComputedStorage:
         check_range(self, start, length)
+        return ComputedStorage(length, f"{self.name} bytes {start}..{start + length}", Fetch(self, start, length))
 
-        def make(write: Write) -> None:
-            for at in range(0, length, PIECE):
-                write(at, self.read(start + at, min(PIECE, length - at)))
 
-        return ComputedStorage(length, f"{self.name} bytes {start}..{start + length}", make)
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Reads a range of a file behind a URL, piece by piece."""
+
+    blob: RemoteBlob
+    start: int
+    length: int
+
+    def __call__(self, write: Write) -> None:
+        for at in range(0, self.length, PIECE):
+            write(at, self.blob.read(self.start + at, min(PIECE, self.length - at)))
+
+
+_SYSTEMS: Handles[RemoteLocation | RemoteBlob, Any] = Handles()
+"""fsspec's file systems: connections, sessions and secrets stay in the process."""
+_WHOLE: Handles[RemoteBlob, bytes | mmap.mmap] = Handles()

@@ -64,11 +64,11 @@ class Seekable(io.RawIOBase):
             return self._blocks[number]
         start = number * BLOCK
         try:
-            found = self._blob.read(start, min(BLOCK, self._blob.size - start))
+            block = self._blob.read(start, min(BLOCK, self._blob.size - start))
         except RemapError as error:
             self.failure = self.failure or error
             raise OSError(error.problems[0].what) from error
-        self._blocks[number] = found
+        self._blocks[number] = block
         if len(self._blocks) > KEPT:
             self._blocks.popitem(last=False)
-        return found
+        return block

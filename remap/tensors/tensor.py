@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from remap.errors import CheckpointError
+from remap.tensors.local_file import LocalFile, demand_unchanged, files_of
 
 
 class Storage(Protocol):
@@ -39,38 +39,11 @@ class Storage(Protocol):
         ...
 
 
-class MappedFile:
-    """A file mapped read-only into memory, once, when first read."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._map: mmap.mmap | None = None
-        self._bytes: np.ndarray | None = None
-
-    def bytes(self) -> np.ndarray:
-        """The whole file, uint8 of shape ``(size,)``."""
-        if self._bytes is None:
-            try:
-                with self.path.open("rb") as file:
-                    self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            except (OSError, ValueError) as error:
-                raise CheckpointError("cannot read file", where=str(self.path), found=str(error)) from error
-            self._bytes = np.frombuffer(self._map, np.uint8)
-        return self._bytes
-
-    def drop_pages(self, start: int, stop: int) -> None:
-        """Drop the resident pages of a byte range."""
-        if self._map is None or not hasattr(mmap, "MADV_DONTNEED"):
-            return
-        first = start - start % mmap.PAGESIZE
-        self._map.madvise(mmap.MADV_DONTNEED, first, min(stop, len(self._map)) - first)
-
-
 @dataclass(frozen=True, slots=True)
 class FileStorage:
     """Bytes ``[offset, offset + nbytes)`` of a file."""
 
-    file: MappedFile = field(repr=False)
+    file: LocalFile = field(repr=False)
     offset: int
     nbytes: int
 
@@ -78,17 +51,50 @@ class FileStorage:
     def place(self) -> str:
         return f"{self.file.path} bytes {self.offset}..{self.offset + self.nbytes}"
 
+    @property
+    def files(self) -> tuple[LocalFile, ...]:
+        """The file."""
+        return (self.file,)
+
     def map(self) -> np.ndarray:
-        found = self.file.bytes()[self.offset : self.offset + self.nbytes]
-        if len(found) != self.nbytes:
+        data = self.file.bytes()[self.offset : self.offset + self.nbytes]
+        if len(data) != self.nbytes:
             raise CheckpointError("file is shorter than its header says", where=self.place)
-        return found
+        return data
 
     def drop_pages(self) -> None:
         self.file.drop_pages(self.offset, self.offset + self.nbytes)
 
     def release(self) -> None:
         self.drop_pages()
+
+
+@dataclass(frozen=True, slots=True)
+class PartStorage:
+    """Bytes ``[offset, offset + nbytes)`` of another storage."""
+
+    whole: Storage
+    offset: int
+    nbytes: int
+
+    @property
+    def place(self) -> str:
+        return f"{self.whole.place} bytes {self.offset}..{self.offset + self.nbytes}"
+
+    @property
+    def files(self) -> tuple[LocalFile, ...]:
+        """Those of the whole."""
+        return files_of(self.whole)
+
+    def map(self) -> np.ndarray:
+        return self.whole.map()[self.offset : self.offset + self.nbytes]
+
+    def drop_pages(self) -> None:
+        self.whole.drop_pages()
+
+    def release(self) -> None:
+        """The whole stays: other parts would make it anew."""
+        self.whole.drop_pages()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,6 +212,7 @@ class Checkpoint(Mapping[str, Tensor]):
         peeled: Wrappers that were taken off, outermost first: ``"['state_dict']"``, ``"prefix 'module.'"``; and modules
             that were joined.
         skipped: What else the file holds: optimizer state, numbers, objects.
+        kind: The name by which code knows its format; empty where it is none of a file.
 
     >>> from remap.tensors.tensor import ArrayStorage, Tensor
     >>> w = Tensor("w", (2,), np.dtype("f4"), (1,), ArrayStorage(np.ones(2, "f4")))
@@ -220,11 +227,13 @@ class Checkpoint(Mapping[str, Tensor]):
         tensors: Mapping[str, Tensor],
         peeled: tuple[str, ...] = (),
         skipped: tuple[Skipped, ...] = (),
+        kind: str = "",
     ) -> None:
         self.path = path
         self.format = format
         self.peeled = peeled
         self.skipped = skipped
+        self.kind = kind
         self._tensors = dict(tensors)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -235,6 +244,15 @@ class Checkpoint(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._tensors)
+
+    def demand_unchanged(self) -> None:
+        """Raise unless the files that the tensors lie in are those whose headers were read.
+
+        Raises:
+            CheckpointError: One was replaced or written to since.
+        """
+        storages = {id(tensor.storage): tensor.storage for tensor in self._tensors.values()}
+        demand_unchanged(dict.fromkeys(file for storage in storages.values() for file in files_of(storage)))
 
     @property
     def nbytes(self) -> int:

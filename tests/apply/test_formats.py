@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file
 
-from remap.checking import readers
+from remap.formats.npz import Npz
 
 
 @pytest.fixture
@@ -83,14 +83,14 @@ def test_check_tells_kinds_of_tensorflow_checkpoints_apart(kind, fixtures, tmp_p
 
 
 def test_a_wrong_file_fails_the_check(apply, monkeypatch):
-    real = readers.read_back
+    real = Npz.read_back
 
-    def tampered(plan, path, format, source):
-        found = {name: np.array(array) for name, array in real(plan, path, format, source).items()}
+    def tampered(form, plan, path, restorer):
+        found = {name: np.array(array) for name, array in real(form, plan, path, restorer).items()}
         found["conv1_bn/gamma"], found["conv1_bn/beta"] = found["conv1_bn/beta"], found["conv1_bn/gamma"]
         return found
 
-    monkeypatch.setattr("remap.checking.model.read_back", tampered)
+    monkeypatch.setattr(Npz, "read_back", tampered)
     ran = apply("out.npz")
     assert ran.code == 8
     assert "conv1_bn/gamma" in ran.err

@@ -76,6 +76,7 @@ def test_outputs_are_local(linear, tmp_path, monkeypatch, remap_command):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.full
 def test_check_loads_local_files(fixtures, linear, remap_command):
     model = f"{fixtures / 'linear/keras_model.py'}:build"
     rules, source = linear
@@ -85,6 +86,7 @@ def test_check_loads_local_files(fixtures, linear, remap_command):
     assert "at memory://w.h5" in ran.err
 
 
+@pytest.mark.full
 def test_check_of_another_file_says_what_is_missing(fixtures, linear, remap_command):
     model = f"{fixtures / 'linear/keras_model.py'}:build"
     rules, source = linear
@@ -112,7 +114,10 @@ def test_a_server_that_is_not_there(remap_command):
     assert "check the address and the connection" in ran.err
 
 
-@pytest.mark.parametrize("url", ["htps://x/a.pt", "http://", "https://no such host/a.pt", "://a.pt", "hf://", "s3://"])
+WITH_PACKAGES = [pytest.param(url, marks=pytest.mark.full) for url in ("hf://", "s3://")]
+
+
+@pytest.mark.parametrize("url", ["htps://x/a.pt", "http://", "https://no such host/a.pt", "://a.pt", *WITH_PACKAGES])
 def test_addresses_that_are_mistyped(url, remap_command):
     ran = remap_command("inspect", url)
     assert ran.code == 3, ran.err

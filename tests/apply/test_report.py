@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 
 def test_report_page_tells_the_conversion(fixtures, tmp_path, remap_command):
     page = tmp_path / "page.html"
@@ -16,6 +18,7 @@ def test_report_page_tells_the_conversion(fixtures, tmp_path, remap_command):
     assert "https://" not in text.replace("http://www.w3.org", "")
 
 
+@pytest.mark.full
 def test_torch_model_is_audited_against_the_keras_model(fixtures, tmp_path, remap_command):
     ran = remap_command(
         "apply",

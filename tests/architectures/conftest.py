@@ -2,7 +2,7 @@
 
 import gc
 
-from remap.sides.keras.framework import prepare_process
+from remap.sides.framework import prepare_process
 
 prepare_process()
 

@@ -76,6 +76,7 @@ PROOF = """
 with Stage("import remap"):
     import remap
     from remap.proving import run
+    from remap.sides.keras import side as keras_side
 from remap.sides.torch import side as torch_side, source as torch_source
 
 def timed(module, function, name):
@@ -87,9 +88,9 @@ def timed(module, function, name):
 
 for module, function, name in (
     (run, "open_network", "torch, built"), (torch_source, "load_weights", "torch, weights"),
-    (run, "build_side", "keras, built"), (run, "_plan", "planned"), (run, "put_weights", "keras, weights"),
+    (keras_side, "build_model", "keras, built"), (run, "planned", "planned"), (run, "put_weights", "keras, weights"),
     (torch_side, "run", "torch, traced"), (torch_side, "run_outputs", "torch, another input"),
-    (torch_side, "measured_noise", "torch, rounding"), (run, "run_keras", "keras, traced"),
+    (torch_side, "measured_noise", "torch, rounding"), (keras_side, "run_keras", "keras, traced"),
     (run, "_compared", "comparing"), (run, "find", "explaining"),
 ):
     timed(module, function, name)

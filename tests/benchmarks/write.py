@@ -76,7 +76,14 @@ def make_target(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
     Inventory(
         model="benchmark",
         variables=tuple(
-            Variable(f"{name}/kernel", f"{name}/kernel", shape, "float32", number, None, (f"layers/{name}/vars/0",))
+            Variable(
+                f"{name}/kernel",
+                f"{name}/kernel",
+                shape,
+                "float32",
+                number,
+                places={"weights_h5": ((f"layers/{name}/vars/0",),)},
+            )
             for number, (name, shape) in enumerate(zip(names, turned, strict=True))
         ),
         layers=tuple(Layer(name, "Layer", name, name) for name in names),

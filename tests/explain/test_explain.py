@@ -172,7 +172,7 @@ def test_uncovered_tensor_shows_how_far_the_closest_rules_get(files, remap_comma
 def test_uncovered_variable_shows_the_closest_rules(fixtures, remap_command, tmp_path):
     rules = tmp_path / "conv_bn.toml"
     text = (fixtures / "conv_bn" / "conv_bn.toml").read_text()
-    rules.write_text(text.replace("to = 'bn'", "to = 'bns'"))
+    rules.write_text(text.replace("'1' = 'bn'", "'1' = 'bns'"))
     checkpoint = fixtures / "conv_bn" / "conv_bn.safetensors"
     target = fixtures / "conv_bn" / "conv_bn.target.json.gz"
     ran = remap_command("explain", rules, checkpoint, "bn/gamma", "--target", target)
@@ -187,7 +187,7 @@ def test_uncovered_variable_whose_form_a_rule_has(fixtures, remap_command, tmp_p
     checkpoint = fixtures / "conv_bn" / "conv_bn.safetensors"
     target = fixtures / "conv_bn" / "conv_bn.target.json.gz"
     text = (fixtures / "conv_bn" / "conv_bn.toml").read_text()
-    rules.write_text(text.replace("match = '0'", "match = '(?P<name>c)onv'").replace("to = 'conv'", "to = '{name}onv'"))
+    rules.write_text(text.replace("'0' = 'conv'", "'(?P<name>c)onv' = '{name}onv'"))
     ran = remap_command("explain", rules, checkpoint, "conv/kernel", "--target", target)
     assert ran.code == 6
     assert "'{name}onv'" in ran.out

@@ -54,5 +54,10 @@ def test_other_backends_give_the_same_inventory(backend, tmp_path):
 def untracked(inventory, reason):
     """What no other backend than TensorFlow can tell taken away."""
     assert inventory.tf_unknown == ""
-    variables = tuple(structs.replace(variable, tf_object=None) for variable in inventory.variables)
+    variables = tuple(
+        structs.replace(
+            variable, places={format: kept for format, kept in variable.places.items() if format != "tf_object"}
+        )
+        for variable in inventory.variables
+    )
     return structs.replace(inventory, variables=variables, tf_unknown=reason)

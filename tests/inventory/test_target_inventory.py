@@ -1,5 +1,7 @@
 """The inventory against the files that Keras itself writes and reads."""
 
+import json
+
 import h5py
 import keras
 import numpy as np
@@ -7,6 +9,8 @@ import pytest
 import target_models as models
 from keras.src.legacy.saving import legacy_h5_format
 
+from remap.errors import TargetError
+from remap.formats.keras.legacy_h5 import groups_of
 from remap.inventory.inventory import Inventory
 from remap.sides.keras.keras_model import build_model, identify, inventory_of
 from remap.sides.keras.spec import ModelSource, load_model_builder
@@ -47,13 +51,13 @@ def test_weights_h5_places(build, tmp_path):
     truth = values_by_path(model)
     with h5py.File(tmp_path / "m.weights.h5") as file:
         stored = {name: value for name, value in datasets(file).items() if not name.startswith("optimizer/")}
-    places = [place for variable in inventory.variables for place in variable.weights_h5]
+    places = [place for variable in inventory.variables for (place,) in variable.at("weights_h5")]
     assert sorted(places) == sorted(stored)
     for variable in inventory.variables:
         value = truth.pop(keras_path(model, variable.path))
         assert variable.shape == value.shape
         assert variable.dtype == value.dtype.name
-        for place in variable.weights_h5:
+        for (place,) in variable.at("weights_h5"):
             np.testing.assert_array_equal(stored[place], value, err_msg=variable.path)
     assert truth == {}
     assert inventory.notes == ()
@@ -67,7 +71,7 @@ def test_legacy_order(build, tmp_path):
         legacy_h5_format.save_weights_to_hdf5_group(file, model)
         listed = legacy_h5_format.load_attributes_from_hdf5_group(file, "layer_names")
         assert inventory.legacy_layers == tuple(listed)
-        groups = inventory.legacy_groups()
+        groups = groups_of(inventory)
         assert set(groups) | {"top_level_model_weights"} == {*listed, "top_level_model_weights"}
         truth = values_by_path(model)
         for layer in (*listed, "top_level_model_weights"):
@@ -75,7 +79,7 @@ def test_legacy_order(build, tmp_path):
             assert [name for name, _ in groups.get(layer, [])] == list(names)
             for name, variable in groups.get(layer, []):
                 np.testing.assert_array_equal(file[layer][name][()], truth[keras_path(model, variable.path)])
-    first_places = [variable.legacy_h5[0] for variable in inventory.variables]
+    first_places = [variable.at("legacy_h5")[0][0] for variable in inventory.variables]
     order = [*inventory.legacy_layers, "top_level_model_weights"]
     assert first_places == sorted(first_places, key=order.index)
 
@@ -84,7 +88,7 @@ def test_legacy_order(build, tmp_path):
 def test_keras_reads_a_legacy_file_in_the_inventory_order(build, tmp_path):
     inventory = inventory_of(build)
     truth = {path: keras.ops.convert_to_numpy(live) for path, live in identify(filled(build, seed=1)).items()}
-    groups = inventory.legacy_groups()
+    groups = groups_of(inventory)
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file.attrs["layer_names"] = [layer.encode() for layer in groups if layer != "top_level_model_weights"]
         for layer, weights in groups.items():
@@ -106,14 +110,14 @@ def test_saved_whole_model_has_the_same_legacy_layout(tmp_path):
     with h5py.File(tmp_path / "m.h5") as file:
         root = file["model_weights"]
         assert inventory.legacy_layers == tuple(legacy_h5_format.load_attributes_from_hdf5_group(root, "layer_names"))
-        for layer, weights in inventory.legacy_groups().items():
+        for layer, weights in groups_of(inventory).items():
             names = legacy_h5_format.load_attributes_from_hdf5_group(root[layer], "weight_names")
             assert [name for name, _ in weights] == list(names)
 
 
 def test_a_layer_shared_by_two_top_level_layers_stands_in_both():
     inventory = inventory_of(models.shared)
-    named = {layer: [name for name, _ in weights] for layer, weights in inventory.legacy_groups().items()}
+    named = {layer: [name for name, _ in weights] for layer, weights in groups_of(inventory).items()}
     assert named["first"] == ["tied/kernel", "tied/bias", "a/kernel", "a/bias"]
     assert named["second"] == ["b/kernel", "b/bias", "tied/kernel", "tied/bias"]
     assert len(inventory.variables) == 6
@@ -128,7 +132,7 @@ def test_resnet50(tmp_path):
     with h5py.File(tmp_path / "m.weights.h5") as file:
         assert len(inventory.variables) == len(truth) == len(datasets(file)) == 320
         for variable in inventory.variables:
-            np.testing.assert_array_equal(file[variable.weights_h5[0]][()], truth[variable.path])
+            np.testing.assert_array_equal(file[variable.at("weights_h5")[0][0]][()], truth[variable.path])
 
 
 def test_equal_paths_are_told_apart(tmp_path):
@@ -143,17 +147,17 @@ def test_equal_paths_are_told_apart(tmp_path):
     model.save_weights(tmp_path / "m.weights.h5")
     first, second = keras.ops.convert_to_numpy(model.one.kernel), keras.ops.convert_to_numpy(model.two.kernel)
     with h5py.File(tmp_path / "m.weights.h5") as file:
-        np.testing.assert_array_equal(file[inventory.variables[0].weights_h5[0]][()], first)
-        np.testing.assert_array_equal(file[inventory.variables[2].weights_h5[0]][()], second)
+        np.testing.assert_array_equal(file[inventory.variables[0].at("weights_h5")[0][0]][()], first)
+        np.testing.assert_array_equal(file[inventory.variables[2].at("weights_h5")[0][0]][()], second)
     assert identify(model)["same/kernel#2"] is model.two.kernel
-    assert [variable.legacy_h5 for variable in inventory.variables] == [None] * 4
+    assert [variable.at("legacy_h5") for variable in inventory.variables] == [()] * 4
     assert "several layers have one name: same" in inventory.notes[0]
 
 
 def test_a_variable_stored_twice_has_two_places():
     kernel = inventory_of(models.spectral).variables[0]
     assert kernel.path == "spectral_normalization/conv2d/kernel"
-    assert len(kernel.weights_h5) == 2
+    assert len(kernel.at("weights_h5")) == 2
 
 
 def test_nothing_is_allocated():
@@ -278,3 +282,51 @@ def test_round_trip_through_a_file(tmp_path):
     for name in ("a.json", "a.json.gz"):
         inventory.save(tmp_path / name)
         assert Inventory.load(tmp_path / name) == inventory
+
+
+OLD = {
+    "model": "made up",
+    "variables": [
+        {
+            "path": "a/kernel",
+            "address": "a/kernel",
+            "shape": [2, 3],
+            "dtype": "float32",
+            "layer": 0,
+            "weights_h5": ["layers/a/vars/0", "layers/b/vars/0"],
+            "legacy_h5": ["a", "a/kernel"],
+            "legacy_copies": [{"layer": "b", "name": "a/kernel", "index": 1}],
+            "tf_object": "layer/kernel",
+            "tf_copies": ["_all_variables/0"],
+        },
+        {"path": "b/bias", "address": "b/bias", "shape": [3], "dtype": "float32", "layer": 1, "initial": 0.0},
+    ],
+    "layers": [{"name": name, "class_name": "Dense", "path": name, "address": name} for name in "ab"],
+    "kind": "functional",
+    "keras_version": "3.9.0",
+    "legacy_layers": ["a", "b"],
+}
+"""As remap 0.1 saved them: fields for each output format, and no word of the file's own format."""
+
+
+@pytest.mark.parametrize("told", [{}, {"format": 1}])
+def test_inventories_of_the_first_format_are_still_read(told, tmp_path):
+    (tmp_path / "old.json").write_text(json.dumps({**OLD, **told}))
+    inventory = Inventory.load(tmp_path / "old.json")
+    kernel, bias = inventory.variables
+    assert kernel.places == {
+        "weights_h5": (("layers/a/vars/0",), ("layers/b/vars/0",)),
+        "legacy_h5": (("a", "a/kernel"), ("b", "a/kernel", "1")),
+        "tf_object": (("layer/kernel",), ("_all_variables/0",)),
+    }
+    assert (bias.places, bias.initial, inventory.keras_version) == ({}, 0.0, "3.9.0")
+    inventory.save(tmp_path / "new.json")
+    assert json.loads((tmp_path / "new.json").read_text())["format"] == 2
+    assert Inventory.load(tmp_path / "new.json") == inventory
+
+
+@pytest.mark.parametrize("text", ['{"format": 3}', "[]", '{"variables": [3]}', '{"variables": 7}', ""])
+def test_what_is_no_inventory_is_refused(text, tmp_path):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(TargetError, match="inventory"):
+        Inventory.load(tmp_path / "a.json")

@@ -6,6 +6,7 @@ import keras_hub
 import numpy as np
 import pytest
 
+from remap.formats.keras.legacy_h5 import groups_of
 from remap.sides.keras.keras_model import build_model, inventory_of
 from remap.sides.keras.spec import ModelSource, load_model_builder
 
@@ -41,13 +42,13 @@ def test_weights_h5_places(build, tmp_path):
     assert len(values) == len(inventory.variables)
     with h5py.File(tmp_path / "m.weights.h5") as file:
         for variable in inventory.variables:
-            for place in variable.weights_h5:
+            for (place,) in variable.at("weights_h5"):
                 np.testing.assert_array_equal(file[place][()], values[variable.path])
-    assert all(variable.weights_h5 for variable in inventory.variables)
+    assert all(variable.at("weights_h5") for variable in inventory.variables)
 
 
 def test_a_tied_embedding_stands_in_two_legacy_layers():
     inventory = inventory_of(gpt2_causal_lm)
-    groups = {layer: [name for name, _ in weights] for layer, weights in inventory.legacy_groups().items()}
+    groups = {layer: [name for name, _ in weights] for layer, weights in groups_of(inventory).items()}
     assert groups["token_embedding"] == ["token_embedding/embeddings"]
     assert groups["gpt2_backbone"][0] == "token_embedding/embeddings"

@@ -33,7 +33,7 @@ def test_inception_v3_paths_drift_and_addresses_stay():
     drifted = [(a.path, b.path) for a, b in zip(first.variables, second.variables, strict=True) if a.path != b.path]
     assert len(drifted) == 376
     assert [v.address for v in first.variables] == [v.address for v in second.variables]
-    assert [v.weights_h5 for v in first.variables] == [v.weights_h5 for v in second.variables]
+    assert [v.at("weights_h5") for v in first.variables] == [v.at("weights_h5") for v in second.variables]
     assert len({v.address for v in first.variables}) == 378
     assert [layer.address for layer in first.layers] == [layer.address for layer in second.layers]
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from remap.inventory import shipped
 from remap.inventory.inventory import Inventory
@@ -34,6 +35,7 @@ SMALLEST = [
 """The smallest member of each family: its larger ones are made by the same code of Keras's."""
 
 
+@pytest.mark.full
 def test_regenerated_inventories_are_the_shipped_ones(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["make_inventories.py", *SMALLEST, "--folder", str(tmp_path)])
     runpy.run_path(str(ROOT / "fixtures" / "make_inventories.py"), run_name="__main__")

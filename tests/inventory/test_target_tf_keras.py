@@ -8,6 +8,7 @@ import tf_keras as keras
 from tf_keras import layers
 from tf_keras.src.saving.legacy import hdf5_format
 
+from remap.formats.keras.legacy_h5 import groups_of
 from remap.sides.keras.keras_model import build_model, identify, inventory_of
 from remap.sides.keras.spec import ModelSource
 
@@ -81,9 +82,9 @@ def test_weights_h5_places(build, tmp_path):
     values = by_path(model, inventory)
     with h5py.File(tmp_path / "m.weights.h5") as file:
         for variable in inventory.variables:
-            for place in variable.weights_h5:
+            for (place,) in variable.at("weights_h5"):
                 np.testing.assert_array_equal(file[place][()], values[variable.path])
-    assert all(variable.weights_h5 for variable in inventory.variables)
+    assert all(variable.at("weights_h5") for variable in inventory.variables)
 
 
 @pytest.mark.parametrize("build", ALL)
@@ -95,7 +96,7 @@ def test_legacy_order(build, tmp_path):
     with h5py.File(tmp_path / "m.h5") as file:
         names = hdf5_format.load_attributes_from_hdf5_group(file, "layer_names")
         assert inventory.legacy_layers == tuple(names)
-        groups = inventory.legacy_groups()
+        groups = groups_of(inventory)
         for layer in (*names, "top_level_model_weights"):
             weights = hdf5_format.load_attributes_from_hdf5_group(file[layer], "weight_names")
             assert [name for name, _ in groups.get(layer, [])] == list(weights)
@@ -112,9 +113,9 @@ def test_keys_of_an_object_based_checkpoint(build, tmp_path):
     stored = {key for key in reader.get_variable_to_shape_map() if key.endswith(ENDING)}
     values = by_path(model, inventory)
     for variable in inventory.variables:
-        np.testing.assert_array_equal(reader.get_tensor(variable.tf_object + ENDING), values[variable.path])
+        np.testing.assert_array_equal(reader.get_tensor(variable.at("tf_object")[0][0] + ENDING), values[variable.path])
     counters = {key for key in stored if key.startswith("save_counter")}
-    assert {variable.tf_object + ENDING for variable in inventory.variables} == stored - counters
+    assert {variable.at("tf_object")[0][0] + ENDING for variable in inventory.variables} == stored - counters
 
 
 @pytest.mark.parametrize("build", ALL)

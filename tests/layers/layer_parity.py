@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 import remap
-from remap.checking.compare import as_numpy
 from remap.opening.memory import from_state_dict
 from remap.planning.make import make_plan
 from remap.planning.plan import Plan
 from remap.rules.load import load_rules
 from remap.sides.keras.keras_model import identify, inventory_of
+from remap.tensors.to_numpy import to_numpy
 
 TOLERANCE = 1e-5
 """Largest difference in float32, as a part of the largest output."""
@@ -98,7 +98,7 @@ def planned(module: torch.nn.Module, model: Any, rules: Path, **options: Any) ->
         load_rules(rules),
         from_state_dict(module.state_dict()),
         inventory,
-        initial=lambda variable: as_numpy(live[variable.path]),
+        initial=lambda variable: to_numpy(live[variable.path]),
         **options,
     )
 

@@ -6,7 +6,7 @@ import pytest
 import torchvision  # noqa: F401  (before TensorFlow)
 from safetensors.torch import save_file
 
-from remap.proving.run import verify
+from remap import verify
 from remap.sides.keras.spec import ModelSource
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import remap
-from remap.proving.run import verify
+from remap import verify
 from remap.report.html import result_page, verified_page
 from remap.sides.keras.spec import ModelSource, load_model_builder
 

@@ -8,7 +8,8 @@ import pytest
 from keras import layers
 
 from remap.errors import UsageError
-from remap.proving.inputs import InputSpec, KerasInput, draw, odd, parse_input, settle_inputs
+from remap.proving.inputs import InputSpec, draw, odd, parse_input, settle_inputs
+from remap.sides.feed import KerasInput
 from remap.sides.keras.inputs import keras_inputs
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from verify_networks import CNN_RULES, TorchCNN, keras_cnn, keras_pooled, pooled, randomise, rules_text
 
+from remap import verify
 from remap.errors import CheckpointError, TargetError, UsageError
-from remap.proving.run import static_audit
 
 BN_RULES = rules_text({"0": ("conv", "conv2d"), "1": ("bn", "batch_normalization")})
 POOL_RULES = rules_text({"conv": ("conv", "conv2d"), "head": ("head", "dense")}, ignore=False)
@@ -152,7 +152,7 @@ def test_the_audit_lists_settings_that_disagree_and_runs_nothing(saved, tmp_path
         )
 
     network.forward = None  # whatever calls it fails
-    found = static_audit(tmp_path / "rules.toml", saved(network), ModelSource("keras", build), network)
+    found = verify(tmp_path / "rules.toml", saved(network), ModelSource("keras", build), network, static=True)
     assert found.verdict == "audited"
     assert {(entry.layer, entry.setting) for entry in found.audit} == {
         ("stem", "strides"),
@@ -166,7 +166,7 @@ def test_the_audit_lists_settings_that_disagree_and_runs_nothing(saved, tmp_path
         ("pool", "padding"),
         ("avg", "count_include_pad"),
     }
-    right = static_audit(tmp_path / "rules.toml", saved(network), ModelSource("keras", keras_cnn), network)
+    right = verify(tmp_path / "rules.toml", saved(network), ModelSource("keras", keras_cnn), network, static=True)
     assert right.audit == []
 
 

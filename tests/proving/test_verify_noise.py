@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from verify_networks import randomise
 from verify_sequences import TorchMHA, TorchRNN
 
-from remap.proving.inputs import Feed
+from remap.sides.feed import Feed
 from remap.sides.torch import double as torch_double
 from remap.sides.torch import side as torch_side
 

@@ -12,9 +12,9 @@ import torch
 from repository import ROOT, import_file
 from verify_small_applications import builders
 
+from remap import verify
 from remap.opening.memory import from_state_dict
 from remap.proving.inputs import InputSpec
-from remap.proving.run import verify
 from remap.rules.load import load_rules
 from remap.sides.keras.spec import ModelSource
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from verify_hub import assert_equal, checkpoints, inputs_of, preset
 
 import remap
-from remap.proving.run import verify
+from remap import verify
 from remap.rules.load import load_rules
 
 import test_keras_hub_embedding_gemma as embedding_gemma  # isort: skip

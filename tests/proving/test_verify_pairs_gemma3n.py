@@ -15,7 +15,7 @@ import torch
 from keras_hub.src.utils.transformers import convert_gemma3n
 from verify_hub import arrays, assert_equal, checkpoints
 
-from remap.proving.run import verify
+from remap import verify
 from remap.rules.load import load_rules
 from remap.sides.keras.spec import ModelSource
 

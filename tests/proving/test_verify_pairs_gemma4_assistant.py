@@ -15,8 +15,8 @@ import torch
 from keras import ops
 from verify_hub import assert_equal, checkpoints
 
+from remap import verify
 from remap.proving.inputs import InputSpec
-from remap.proving.run import verify
 from remap.rules.load import load_rules
 from remap.sides.keras.spec import ModelSource
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from verify_hub import OTHER_PLACES, SEVERAL, assert_equal, checkpoints, hold_transformers, preset
 
-from remap.proving.run import verify
+from remap import verify
 from remap.rules.load import load_rules
 
 from hub_timm import CASES as TIMM_CASES  # isort: skip

@@ -19,7 +19,7 @@ from test_verify_pairs_hub import EQUAL_TIMM, NOTED, TIMM, TRANSFORMERS
 from transformers.models.llama import modeling_llama
 from verify_hub import OTHER_PLACES, arrays, assert_equal, built, checkpoints, hold_transformers, inputs_of, preset
 
-from remap.proving.run import verify
+from remap import verify
 from remap.rules.load import load_rules
 from remap.sides.keras.spec import ModelSource
 

@@ -14,8 +14,8 @@ import torch
 from repository import ROOT, import_file
 from transformers.models.clip import modeling_clip
 
+from remap import verify
 from remap.proving.inputs import InputSpec
-from remap.proving.run import verify
 from remap.rules.load import load_rules
 from remap.sides.keras.spec import ModelSource
 

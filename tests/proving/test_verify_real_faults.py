@@ -12,8 +12,8 @@ from verify_networks import randomise
 from remap.proving.inputs import InputSpec
 
 BLOCKS = (3, 4, 6, 3)
-CONV = "match = 'layer<stage>\\.<block>\\.conv<n>', to = 'conv{stage+1}_block{block+1}_{n}_conv', layout = \"conv2d\""
-NORM = CONV.replace("conv<n>", "bn<n>").replace("{n}_conv", "{n}_bn").replace("conv2d", "batch_normalization")
+CONV = "'layer<stage>\\.<block>\\.conv<n>' = { to = 'conv{stage+1}_block{block+1}_{n}_conv', fill = [\"bias\"] }\n"
+NORM = "'layer<stage>\\.<block>\\.bn<n>' = 'conv{stage+1}_block{block+1}_{n}_bn'\n"
 WEIGHTS = {
     "height and width exchanged": (
         CONV,
@@ -39,7 +39,7 @@ def test_a_rule_that_is_wrong_for_every_block_of_a_resnet(name, hold, load_file,
     rule, layout, cause, ending, numbers = WEIGHTS[name]
     text = (fixtures.parent / "rules/resnet.toml").read_text().replace('"fold"', '"accept"')
     assert rule in text
-    wrong = text.replace(rule, rule.rpartition(", layout")[0] + ', layout = "mine"') + layout
+    wrong = f"{text.replace(rule, '')}\n[move.mine]\n{rule}\n{layout}"
     network = randomise(load_file("resnet/torch_model.py").build(), 3)
     found = hold(network, load_file("resnet/keras_model.py").build, wrong)
     expected = [

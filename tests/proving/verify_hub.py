@@ -13,8 +13,8 @@ import keras_hub
 import numpy as np
 from repository import ROOT
 
+from remap import verify
 from remap.proving.inputs import InputSpec
-from remap.proving.run import verify
 from remap.sides.keras.spec import ModelSource
 
 FOLDER = ROOT / "tests/architectures/keras_hub"

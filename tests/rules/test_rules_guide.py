@@ -48,6 +48,7 @@ def check_output(expected, printed):
             )
 
 
+@pytest.mark.full
 def test_worked_example_runs_as_it_stands(tmp_path):
     ran = 0
     for language, body in BLOCK.findall(EXAMPLE):

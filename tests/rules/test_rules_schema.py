@@ -8,12 +8,14 @@ import msgspec
 import pytest
 
 from remap.cli.main import main
+from remap.layout import expression
 from remap.rules import schema
 from remap.rules.json_schema import FILE_NAME, rules_schema, schema_text
 from remap.rules.shipped import shipped_folder
 
 FOLDER = shipped_folder()
 SHIPPED = sorted(FOLDER.rglob("*.toml"))
+WORDS = {**vars(expression), **vars(schema)}
 
 
 def errors_of(text):
@@ -47,12 +49,12 @@ def test_every_word_is_described():
 def test_every_struct_of_the_language_is_in_the_schema():
     structs = {
         name
-        for name, value in vars(schema).items()
+        for name, value in WORDS.items()
         if isinstance(value, type) and issubclass(value, schema.Table) and value is not schema.Table
     }
     assert structs == {*rules_schema()["$defs"], "Document"}
     for name in structs - {"Document"}:
-        words = {field.encode_name for field in msgspec.structs.fields(getattr(schema, name))}
+        words = {field.encode_name for field in msgspec.structs.fields(WORDS[name])}
         assert words == set(rules_schema()["$defs"][name]["properties"])
 
 

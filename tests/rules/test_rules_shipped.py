@@ -1,10 +1,17 @@
 """``remap rules``: what is shipped, and one file as it stands."""
 
 import json
+import tomllib
+
+import pytest
 
 from remap.cli.main import main
+from remap.rules.layouts import BUILTIN_PATH
 from remap.rules.load import load_rules
 from remap.rules.shipped import shipped_folder, shipped_names
+
+WIDTH = 120
+"""Columns of a line that is read without scrolling; the package's own code keeps to the same."""
 
 
 def run(capsys, *arguments):
@@ -46,3 +53,19 @@ def test_show_of_an_unknown_name_suggests_another(capsys):
     code, out, err = run(capsys, "rules", "show", "resnett")
     assert (code, out) == (2, "")
     assert "did you mean" in err and "resnet" in err
+
+
+def test_lines_are_read_without_scrolling(fixtures):
+    files = [*shipped_folder().rglob("*.toml"), *fixtures.rglob("*.toml"), BUILTIN_PATH]
+    assert len(files) > 80
+    lines = [(path, number, line) for path in files for number, line in enumerate(path.open(encoding="utf-8"), 1)]
+    assert [f"{path}:{number}" for path, number, line in lines if len(line.rstrip("\n")) > WIDTH] == []
+
+
+@pytest.mark.parametrize(
+    "path", [path.relative_to(shipped_folder()) for path in shipped_folder().rglob("*.toml")], ids=str
+)
+def test_shipped_files_have_the_usual_form(path):
+    document = tomllib.loads((shipped_folder() / path).read_text("utf-8"))
+    assert "rename" not in document
+    assert all(isinstance(document.get(name, {}), dict) for name in ("move", "ignore", "keep", "fill"))

@@ -49,5 +49,5 @@ def test_models_of_keras_applications_have_an_inventory():
     models = [model for name in APPLICATIONS for model in load_rules(name).about.models]
     assert {model for model in models if shipped_inventory(model) is None} == set()
     assert set(FILES) - set(models) == {"keras.applications:NASNetMobile"}  # for rules of one's own
-    folder = ROOT / "remap" / "target" / "shipped"
+    folder = ROOT / "remap" / "inventory" / "shipped"
     assert sum(path.stat().st_size for path in folder.glob("*.json.gz")) < 1_500_000

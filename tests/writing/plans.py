@@ -13,7 +13,8 @@ from remap.planning.plan import Assignment, Plan
 from remap.rules.load import load_rules
 from remap.rules.place import Place
 from remap.tensors.dtypes import dtype_of
-from remap.tensors.tensor import Checkpoint, FileStorage, MappedFile, Tensor, dense_strides
+from remap.tensors.local_file import LocalFile
+from remap.tensors.tensor import Checkpoint, FileStorage, Tensor, dense_strides
 
 
 def numbers(shape: tuple[int, ...], dtype: np.dtype, seed: int) -> np.ndarray:
@@ -36,14 +37,13 @@ def reversing(source: Tensor) -> Value:
 
 def tensors_in(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
     """Arrays put into one file, one behind the other, their axes reversed."""
-    tensors, offset, mapped = {}, 0, MappedFile(path)
-    with path.open("wb") as file:
-        for name, array in arrays.items():
-            file.write(np.ascontiguousarray(array.T).tobytes())
-            shape = array.shape[::-1]
-            storage = FileStorage(mapped, offset, array.nbytes)
-            tensors[name] = Tensor(name, shape, array.dtype, dense_strides(shape), storage)
-            offset += array.nbytes
+    path.write_bytes(b"".join(np.ascontiguousarray(array.T).tobytes() for array in arrays.values()))
+    tensors, offset, file = {}, 0, LocalFile.at(path)
+    for name, array in arrays.items():
+        shape = array.shape[::-1]
+        storage = FileStorage(file, offset, array.nbytes)
+        tensors[name] = Tensor(name, shape, array.dtype, dense_strides(shape), storage)
+        offset += array.nbytes
     return tensors
 
 
@@ -90,8 +90,7 @@ def h5_target(shapes: dict[str, tuple[int, ...]], dtype: str = "float32") -> Inv
                 dtype,
                 layers.index(path.split("/")[0]),
                 None,
-                (f"{path}/vars/0",),
-                (path.split("/")[0], f"{path}:0"),
+                {"weights_h5": ((f"{path}/vars/0",),), "legacy_h5": ((path.split("/")[0], f"{path}:0"),)},
             )
             for path, shape in shapes.items()
         ),

@@ -54,7 +54,7 @@ def test_shards_load_in_keras(kind, tmp_path):
 def largest_group(target):
     groups = Counter()
     for variable in target.variables:
-        for path in variable.weights_h5:
+        for (path,) in variable.at("weights_h5"):
             nbytes = int(np.prod(variable.shape)) * (2 if variable.dtype == "bfloat16" else 4)
             groups[path.rpartition("/")[0]] += nbytes
     return max(groups.values())

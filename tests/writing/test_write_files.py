@@ -15,11 +15,13 @@ import h5py
 import ml_dtypes
 import numpy as np
 import pytest
+from msgspec import structs
 from plans import h5_target, numbers, plan_of
 
 from remap.errors import UsageError, WriteError
+from remap.formats.output import output_format
 from remap.writing import fill, staging
-from remap.writing.write import output_format, write
+from remap.writing.write import write
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -77,7 +79,7 @@ def test_layer_names_with_slashes(tmp_path):
     arrays = random({"a/kernel": (2, 3), "a/b/kernel": (4,)})
     target = h5_target({name: array.shape for name, array in arrays.items()})
     first, second = target.variables
-    renamed = (first, type(second)(**{**_fields(second), "legacy_h5": ("a/b", "kernel:0")}))
+    renamed = (first, structs.replace(second, places={**second.places, "legacy_h5": (("a/b", "kernel:0"),)}))
     target = type(target)(**{**_fields(target), "variables": renamed, "legacy_layers": ("a", "a/b")})
     write(plan_of(arrays, tmp_path, target), tmp_path / "w.h5")
     with h5py.File(tmp_path / "w.h5") as file:
@@ -94,11 +96,21 @@ def test_two_variables_in_one_place_are_refused(tmp_path):
     arrays = random({"a/x": (2,), "b/x": (2,)})
     target = h5_target({name: array.shape for name, array in arrays.items()})
     first, second = target.variables
-    twice = type(second)(**{**_fields(second), "weights_h5": first.weights_h5})
+    twice = structs.replace(second, places={**second.places, "weights_h5": first.at("weights_h5")})
     target = type(target)(**{**_fields(target), "variables": (first, twice)})
     with pytest.raises(WriteError, match="two variables have one place"):
         write(plan_of(arrays, tmp_path, target), tmp_path / "w.weights.h5")
     assert [path.name for path in tmp_path.iterdir() if "w." in path.name] == []
+
+
+def test_a_variable_in_the_place_of_anothers_group_is_refused(tmp_path):
+    arrays = random({"a/x": (2,), "b/x": (2,)})
+    target = h5_target({name: array.shape for name, array in arrays.items()})
+    first, second = target.variables
+    inside = structs.replace(second, places={**second.places, "weights_h5": (("a/x",),)})
+    target = structs.replace(target, variables=(first, inside))
+    with pytest.raises(WriteError, match="two variables have one place"):
+        write(plan_of(arrays, tmp_path, target), tmp_path / "w.weights.h5")
 
 
 def test_many_long_names_are_split_over_attributes(tmp_path):

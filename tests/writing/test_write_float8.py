@@ -15,7 +15,7 @@ sys.path[:0] = [{root!r}, {tests!r}, {here!r}]
 import keras, ml_dtypes, numpy as np
 from pathlib import Path
 import remap
-from remap.checking.compare import as_numpy
+from remap.tensors.to_numpy import to_numpy
 from plans import plan_of
 from remap.checking.model import check_file
 from remap.sides.keras.keras_model import inventory_of
@@ -53,7 +53,7 @@ def every(name):
 
 def holds(model):
     for variable in model.weights:
-        found, expected = as_numpy(variable), every(variable.name)
+        found, expected = to_numpy(variable), every(variable.name)
         assert found.dtype == expected.dtype and found.tobytes() == expected.tobytes(), variable.path
 
 
@@ -82,6 +82,7 @@ print("equal")
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
 def test_every_number_on_every_backend(backend, tmp_path):
     script = SCRIPT.format(

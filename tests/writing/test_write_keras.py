@@ -13,8 +13,8 @@ import pytest
 from plans import filling
 from repository import ROOT, import_file
 
-from remap.checking.compare import as_numpy
 from remap.sides.keras.keras_model import identify, inventory_of
+from remap.tensors.to_numpy import to_numpy
 from remap.writing.write import write
 
 models = import_file(ROOT / "tests/inventory/target_models.py")
@@ -39,7 +39,7 @@ def assert_holds(model, target, arrays):
     live = identify(model, target)
     assert live.keys() == arrays.keys()
     for path, array in arrays.items():
-        found = as_numpy(live[path])
+        found = to_numpy(live[path])
         assert found.dtype == array.dtype, path
         assert found.tobytes() == array.tobytes(), path
 

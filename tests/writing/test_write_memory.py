@@ -19,7 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from plans import h5_target, plan_of, reversing
-from remap.tensors.tensor import FileStorage, MappedFile, Tensor
+from remap.tensors.local_file import LocalFile
+from remap.tensors.tensor import FileStorage, Tensor
 from remap.writing.write import write
 
 os.fsync = lambda handle: None  # the disk's speed is not what is measured
@@ -28,7 +29,7 @@ with (folder / "huge.bin").open("wb") as file:
     file.truncate(side * side * 4)
 target = h5_target({{"a/x": (side, side)}})
 plan = plan_of({{"a/x": np.ones((2, 2), "f4")}}, folder, target)
-storage = FileStorage(MappedFile(folder / "huge.bin"), 0, side * side * 4)
+storage = FileStorage(LocalFile.at(folder / "huge.bin"), 0, side * side * 4)
 huge = Tensor("huge", (side, side), np.dtype("f4"), (side, 1), storage)
 plan = replace(plan, assignments=(replace(plan.assignments[0], value=reversing(huge)),))
 with zipfile.ZipFile(folder / "old.keras", "w") as archive:
@@ -49,6 +50,7 @@ LIMIT = 280_000
 """Kilobytes at the peak, mapped pages of the source included; the tensor has 410,000."""
 
 
+@pytest.mark.full
 def test_memory_does_not_grow_with_a_tensor(tmp_path):
     script = SCRIPT.format(root=str(ROOT), here=str(ROOT / "tests/writing"), folder=str(tmp_path))
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -70,6 +72,7 @@ FORMATS = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "format"), FORMATS)
 def test_progress_of_each_format_adds_up(name, format, fixtures, tmp_path, load_file):
     told = []

@@ -7,6 +7,7 @@ import pytest
 import tf_keras
 from plans import filling
 
+from remap.formats.keras.legacy_h5 import groups_of
 from remap.sides.keras.keras_model import inventory_of
 from remap.writing.write import write
 
@@ -51,7 +52,7 @@ def fresh(build):
 
 
 def assert_holds(model, target, arrays):
-    groups = {layer: [array for _, array in weights] for layer, weights in target.legacy_groups().items()}
+    groups = {layer: [array for _, array in weights] for layer, weights in groups_of(target).items()}
     for layer in model.layers:
         expected = [arrays[variable.path] for variable in groups[layer.name]]
         found = [weight.numpy() for weight in layer.trainable_weights + layer.non_trainable_weights]

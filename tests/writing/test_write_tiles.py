@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from plans import numbers, plan_of, reversing, tensors_in
 
-from remap import pwrite
 from remap.layout import copy as blocks
 from remap.layout import tiles as engine
 from remap.layout.copy import copy
 from remap.layout.recipe import Piece, Recipe, View
 from remap.layout.tiles import Value, tiles
+from remap.tensors import pwrite
 from remap.writing import disk, fill
 from remap.writing.write import write
 

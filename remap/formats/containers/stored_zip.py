@@ -1,4 +1,4 @@
-"""Zip archives of stored entries whose bytes are filled in later, in place.
+"""Zip archives of stored entries, laid out in advance; headers and directory follow when the checksums are known.
 
 Format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, with 64-bit sizes throughout.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from remap.formats.sheet import FixedBytes, ReadBytes
 
 CHUNK = 1 << 20
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -32,9 +34,11 @@ class StoredEntry:
 
 
 class StoredZip:
-    """A zip archive laid out in advance.
+    """A zip archive while entries are added to it.
 
-    Call :meth:`add` for every entry, write the file, put the entries' bytes in their places, then :meth:`finish`.
+    >>> archive = StoredZip()
+    >>> archive.add("a", 10), archive.add("b", 5).start
+    (StoredEntry(name='a', start=51, nbytes=10), 112)
     """
 
     def __init__(self) -> None:
@@ -42,27 +46,51 @@ class StoredZip:
 
     def add(self, name: str, nbytes: int) -> StoredEntry:
         """Room for an entry behind the last one."""
-        last = self.entries[-1] if self.entries else StoredEntry("", 0, 0)
-        start = last.start + last.nbytes + _LOCAL.size + len(name.encode()) + 20
+        start = self._end + _LOCAL.size + len(name.encode()) + 20
         self.entries.append(StoredEntry(name, start, nbytes))
         return self.entries[-1]
 
-    def finish(self, path: Path) -> None:
-        """Add headers and directory around the bytes that are there, with their checksums."""
-        with path.open("r+b") as file:
-            directory = b""
-            for entry in self.entries:
-                checksum, left = 0, entry.nbytes
-                file.seek(entry.start)
-                while left:
-                    chunk = file.read(min(left, CHUNK))
-                    checksum, left = zlib.crc32(chunk, checksum), left - len(chunk)
-                file.seek(entry.header)
-                file.write(_local(entry, checksum))
-                directory += _central(entry, checksum)
-            last = self.entries[-1]
-            file.seek(last.start + last.nbytes)
-            file.write(directory + _end(len(self.entries), len(directory), last.start + last.nbytes))
+    @property
+    def size(self) -> int:
+        """Bytes of the archive with its directory."""
+        return self._end + len(_directory(self.entries, [0] * len(self.entries)))
+
+    def closing(self, file: int = 0) -> ZipClosing:
+        """What is known of it in the end.
+
+        Args:
+            file: Its number in the sheet.
+        """
+        return ZipClosing(file, tuple(self.entries))
+
+    @property
+    def _end(self) -> int:
+        return self.entries[-1].start + self.entries[-1].nbytes if self.entries else 0
+
+
+@dataclass(frozen=True, slots=True)
+class ZipClosing:
+    """Headers and directory around entries whose bytes are in place, with their checksums.
+
+    Args:
+        file: Number of the archive in its sheet.
+        entries: They.
+    """
+
+    file: int
+    entries: tuple[StoredEntry, ...]
+
+    def pieces(self, read: ReadBytes) -> Iterator[FixedBytes]:
+        """A header in front of every entry, the directory behind the last."""
+        checksums = []
+        for entry in self.entries:
+            checksum = 0
+            for done in range(0, entry.nbytes, CHUNK):
+                checksum = zlib.crc32(read(self.file, entry.start + done, min(CHUNK, entry.nbytes - done)), checksum)
+            checksums.append(checksum)
+            yield FixedBytes(entry.header, _local(entry, checksum))
+        end = self.entries[-1].start + self.entries[-1].nbytes if self.entries else 0
+        yield FixedBytes(end, _directory(self.entries, checksums))
 
 
 def _local(entry: StoredEntry, checksum: int) -> bytes:
@@ -71,6 +99,12 @@ def _local(entry: StoredEntry, checksum: int) -> bytes:
         b"PK\3\4", _VERSION, _UTF8, _STORED, _MIDNIGHT, _FIRST_OF_1980, checksum, _FULL, _FULL, len(name), 20
     )
     return head + name + struct.pack("<2H2Q", 1, 16, entry.nbytes, entry.nbytes)
+
+
+def _directory(entries: Sequence[StoredEntry], checksums: Sequence[int]) -> bytes:
+    central = b"".join(_central(entry, checksum) for entry, checksum in zip(entries, checksums, strict=True))
+    end = entries[-1].start + entries[-1].nbytes if entries else 0
+    return central + _end(len(entries), len(central), end)
 
 
 def _central(entry: StoredEntry, checksum: int) -> bytes:

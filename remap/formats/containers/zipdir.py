@@ -8,10 +8,13 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from remap.errors import CheckpointError
-from remap.tensors.blob import Blob
+from remap.tensors.blob import Blob, PartBlob, StorageBlob
+from remap.tensors.computed import ComputedStorage, Write
+from remap.tensors.local_file import LocalFile, files_of
 
 STORED, DEFLATED = 0, 8
 MAGIC = b"PK\x03\x04"
@@ -81,10 +84,10 @@ def _find_directory64(blob: Blob, end: int) -> tuple[int, int, int, int]:
     magic, _, at, _ = _END64_LOCATOR.unpack(blob.read(end - _END64_LOCATOR.size, _END64_LOCATOR.size))
     if magic != b"PK\x06\x07" or at + _END64.size > end:
         raise damaged(blob, "its 64-bit directory is missing")
-    found = _END64.unpack(blob.read(at, _END64.size))
-    if found[0] != b"PK\x06\x06":
+    end64 = _END64.unpack(blob.read(at, _END64.size))
+    if end64[0] != b"PK\x06\x06":
         raise damaged(blob, "its 64-bit directory is missing")
-    return found[9], found[8], found[7], at
+    return end64[9], end64[8], end64[7], at
 
 
 def _parse(blob: Blob, directory: bytes, count: int) -> dict[str, ZipEntry]:
@@ -198,12 +201,53 @@ def inflated(blob: Blob, name: str, entry: ZipEntry) -> Iterator[bytes]:
         raise damaged(blob, f"entry {name!r} has another size than its directory says")
 
 
+@dataclass(frozen=True, slots=True)
+class Inflate:
+    """Makes the contents of a deflated entry, but for its first bytes.
+
+    Args:
+        blob: The archive.
+        name: The entry's.
+        entry: It.
+        skip: How many bytes are left out.
+    """
+
+    blob: Blob
+    name: str
+    entry: ZipEntry
+    skip: int = 0
+
+    @property
+    def files(self) -> tuple[LocalFile, ...]:
+        """Those of the archive."""
+        return files_of(self.blob)
+
+    def __call__(self, write: Write) -> None:
+        at = -self.skip
+        for piece in inflated(self.blob, self.name, self.entry):
+            if at + len(piece) > 0:
+                write(max(at, 0), memoryview(piece)[max(-at, 0) :])
+            at += len(piece)
+
+    def storage(self) -> ComputedStorage:
+        """The storage of what it makes."""
+        return ComputedStorage(self.entry.nbytes - self.skip, f"{self.name} in {self.blob.name}", self)
+
+
+def entry_blob(blob: Blob, name: str, entry: ZipEntry) -> Blob:
+    """One entry as a blob: a part of the archive, or inflated when it is first read."""
+    if entry.method == STORED:
+        return PartBlob(blob, locate(blob, name, entry), entry.packed, name)
+    storage = Inflate(blob, name, entry).storage()
+    return StorageBlob(storage, storage.place)
+
+
 def _inflate(blob: Blob, start: int, packed: int) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     for at in range(0, packed, PACKED_PIECE):
         data = blob.read(start + at, min(PACKED_PIECE, packed - at))
-        while found := unpacker.decompress(data, PIECE):
-            yield found
+        while piece := unpacker.decompress(data, PIECE):
+            yield piece
             data = unpacker.unconsumed_tail
         if unpacker.eof:
             return

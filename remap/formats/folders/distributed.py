@@ -16,9 +16,11 @@ from remap.errors import CheckpointError, Problem
 from remap.formats import contents
 from remap.formats.containers import zipdir
 from remap.formats.contents import Contents, stored
+from remap.formats.format import Format
 from remap.formats.pickles.torch_pickle import TorchPickle
 from remap.formats.pytorch import torch_zip
 from remap.formats.tree import Foreign, TensorView, Tree
+from remap.formats.unread import Unread
 from remap.layout.recipe import Piece, Recipe, View
 from remap.layout.rendered import rendered
 from remap.layout.tiles import Value
@@ -42,6 +44,22 @@ class Chunk(NamedTuple):
     length: int
 
 
+class Distributed(Format):
+    """A folder that ``torch.distributed.checkpoint`` saved."""
+
+    name = "distributed"
+    title = "distributed checkpoint"
+
+    def recognise(self, file: Unread) -> bool:
+        return METADATA in file.names
+
+    def read(self, file: Unread) -> Contents:
+        return read(file.place)
+
+
+DISTRIBUTED = Distributed()
+
+
 def read(folder: Location) -> Contents:
     """The contents of a folder that ``torch.distributed.checkpoint`` saved.
 
@@ -60,7 +78,7 @@ def read(folder: Location) -> Contents:
         ) from error
     blobs = _open_files(folder, blob.name, {chunk.file for _, chunks in tensors.values() for chunk in chunks})
     state = {name: _assemble(name, size, chunks, blobs) for name, (size, chunks) in tensors.items()}
-    return Contents("distributed checkpoint", _nest(state, tree.state.get("planner_data")), tuple(skipped))
+    return Contents(DISTRIBUTED.title, _nest(state, tree.state.get("planner_data")), tuple(skipped))
 
 
 def _nest(state: dict[str, Tree], paths: Any) -> dict[str, Tree]:
@@ -80,7 +98,7 @@ def _nest(state: dict[str, Tree], paths: Any) -> dict[str, Tree]:
 
 def _places(storage: dict[Any, Any]) -> dict[tuple[str, tuple[int, ...]], tuple[str, int, int]]:
     """Where the chunk of a tensor that begins at some offsets lies: file, start and length."""
-    found = {}
+    places = {}
     for index, info in storage.items():
         key = (index.state["fqn"], _counts(index.state.get("offset") or ()))
         place = info.state
@@ -89,8 +107,8 @@ def _places(storage: dict[Any, Any]) -> dict[tuple[str, tuple[int, ...]], tuple[
         start, length = _counts((place["offset"], place["length"]))
         if type(key[0]) is not str or type(place["relative_path"]) is not str:
             raise TypeError("a name that is no text")
-        found[key] = (place["relative_path"], start, length)
-    return found
+        places[key] = (place["relative_path"], start, length)
+    return places
 
 
 def _counts(values: Any) -> tuple[int, ...]:

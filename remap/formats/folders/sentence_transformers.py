@@ -113,8 +113,8 @@ def _entries(folder: Location) -> list[dict[str, Any]]:
     try:
         if blob.size > MAX_LIST:
             raise ValueError(f"more than {MAX_LIST} bytes")
-        found: Any = json_unique.decode(blob.read(0, blob.size))
-        if type(found) is not list or not found or not all(map(_is_entry, found)):
+        entries: Any = json_unique.decode(blob.read(0, blob.size))
+        if type(entries) is not list or not entries or not all(map(_is_entry, entries)):
             raise ValueError("no list of modules, each with a name without dots, a path and a type")
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
@@ -124,7 +124,7 @@ def _entries(folder: Location) -> list[dict[str, Any]]:
             expected='[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}, ...]',
             fix=f"fetch it again, {MEANT}",
         ) from error
-    return found
+    return entries
 
 
 def _is_entry(entry: Any) -> bool:

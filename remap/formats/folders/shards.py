@@ -147,16 +147,16 @@ def _unusable(blob: Blob) -> CheckpointError:
     )
 
 
-def compare(owner: str, shard: str, expected: list[str] | None, found: list[str]) -> list[Problem]:
+def compare(owner: str, shard: str, expected: list[str] | None, held: list[str]) -> list[Problem]:
     """Where an index and one of its shards differ."""
     if expected is None:
         return []
     problems = [
         Problem("index names a tensor that its shard does not hold", where=f"{name!r:.200} in {shard} of {owner}")
-        for name in sorted(set(expected) - set(found))
+        for name in sorted(set(expected) - set(held))
     ]
     problems += [
         Problem("shard holds a tensor that the index does not name", where=f"{name!r:.200} in {shard} of {owner}")
-        for name in sorted(set(found) - set(expected))
+        for name in sorted(set(held) - set(expected))
     ]
     return problems

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from remap.errors import CheckpointError
-from remap.formats.contents import MAX_EXPANSION
+from remap.formats.contents import MAX_EXPANSION, Contents
 from remap.tensors.blob import Blob, FileBlob, check_range
 from remap.tensors.computed import PIECE, ComputedStorage, Write
 from remap.tensors.dtypes import NAMES, dtype_of
+from remap.tensors.local_file import LocalFile, demand_unchanged, files_of
 from remap.tensors.seekable import Seekable
 from remap.tensors.tensor import Checkpoint, Skipped, Tensor, dense_strides
 
@@ -26,8 +28,24 @@ MAX_RATIO = 1000
 MAX_CHUNK = 256 << 20
 """Bytes of the largest chunk that is unpacked: HDF5 unpacks it whole, in memory."""
 MAGIC = b"\x89HDF\r\n\x1a\n"
+_TITLES = {"legacy_h5": "Keras legacy h5", "weights_h5": "Keras weights.h5"}
 _FAILURES = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError, SystemError)
 """What h5py raises for damaged files."""
+
+
+def read(blob: Blob, title: str = "", kind: str = "") -> Contents:
+    """The contents of an HDF5 file of either layout.
+
+    Args:
+        blob: It.
+        title: What people call its format; told by its layout if empty.
+        kind: What code calls it; likewise.
+
+    Raises:
+        CheckpointError: The file is damaged, or has parts of it in other files.
+    """
+    checkpoint = open_keras_h5(blob.name, blob, title)
+    return Contents(checkpoint.format, dict(checkpoint), checkpoint.skipped, kind=kind or checkpoint.kind)
 
 
 def open_keras_h5(path: Path | str, blob: Blob, label: str = "") -> Checkpoint:
@@ -50,8 +68,8 @@ def open_keras_h5(path: Path | str, blob: Blob, label: str = "") -> Checkpoint:
                 skipped.append(Skipped(name, f"dataset of {dataset.dtype}"))
             else:
                 tensors[name] = tensor
-        kind = "Keras legacy h5" if "layer_names" in _attributes(file) else "Keras weights.h5"
-    return Checkpoint(path, label or kind, tensors, skipped=tuple(skipped))
+        kind = "legacy_h5" if "layer_names" in _attributes(file) else "weights_h5"
+    return Checkpoint(path, label or _TITLES[kind], tensors, skipped=tuple(skipped), kind=kind)
 
 
 @contextmanager
@@ -123,13 +141,28 @@ def _tensor(name: str, dataset: Any, blob: Blob) -> Tensor | None:
             expected=f"chunks of at most {MAX_CHUNK} bytes",
         )
 
-    def make(write: Write) -> None:
+    return Tensor(name, shape, dtype, dense_strides(shape), ComputedStorage(nbytes, where, Unpack(name, blob, where)))
+
+
+@dataclass(frozen=True, slots=True)
+class Unpack:
+    """Makes the bytes of a dataset that is packed, lies in chunks or is big-endian."""
+
+    name: str
+    blob: Blob
+    where: str
+
+    @property
+    def files(self) -> tuple[LocalFile, ...]:
+        """Those of the HDF5 file."""
+        return files_of(self.blob)
+
+    def __call__(self, write: Write) -> None:
+        demand_unchanged(self.files)
         at = 0
-        for data in _unpacked(name, blob, where):
+        for data in _unpacked(self.name, self.blob, self.where):
             write(at, data)
             at += len(data)
-
-    return Tensor(name, shape, dtype, dense_strides(shape), ComputedStorage(nbytes, where, make))
 
 
 def _unpacked(name: str, blob: Blob, where: str) -> Iterator[memoryview]:
@@ -137,8 +170,8 @@ def _unpacked(name: str, blob: Blob, where: str) -> Iterator[memoryview]:
     with _opened(blob, where) as file:
         dataset = file[name]
         for piece in _pieces(dataset.shape, dataset.dtype.itemsize):
-            found = np.ascontiguousarray(dataset[piece], dataset.dtype.newbyteorder("<"))
-            yield found.reshape(-1).view(np.uint8).data
+            numbers = np.ascontiguousarray(dataset[piece], dataset.dtype.newbyteorder("<"))
+            yield numbers.reshape(-1).view(np.uint8).data
 
 
 def _pieces(shape: tuple[int, ...], itemsize: int) -> Iterator[tuple[int | slice, ...]]:
@@ -157,7 +190,7 @@ def _dtype(dataset: Any) -> np.dtype | None:
     """The element type: Keras stores bfloat16 as opaque bytes with its name in an attribute."""
     named = dataset.attrs.get("dtype")
     if isinstance(named, str) and named in NAMES:
-        found = dtype_of(named)
-        return found if found.itemsize == dataset.dtype.itemsize else None
+        dtype = dtype_of(named)
+        return dtype if dtype.itemsize == dataset.dtype.itemsize else None
     little: np.dtype = dataset.dtype.newbyteorder("<")
     return little if little.name in NAMES else None

@@ -8,49 +8,98 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from remap.errors import UsageError
-from remap.formats.containers.hdf5 import Dataset, write_hdf5
-from remap.formats.keras.weights_h5 import datasets_of, describe
-from remap.writing.job import Job
+from remap.errors import CheckpointError, UsageError
+from remap.formats.contents import Contents
+from remap.formats.folders.shards import mapped
+from remap.formats.format import FormatOptions, quoted
+from remap.formats.keras.keras_h5 import open_keras_h5
+from remap.formats.keras.weights_h5 import KerasWeights, datasets_of, describe
+from remap.formats.sheet import Sheet, fixed_file
+from remap.formats.unread import Unread
+from remap.tensors.blob import Blob
+from remap.tensors.location import listed_file
+from remap.tensors.tensor import Skipped, Tensor
+
+if TYPE_CHECKING:
+    from remap.formats.containers.hdf5 import Dataset
+    from remap.planning.plan import Plan
 
 SUFFIX = ".weights.json"
 
 
-def write_weights_json(job: Job) -> None:
-    """Write a plan in shards of at most ``max_shard_size`` gigabytes.
+class WeightsJson(KerasWeights):
+    """An index and its shards."""
 
-    Raises:
-        UsageError: The model is not known, the size is none, or one group of variables alone is larger.
-    """
-    if not job.options.max_shard_size > 0:
-        raise UsageError(
-            "shards of no size",
-            found=f"--max-shard-size {job.options.max_shard_size:g}",
-            expected="gigabytes, more than 0",
-        )
-    base = job.out.name.removesuffix(SUFFIX)
-    shards = _shards(_groups(datasets_of(job.plan)), job.options.max_shard_size)
-    paths = [job.out.with_name(f"{base}_{number:05}.weights.h5") for number in range(len(shards))]
-    places = {f"/{group}": path.name for shard, path in zip(shards, paths, strict=True) for group in shard}
-    total = sum(dataset.assignment.nbytes for shard in shards for group in shard.values() for dataset in group)
-    temporary = [job.create(path) for path in paths]
-    index = job.create(job.out)
-    for path, shard in zip(temporary, shards, strict=True):
-        write_hdf5(path, [dataset for group in shard.values() for dataset in group], job.filler, describe)
-    index.write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": places}, indent=2))
+    name = "weights_json"
+    title = "Keras weights in shards"
+    suffixes = (SUFFIX,)
+    settings = ("max_shard_size",)
+
+    def recognise(self, file: Unread) -> bool:
+        return file.name.endswith(SUFFIX) and file.exists and not file.is_folder
+
+    def read(self, file: Unread) -> Contents:
+        """The weights behind an index.
+
+        Raises:
+            CheckpointError: It is damaged, a shard is missing or lies elsewhere, or a dataset is in two.
+        """
+        names, folder = _shard_names(file.blob), file.place.parent()
+        problems = [problem for name in names if (problem := listed_file(folder, name, file.blob.name))]
+        if problems:
+            raise CheckpointError(problems)
+        tensors: dict[str, Tensor] = {}
+        skipped: list[Skipped] = []
+        for name in names:
+            shard = open_keras_h5(file.place.name, folder.child(name).blob())
+            twice = tensors.keys() & shard.keys()
+            if twice:
+                raise CheckpointError("a dataset lies in two shards", where=f"{min(twice)} of {file.blob.name}")
+            tensors.update(shard)
+            skipped += shard.skipped
+        return Contents(f"Keras weights in {len(names)} shards", tensors, tuple(skipped))
+
+    def lay_out(self, plan: Plan, out: Path, options: FormatOptions) -> Sheet:
+        """Shards of at most ``max_shard_size`` gigabytes, then the index.
+
+        Raises:
+            UsageError: The model is not known, the size is none, or one group of variables alone is larger.
+        """
+        from remap.formats.containers.hdf5 import hdf5_file
+
+        if not options.max_shard_size > 0:
+            raise UsageError(
+                "shards of no size",
+                found=f"--max-shard-size {options.max_shard_size:g}",
+                expected="gigabytes, more than 0",
+            )
+        base = out.name.removesuffix(SUFFIX)
+        shards = _shards(_groups(datasets_of(plan)), options.max_shard_size)
+        paths = [out.with_name(f"{base}_{number:05}.weights.h5") for number in range(len(shards))]
+        places = {f"/{group}": path.name for shard, path in zip(shards, paths, strict=True) for group in shard}
+        total = sum(dataset.assignment.nbytes for shard in shards for group in shard.values() for dataset in group)
+        files = [
+            hdf5_file(path, [dataset for group in shard.values() for dataset in group], describe)
+            for path, shard in zip(paths, shards, strict=True)
+        ]
+        index = json.dumps({"metadata": {"total_size": total}, "weight_map": places}, indent=2)
+        return Sheet((*files, fixed_file(out, index)))
+
+    def load_lines(self, plan: Plan, out: Path, options: FormatOptions) -> str:
+        return f"model.load_weights({quoted(out)})  # Keras 3.10 or later"
 
 
-def load_line(job: Job) -> str:
-    """The line that loads what was written."""
-    return f"model.load_weights({job.quoted})  # Keras 3.10 or later"
+WEIGHTS_JSON = WeightsJson()
 
-
-DatasetGroups = dict[str, list[Dataset]]
+DatasetGroups = dict[str, "list[Dataset]"]
 
 
 def _groups(datasets: list[Dataset]) -> DatasetGroups:
     """Datasets by their group, copies in other groups as datasets of their own."""
+    from remap.formats.containers.hdf5 import Dataset
+
     groups: DatasetGroups = {}
     for dataset in datasets:
         for path in (dataset.path, *dataset.links):
@@ -77,3 +126,16 @@ def _shards(groups: DatasetGroups, gigabytes: float) -> list[DatasetGroups]:
         shards[-1][group] = datasets
         room -= nbytes
     return shards
+
+
+def _shard_names(blob: Blob) -> list[str]:
+    """The files that an index names: Keras 3.10 writes one for each group of variables, later ones a list."""
+    values = mapped(blob).values()
+    named = [name for value in values for name in (value if type(value) is list and value else [value])]
+    if not all(type(name) is str for name in named):
+        raise CheckpointError(
+            "damaged index of Keras shards",
+            where=blob.name,
+            expected='{"weight_map": {"/layers/dense/vars": "NAME_00000.weights.h5"}}',
+        )
+    return list(dict.fromkeys(named))

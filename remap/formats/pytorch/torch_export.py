@@ -14,8 +14,10 @@ from remap.errors import CheckpointError
 from remap.formats.containers import zipdir
 from remap.formats.containers.zipdir import ZipEntry, read_entry
 from remap.formats.contents import Contents, stored
+from remap.formats.format import Format
 from remap.formats.pytorch import torch_zip
 from remap.formats.tree import Refused, Tree
+from remap.formats.unread import Unread
 from remap.tensors.blob import Blob, PartBlob
 from remap.tensors.dtypes import dtype_of
 from remap.tensors.tensor import Skipped
@@ -47,9 +49,20 @@ _DTYPES = {
 }
 
 
-def looks_like(entries: dict[str, ZipEntry]) -> bool:
-    """Whether an archive is one of ``torch.export``."""
-    return any(name.endswith((WEIGHTS, *OLDER)) for name in entries)
+class TorchExport(Format):
+    """What ``torch.export.save`` writes."""
+
+    name = "torch_export"
+    title = "torch export"
+
+    def recognise(self, file: Unread) -> bool:
+        return any(name.endswith((WEIGHTS, *OLDER)) for name in file.entries)
+
+    def read(self, file: Unread) -> Contents:
+        return read(file.blob, file.entries)
+
+
+TORCH_EXPORT = TorchExport()
 
 
 def read(blob: Blob, entries: dict[str, ZipEntry]) -> Contents:
@@ -60,7 +73,7 @@ def read(blob: Blob, entries: dict[str, ZipEntry]) -> Contents:
     """
     older = [name for name in entries if name.endswith(OLDER)]
     if older:
-        return Contents("torch export", _nested(blob, entries, older[0]))
+        return Contents(TORCH_EXPORT.title, _nested(blob, entries, older[0]))
     root = next(name for name in entries if name.endswith(WEIGHTS))[: -len(WEIGHTS)]
     torch_zip.check_byte_order(blob, entries, root)
     folder = WEIGHTS.rpartition("/")[0]
@@ -70,7 +83,7 @@ def read(blob: Blob, entries: dict[str, ZipEntry]) -> Contents:
     }
     constants = _table(blob, entries, root + CONSTANTS) if root + CONSTANTS in entries else {}
     skipped = tuple(Skipped(name, "constant of the exported program, not in its state_dict") for name in constants)
-    return Contents("torch export", tree, skipped)
+    return Contents(TORCH_EXPORT.title, tree, skipped)
 
 
 def _table(blob: Blob, entries: dict[str, ZipEntry], name: str) -> dict[str, Any]:
@@ -99,10 +112,10 @@ def _weight(blob: Blob, entries: dict[str, ZipEntry], folder: str, name: str, in
         ) from error
     if dtype is None:
         return Refused(f"tensor of torch.export type {code}, which is not supported")
-    found = torch_zip.entry_storage(blob, path, entries)
-    if found is None:
+    storage = torch_zip.entry_storage(blob, path, entries)
+    if storage is None:
         raise CheckpointError("exported weight is missing", where=f"{path} in {blob.name}", expected=f"{name!r:.200}")
-    return stored(found, np.dtype(dtype), (), path)._replace(offset=offset, size=size, stride=stride)
+    return stored(storage, np.dtype(dtype), (), path)._replace(offset=offset, size=size, stride=stride)
 
 
 def _nested(blob: Blob, entries: dict[str, ZipEntry], name: str) -> Tree:

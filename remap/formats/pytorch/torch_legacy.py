@@ -11,10 +11,12 @@ from typing import Any
 
 from remap.errors import CheckpointError
 from remap.formats.contents import Contents, attach
+from remap.formats.format import Format
 from remap.formats.pickles.inert import Constructor
 from remap.formats.pickles.numpy_pickle import decoded, resolve_arrays
 from remap.formats.pickles.torch_pickle import HostileError, TorchPickle
 from remap.formats.tree import Span, StorageRef, Tree
+from remap.formats.unread import Unread
 from remap.tensors.blob import Blob, BytesBlob, check_range
 from remap.tensors.tensor import Storage
 
@@ -24,9 +26,20 @@ FRONTS = (1 << 20, 1 << 24)
 LOADER = ("torch.storage", "_load_from_bytes")
 
 
-def looks_like(head: bytes) -> bool:
-    """Whether a file that starts with these bytes is a pickle of protocol 2 or later."""
-    return head.startswith(PROTOCOLS)
+class TorchLegacy(Format):
+    """What ``torch.save`` wrote before version 1.6, and plain pickles."""
+
+    name = "torch_legacy"
+    title = "legacy torch"
+
+    def recognise(self, file: Unread) -> bool:
+        return file.head.startswith(PROTOCOLS)
+
+    def read(self, file: Unread) -> Contents:
+        return read(file.blob)
+
+
+TORCH_LEGACY = TorchLegacy()
 
 
 def read(blob: Blob) -> Contents:
@@ -51,9 +64,9 @@ def read(blob: Blob) -> Contents:
 def _read_at(blob: Blob, data: bytes | mmap.mmap, start: int) -> Contents:
     runner = TorchPickle(blob.name, also={LOADER: storage_loader(blob, data)})
     tree, end = runner.run(data, start)
-    kind = "pickle"
+    title = "pickle"
     if type(tree) is int and tree == MAGIC_NUMBER:
-        kind = "legacy torch"
+        title = TORCH_LEGACY.title
         tree = _read_parts(blob, data, runner, end)
     elif runner.storages:
         raise CheckpointError(
@@ -62,7 +75,7 @@ def _read_at(blob: Blob, data: bytes | mmap.mmap, start: int) -> Contents:
             fix="save it with torch.save, not with pickle",
         )
     resolve_arrays(runner.arrays, blob)
-    return Contents(kind, tree)
+    return Contents(title, tree)
 
 
 def _read_parts(blob: Blob, data: bytes | mmap.mmap, runner: TorchPickle, end: int) -> Tree:

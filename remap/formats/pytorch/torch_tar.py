@@ -11,9 +11,11 @@ from typing import Any
 
 from remap.errors import CheckpointError
 from remap.formats.contents import Contents
+from remap.formats.format import Format
 from remap.formats.pickles.allowed import ElementType
 from remap.formats.pickles.torch_pickle import TorchPickle
 from remap.formats.tree import StorageRef, TensorView, Tree
+from remap.formats.unread import Unread
 from remap.tensors.blob import Blob, PartBlob
 
 BLOCK = 512
@@ -22,9 +24,21 @@ MAX_RANK = 32
 FRONTS = (1 << 12, 1 << 16, 1 << 24)
 
 
-def looks_like(head: bytes) -> bool:
-    """Whether these are the first bytes of a tar archive."""
-    return head[257:262] == b"ustar" or head.startswith((b"sys_info\0", b"storages\0", b"pickle\0"))
+class TorchTar(Format):
+    """What torch wrote at version 0.1."""
+
+    name = "torch_tar"
+    title = "torch tar"
+
+    def recognise(self, file: Unread) -> bool:
+        head = file.head
+        return head[257:262] == b"ustar" or head.startswith((b"sys_info\0", b"storages\0", b"pickle\0"))
+
+    def read(self, file: Unread) -> Contents:
+        return read(file.blob)
+
+
+TORCH_TAR = TorchTar()
 
 
 def read(blob: Blob) -> Contents:
@@ -50,7 +64,7 @@ def read(blob: Blob) -> Contents:
 
     runner = TorchPickle(f"pickle in {blob.name}", persist)
     tree, _ = runner.run(members["pickle"].buffer())
-    return Contents("torch tar", tree)
+    return Contents(TORCH_TAR.title, tree)
 
 
 def _members(blob: Blob) -> dict[str, PartBlob]:
@@ -105,7 +119,7 @@ class _Items:
 
 def _storages(blob: Blob) -> dict[str, StorageRef]:
     items = _Items(blob)
-    found: dict[str, StorageRef] = {}
+    storages: dict[str, StorageRef] = {}
     for _ in range(items.pickle(int)):
         record = items.pickle(tuple)
         kind = record[2] if len(record) == 3 else None
@@ -118,21 +132,21 @@ def _storages(blob: Blob) -> dict[str, StorageRef]:
         ref = StorageRef(key, dtype, dtype.name, numel)
         ref.storage = PartBlob(blob, items.at, length, key).storage(0, length)
         items.at += length
-        found[key] = ref
+        storages[key] = ref
     view: Any
     for view in items.pickle(list):
         if type(view) is not tuple or len(view) != 4:
             raise CheckpointError("torch tar file has a part of a storage of an unknown kind", where=blob.name)
         target, root, start, numel = view
-        base = found.get(_key(root))
+        base = storages.get(_key(root))
         if base is None:
             raise CheckpointError("torch tar file has a part of a storage that is not there", where=blob.name)
         if type(start) is not int or type(numel) is not int or not 0 <= start <= start + numel <= base.numel:
             raise CheckpointError("torch tar file has a part of a storage that lies outside of it", where=blob.name)
         ref = StorageRef(_key(target), base.dtype, base.dtype_name, numel, start)
         ref.storage = base.storage
-        found[ref.key] = ref
-    return found
+        storages[ref.key] = ref
+    return storages
 
 
 def _key(value: Any) -> str:
@@ -143,7 +157,7 @@ def _key(value: Any) -> str:
 
 def _tensors(blob: Blob, storages: dict[str, StorageRef]) -> dict[str, Tree]:
     items = _Items(blob)
-    found: dict[str, Tree] = {}
+    tensors: dict[str, Tree] = {}
     for _ in range(items.pickle(int)):
         record = items.pickle(tuple)
         key, storage = (_key(each) for each in record[:2]) if len(record) == 3 else ("", "")
@@ -151,5 +165,5 @@ def _tensors(blob: Blob, storages: dict[str, StorageRef]) -> dict[str, Tree]:
         if not 0 <= rank <= MAX_RANK or storage not in storages:
             raise CheckpointError("torch tar file has a tensor of an unknown kind", where=blob.name)
         size, stride, offset = items.numbers(f"<{rank}q"), items.numbers(f"<{rank}q"), items.numbers("<q")[0]
-        found[key] = TensorView(storages[storage], offset, size, stride)
-    return found
+        tensors[key] = TensorView(storages[storage], offset, size, stride)
+    return tensors

@@ -10,9 +10,11 @@ import re
 from remap.errors import CheckpointError
 from remap.formats.containers.zipdir import ZipEntry, only_root, read_entry
 from remap.formats.contents import Contents
+from remap.formats.format import Format
 from remap.formats.pickles.module import MAX_DEPTH, MAX_MODULES
 from remap.formats.pytorch.torch_zip import check_byte_order, read_pickle
 from remap.formats.tree import Foreign, Tree, describe, is_leaf
+from remap.formats.unread import Unread
 from remap.tensors.blob import Blob
 from remap.tensors.tensor import Skipped
 
@@ -24,9 +26,20 @@ _CLASS = re.compile(
 _NAME = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
-def looks_like(entries: dict[str, ZipEntry]) -> bool:
-    """Whether an archive holds TorchScript."""
-    return any(name.endswith("/constants.pkl") or name == "constants.pkl" for name in entries)
+class TorchScript(Format):
+    """What ``torch.jit.save`` writes."""
+
+    name = "torchscript"
+    title = "TorchScript"
+
+    def recognise(self, file: Unread) -> bool:
+        return any(name.endswith("/constants.pkl") or name == "constants.pkl" for name in file.entries)
+
+    def read(self, file: Unread) -> Contents:
+        return read(file.blob, file.entries)
+
+
+TORCHSCRIPT = TorchScript()
 
 
 def read(blob: Blob, entries: dict[str, ZipEntry]) -> Contents:
@@ -41,23 +54,23 @@ def read(blob: Blob, entries: dict[str, ZipEntry]) -> Contents:
     if not isinstance(tree, Foreign):
         raise CheckpointError("TorchScript archive without a module", where=blob.name, found=describe(tree))
     state, skipped = _state_dict(tree, _attributes(blob, entries, f"{root}code/"))
-    return Contents("TorchScript", state, tuple(skipped))
+    return Contents(TORCHSCRIPT.title, state, tuple(skipped))
 
 
 def _attributes(blob: Blob, entries: dict[str, ZipEntry], folder: str) -> dict[str, list[str]]:
     """From every module class to the names of its parameters and buffers."""
-    found: dict[str, list[str]] = {}
+    classes: dict[str, list[str]] = {}
     for name, entry in entries.items():
         if name.startswith(folder) and name.endswith(".py"):
             code = read_entry(blob, name, entry, MAX_CODE).decode("utf-8", "replace")
             package = name[len(folder) : -len(".py")].replace("/", ".")
             for match in _CLASS.finditer(code):
-                found[f"{package}.{match[1]}"] = _NAME.findall(match[2]) + _NAME.findall(match[3])
-    return found
+                classes[f"{package}.{match[1]}"] = _NAME.findall(match[2]) + _NAME.findall(match[3])
+    return classes
 
 
 def _state_dict(module: Foreign, classes: dict[str, list[str]]) -> tuple[dict[str, Tree], list[Skipped]]:
-    found: dict[str, Tree] = {}
+    state_dict: dict[str, Tree] = {}
     skipped: list[Skipped] = []
     waiting: list[tuple[str, Foreign, int]] = [("", module, 0)]
     visits = 0
@@ -68,7 +81,7 @@ def _state_dict(module: Foreign, classes: dict[str, list[str]]) -> tuple[dict[st
             raise CheckpointError("modules are nested without end", where=f"module {module.name}")
         state = node.state if type(node.state) is dict else {}
         named = classes.get(node.name, [])
-        found |= {prefix + name: state[name] for name in named if is_leaf(state.get(name))}
+        state_dict |= {prefix + name: state[name] for name in named if is_leaf(state.get(name))}
         below = []
         for name, value in state.items():
             if isinstance(value, Foreign) and value.name in classes:
@@ -77,4 +90,4 @@ def _state_dict(module: Foreign, classes: dict[str, list[str]]) -> tuple[dict[st
                 reason = "tensor that is neither parameter nor buffer" if is_leaf(value) else describe(value)
                 skipped.append(Skipped(f"{prefix}{name}", reason))
         waiting += reversed(below)
-    return found, skipped
+    return state_dict, skipped

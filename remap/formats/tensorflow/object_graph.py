@@ -70,4 +70,4 @@ def _unescaped(name: str) -> str:
     >>> _unescaped("a.Sb..c..S")
     'a/b.c.S'
     """
-    return re.sub(r"\.([.S])", lambda found: "/" if found[1] == "S" else ".", name)
+    return re.sub(r"\.([.S])", lambda escape: "/" if escape[1] == "S" else ".", name)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from math import prod
-from pathlib import Path
 
 from remap.errors import CheckpointError
+from remap.formats.contents import Contents
+from remap.formats.tensorflow.bundle import DTYPES
 from remap.tensors.blob import Blob, check_range
 from remap.tensors.dtypes import dtype_of
 from remap.tensors.location import Location
-from remap.tensors.tensor import Checkpoint, Skipped, Tensor, dense_strides
+from remap.tensors.tensor import Skipped, Tensor, dense_strides
 
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 FOOTER = 48
@@ -31,26 +32,7 @@ MAX_BLOCK = 64 << 20
 MAX_KEYS = 256 << 20
 """Bytes of all keys: a few bytes can repeat a long one."""
 
-_DTYPES = {
-    1: "float32",
-    2: "float64",
-    3: "int32",
-    4: "uint8",
-    5: "int16",
-    6: "int8",
-    8: "complex64",
-    9: "int64",
-    10: "bool",
-    14: "bfloat16",
-    17: "uint16",
-    18: "complex128",
-    19: "float16",
-    22: "uint32",
-    23: "uint64",
-    24: "float8_e5m2",
-    25: "float8_e4m3fn",
-}
-"""tensorflow/core/framework/types.proto."""
+_DTYPES = {number: name for name, number in DTYPES.items()}
 
 Fields = dict[int, list[int | bytes]]
 
@@ -71,36 +53,29 @@ def index_of(place: Location) -> Location | None:
     return index if index.exists() else None
 
 
-def open_tf_bundle(path: Path | str, index: Location) -> Checkpoint:
+def read(place: Location) -> Contents:
     """The tensors of a TensorFlow checkpoint by name, from its index alone.
 
     Names of object-based checkpoints are given without their fixed ending: ``layer_with_weights-0/kernel``.
 
     Args:
-        path: What the user named.
-        index: The ``.index`` file.
+        place: What its files start with, or one of them.
 
     Raises:
-        CheckpointError: The index is damaged, compressed, or names bytes that are not there.
+        CheckpointError: The index is missing, damaged, compressed, or names bytes that are not there.
     """
+    index = index_of(place)
+    if index is None:
+        raise CheckpointError("no such TensorFlow checkpoint", where=place.name)
     try:
-        return _checkpoint(path, index, dict(_table(index.blob())))
+        return _contents(index, dict(_table(index.blob())))
     except (IndexError, ValueError, struct.error, UnicodeDecodeError) as error:
         raise CheckpointError(
             "damaged TensorFlow checkpoint", where=index.name, found=str(error), fix="fetch or save it again"
         ) from error
 
 
-def is_object_based(index: Location) -> bool:
-    """Whether a checkpoint holds the graph of a model's objects beside their values.
-
-    Raises:
-        CheckpointError: As :func:`open_tf_bundle`.
-    """
-    return any(skipped.name == OBJECT_GRAPH for skipped in open_tf_bundle(index.name, index).skipped)
-
-
-def _checkpoint(path: Path | str, index: Location, entries: dict[bytes, bytes]) -> Checkpoint:
+def _contents(index: Location, entries: dict[bytes, bytes]) -> Contents:
     shards = _number(_fields(entries.pop(b"", b"")), 1, 1)
     files: dict[int, Blob] = {}
     tensors: dict[str, Tensor] = {}
@@ -122,7 +97,8 @@ def _checkpoint(path: Path | str, index: Location, entries: dict[bytes, bytes]) 
             raise ValueError(f"{name!r:.200}: {size} bytes for shape {shape} of {dtype.name}")
         check_range(files[shard], offset, size)
         tensors[name] = Tensor(name, shape, dtype, dense_strides(shape), files[shard].storage(offset, size))
-    return Checkpoint(path, "TensorFlow checkpoint", tensors, skipped=tuple(skipped))
+    kind = "tf_object" if any(entry.name == OBJECT_GRAPH for entry in skipped) else "tf_name"
+    return Contents("TensorFlow checkpoint", tensors, tuple(skipped), kind=kind)
 
 
 def _data_file(index: Location, shard: int, shards: int) -> Blob:
@@ -218,7 +194,7 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 
 def _fields(data: bytes) -> Fields:
     """Fields of a protocol buffer message by number; nested messages as bytes."""
-    found: Fields = {}
+    fields: Fields = {}
     position = 0
     while position < len(data):
         tag, position = _varint(data, position)
@@ -238,8 +214,8 @@ def _fields(data: bytes) -> Fields:
             raise ValueError(f"unknown field kind {kind}")
         if position > len(data):
             raise ValueError("a field reaches outside of its message")
-        found.setdefault(tag >> 3, []).append(value)
-    return found
+        fields.setdefault(tag >> 3, []).append(value)
+    return fields
 
 
 def _number(fields: Fields, field: int, default: int) -> int:

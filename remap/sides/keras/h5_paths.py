@@ -32,10 +32,10 @@ def datasets_of(model: Any, roots: tuple[type, ...]) -> dict[str, Any]:
         with _numbers_for_values(roots, stored):
             model.save_weights(str(path))
         with h5py.File(path) as file:
-            found = {
+            held = {
                 name: stored[int(dataset[()])] for name, dataset in _datasets(file) if not name.startswith("optimizer/")
             }
-    return {name: variable for name, (owner, variable) in found.items() if not isinstance(owner, roots[1:])}
+    return {name: variable for name, (owner, variable) in held.items() if not isinstance(owner, roots[1:])}
 
 
 def _datasets(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -67,8 +67,8 @@ def _variable_behind(value: Any, key: str, layer: Any) -> Any:
     if not isinstance(value, np.ndarray) or not is_keras2(layer) or not key.isdecimal():
         return value
     own = [*layer._trainable_weights, *layer._non_trainable_weights]
-    found = own[int(key)] if int(key) < len(own) else value
-    return found if tuple(found.shape) == value.shape else value
+    variable = own[int(key)] if int(key) < len(own) else value
+    return variable if tuple(variable.shape) == value.shape else value
 
 
 @contextmanager

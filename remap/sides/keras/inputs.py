@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from remap.proving.inputs import Feed, KerasInput
+from remap.sides.feed import Feed, KerasInput
 from remap.sides.keras.layers import kind_of, walk
+from remap.sides.keras.operations import family_of, operation_of
+from remap.sides.operation import CONVOLVING
 
 
 def keras_inputs(model: Any) -> list[KerasInput] | None:
@@ -35,12 +37,12 @@ def keras_inputs(model: Any) -> list[KerasInput] | None:
     if len(shapes) < len(_required(model)):
         return None  # Keras notes the first one alone where build() takes no more
     layers = [layer for layer, _ in walk(model)]
-    found = []
+    inputs = []
     for name, shape in shapes.items():
         if not isinstance(shape, list | tuple) or any(isinstance(size, list | tuple) for size in shape):
             return None
         weighted = [layer for layer in layers if layer.weights][:1]
-        found.append(
+        inputs.append(
             KerasInput(
                 name.removesuffix("_shape"),
                 tuple(shape[1:]),
@@ -49,7 +51,7 @@ def keras_inputs(model: Any) -> list[KerasInput] | None:
                 _bound(weighted),
             )
         )
-    return found or None
+    return inputs or None
 
 
 def _nodes(model: Any) -> set[int]:
@@ -86,7 +88,7 @@ def _wants_channels_first(layers: Sequence[Any], rank: int) -> bool:
     formats = [getattr(layer, "data_format", None) for layer in layers if getattr(layer, "data_format", None)]
     if "channels_first" in formats:
         return False
-    return rank >= 4 or (rank == 3 and any("Conv1D" in type(layer).__name__ for layer in layers))
+    return rank >= 4 or (rank == 3 and any(operation_of(family_of(layer)) in CONVOLVING for layer in layers))
 
 
 def _bound(layers: Sequence[Any]) -> int | None:
@@ -100,8 +102,8 @@ def _bound(layers: Sequence[Any]) -> int | None:
 
 def _parameters(model: Any) -> dict[str, inspect.Parameter]:
     """The arguments of ``call`` that are inputs."""
-    found = inspect.signature(model.call).parameters
-    return {name: each for name, each in found.items() if name not in ("training", "mask")}
+    parameters = inspect.signature(model.call).parameters
+    return {name: each for name, each in parameters.items() if name not in ("training", "mask")}
 
 
 def _required(model: Any) -> list[str]:

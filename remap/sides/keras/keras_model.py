@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from remap.errors import Problem, RemapError, TargetError
-from remap.inventory.inventory import Inventory, Layer, Variable
-from remap.sides.keras.framework import import_keras
+from remap.formats.keras.legacy_h5 import LEGACY_H5, LegacyPlace, as_recorded
+from remap.formats.keras.weights_h5 import WEIGHTS_H5
+from remap.formats.tensorflow.tf_object import TF_OBJECT
+from remap.inventory.inventory import Inventory, Layer, StoredPlace, Variable
+from remap.sides.framework import import_keras
 from remap.sides.keras.h5_paths import datasets_of
 from remap.sides.keras.layers import graph_inputs, is_model, kind_of, settings_of
 from remap.sides.keras.lazy import is_lazy, without_weights
-from remap.sides.keras.live import clear_sessions, dtype_name, framework_of, path_of, value_of
+from remap.sides.keras.live import clear_sessions, dtype_name, framework_of, path_of
+from remap.sides.keras.operations import family_of
 from remap.sides.keras.saved_model import Exported, exported_inventory, identify_exported
 from remap.sides.keras.spec import ModelSource, checked_model
-from remap.sides.keras.survey import Survey
+from remap.sides.keras.survey import Legacy, Survey
 from remap.sides.keras.tracking import tracking_of
+from remap.tensors.to_numpy import to_numpy
 
 
 def inventory_of(source: ModelSource | Callable[[], Any] | Any, name: str = "") -> Inventory:
@@ -78,18 +83,21 @@ def identify(model: Any, inventory: Inventory | None = None) -> dict[str, Any]:
     if inventory is None:
         return dict(zip(survey.paths, survey.variables, strict=True))
     h5_places = _h5_places(survey, inventory.model)
-    live = {tuple(h5_places[id(variable)]): variable for variable in survey.variables}
+    live: dict[tuple[StoredPlace, ...], Any] = {
+        tuple((path,) for path in h5_places[id(variable)]): variable for variable in survey.variables
+    }
+    own = {known.path: known.at(WEIGHTS_H5.name) for known in inventory.variables}
     problems = [
         Problem(
             "the model lacks a variable of the inventory",
             where=known.path,
-            found=_told(live.get(known.weights_h5)),
+            found=_told(live.get(own[known.path])),
             expected=f"shape {known.shape}",
         )
         for known in inventory.variables
-        if known.weights_h5 not in live or tuple(live[known.weights_h5].shape) != known.shape
+        if own[known.path] not in live or tuple(live[own[known.path]].shape) != known.shape
     ]
-    expected = {known.weights_h5 for known in inventory.variables}
+    expected = set(own.values())
     problems += [
         Problem("the model has a variable that the inventory lacks", where=path_of(variable))
         for places, variable in live.items()
@@ -97,7 +105,18 @@ def identify(model: Any, inventory: Inventory | None = None) -> dict[str, Any]:
     ]
     if problems:
         raise TargetError(problems)
-    return {known.path: live[known.weights_h5] for known in inventory.variables}
+    return {path: live[places] for path, places in own.items()}
+
+
+def _places(datasets: Sequence[str], legacy: Legacy, key: str | None) -> dict[str, tuple[StoredPlace, ...]]:
+    """Where a variable is kept, by format; formats that have no place for it are left out."""
+    own = [] if legacy.first is None else [LegacyPlace(*legacy.first)]
+    places: dict[str, tuple[StoredPlace, ...]] = {
+        WEIGHTS_H5.name: tuple((path,) for path in datasets),
+        LEGACY_H5.name: as_recorded([*own, *legacy.copies]),
+        TF_OBJECT.name: () if key is None else ((key,),),
+    }
+    return {format: kept for format, kept in places.items() if kept}
 
 
 def _told(variable: Any) -> str:
@@ -140,10 +159,7 @@ def _inventory(
             dtype=dtype_name(variable),
             layer=owner,
             initial=_initial(keras, variable, survey.layers[owner]) if assigned(variable) is None else None,
-            weights_h5=tuple(h5_places[id(variable)]),
-            legacy_h5=legacy.first,
-            legacy_copies=tuple(legacy.copies),
-            tf_object=tracking.keys.get(id(variable)),
+            places=_places(h5_places[id(variable)], legacy, tracking.keys.get(id(variable))),
         )
         for variable, path, place, owner, legacy in zip(
             survey.variables, survey.paths, survey.addresses, survey.owners, survey.legacy, strict=True
@@ -180,6 +196,7 @@ def _layers(survey: Survey) -> tuple[Layer, ...]:
             address=place,
             settings=settings_of(layer),
             inputs=inputs[id(parent)].get(id(layer), ()),
+            family=family if (family := family_of(layer)) != type(layer).__name__ else "",
         )
         for layer, parent, path, place in zip(
             survey.layers, survey.parents, survey.layer_paths, survey.layer_addresses, strict=True
@@ -218,7 +235,7 @@ def _initial(keras: Any, variable: Any, layer: Any) -> float | None:
     declared = _constant(keras, getattr(layer, f"{name}_initializer", None))
     if declared is None:
         return None
-    return declared if bool(np.all(value_of(variable) == declared)) else None
+    return declared if bool(np.all(to_numpy(variable) == declared)) else None
 
 
 def _constant(keras: Any, initializer: Any) -> float | None:

@@ -123,12 +123,12 @@ def graph_inputs(container: Any) -> dict[int, tuple[str, ...]]:
     if kind != "functional":
         return {}
     layer_ids = {id(layer) for layer in container.layers}
-    found: dict[int, list[str]] = {}
+    feeding: dict[int, list[str]] = {}
     for node in chain.from_iterable(container._nodes_by_depth.values()):
         if id(_operation(node)) in layer_ids:
-            names = found.setdefault(id(_operation(node)), [])
+            names = feeding.setdefault(id(_operation(node)), [])
             names += [name for name in _feeding(node, layer_ids) if name not in names]
-    return {key: tuple(names) for key, names in found.items()}
+    return {key: tuple(names) for key, names in feeding.items()}
 
 
 def _feeding(node: Any, layer_ids: set[int]) -> Iterator[str]:

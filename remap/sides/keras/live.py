@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import numpy as np
-
 
 def framework_of(model: Any) -> Any:
     """The module, ``keras`` or ``tf_keras``, that a model belongs to."""
@@ -42,10 +40,3 @@ def legacy_name(variable: Any) -> str:
 def dtype_name(variable: Any) -> str:
     """``float32`` ..."""
     return str(getattr(variable.dtype, "name", variable.dtype))
-
-
-def value_of(variable: Any) -> np.ndarray:
-    """A copy of the value."""
-    if hasattr(variable, "path"):
-        return np.asarray(sys.modules["keras"].ops.convert_to_numpy(variable))
-    return np.asarray(variable.numpy())

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from remap.errors import Problem, TargetError
-from remap.inventory.inventory import EXPORTED, Inventory, Layer, Variable
+from remap.formats.tensorflow.tf_object import TF_OBJECT
+from remap.inventory.inventory import BUILD, EXPORTED, Inventory, Layer, Variable
 from remap.inventory.naming import told_apart
-from remap.sides.keras.framework import import_module, prepare_process
+from remap.sides.framework import import_module, prepare_process
 from remap.sides.keras.live import dtype_name
 from remap.sides.keras.tracking import tracked
 from remap.sides.usercode import first_lines
 
-BUILD = "give the function that builds the model: path/to/file.py:callable"
 FILE = "saved_model.pb"
 METADATA = "keras_metadata.pb"
 COPIES = "_all_variables/"
@@ -128,8 +128,7 @@ def exported_inventory(model: Exported, name: str) -> Inventory:
                 shape=tuple(int(size) for size in variable.shape),
                 dtype=dtype_name(variable),
                 layer=scopes.index(scope_of[path]),
-                tf_object=key,
-                tf_copies=tuple(model.copies.get(path, ())),
+                places={TF_OBJECT.name: tuple((name,) for name in (key, *model.copies.get(path, ())))},
             )
             for path, (key, variable) in model.variables.items()
         ),

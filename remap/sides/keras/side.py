@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 
-from remap.checking.compare import as_numpy
 from remap.errors import TargetError
-from remap.proving.inputs import Feed
-from remap.sides.keras.framework import import_keras
+from remap.inventory.inventory import Inventory
+from remap.sides.feed import Feed
+from remap.sides.framework import import_keras
+from remap.sides.keras.assign import assign_arrays
+from remap.sides.keras.attribute import attribute, ends_in_activation
 from remap.sides.keras.inputs import call_model
-from remap.sides.keras.keras_model import build_model
+from remap.sides.keras.keras_model import build_model, identify, inventory_of
 from remap.sides.keras.layers import kind_of, settings_of
-from remap.sides.keras.spec import ModelSource
+from remap.sides.keras.operations import activation as activation_named
+from remap.sides.keras.operations import described, family_of
+from remap.sides.keras.rerun import rerun
+from remap.sides.keras.spec import ModelSource, load_model_builder
 from remap.sides.keras.survey import Survey
-from remap.sides.trace import Recorder, Trace, flatten
+from remap.sides.side import Side, fitting
+from remap.sides.trace import Call, Recorder, Trace, flatten
+from remap.tensors.to_numpy import to_numpy
 
-ACTIVATED = ("Dense", "Conv", "Separable", "Depthwise", "EinsumDense")
-"""Layers that end in an activation of their own, which is looked at as a layer of its own."""
 ACTIVATION = " activation"
-"""What is added to such a layer's name for its activation."""
+"""What is added to a layer's name for the activation that it ends in, which is a call of its own."""
 
 
 Replace = Callable[[Recorder, int, Any], Any]
@@ -32,20 +37,54 @@ Replace = Callable[[Recorder, int, Any], Any]
 
 
 @dataclass
-class KerasSide:
-    """A live Keras model and what it did.
+class KerasSide(Side):
+    """A live Keras model and what it did: a :class:`~remap.sides.side.Side`.
 
     Args:
         model: The model.
         survey: Its layers and variables.
+        title: How messages call it.
         trace: Its run; empty before it.
         layer_of: The live layer or operation of every call, by position in the trace.
     """
 
     model: Any
     survey: Survey
-    trace: Trace
-    layer_of: dict[int, Any]
+    title: str = ""
+    trace: Trace = field(default_factory=Trace)
+    layer_of: dict[int, Any] = field(default_factory=dict)
+
+    @classmethod
+    def build(cls, spec: str | ModelSource, args: Mapping[str, object] | None = None) -> Self:
+        """See :meth:`remap.sides.side.Side.build`; a way to build a model will do too."""
+        source = spec if isinstance(spec, ModelSource) else load_model_builder(spec, args)
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every shape that a layer is tried on
+        model = build_model(source)
+        return cls(model, Survey(model), source.spec)
+
+    def inventory(self) -> Inventory:
+        """See :meth:`remap.sides.side.Side.inventory`."""
+        return inventory_of(self.model, self.title)
+
+    def variables(self, inventory: Inventory | None = None) -> dict[str, Any]:
+        """Live variables by the paths of the model's own inventory, or of one taken earlier."""
+        return identify(self.model, inventory)
+
+    def assign(self, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+        """See :meth:`remap.sides.side.Side.assign`."""
+        live = self.variables()
+        assign_arrays(self.model, ((live[name], array) for name, array in fitting(arrays, live, self.title)))
+
+    def run(self, feeds: Sequence[Feed]) -> Trace:
+        """See :meth:`remap.sides.side.Side.run`."""
+        run_keras(self, feeds, self.title)
+        return self.trace
+
+    def again(self, call: int, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """See :meth:`remap.sides.side.Side.again`; a layer's own activation is a call after it."""
+        if self.trace.calls[call].name.endswith(ACTIVATION):
+            return np.asarray(to_numpy(self.layer_of[call](import_keras().ops.convert_to_tensor(inputs[0]))))
+        return rerun(self.layer_of[call], inputs)
 
     @property
     def names(self) -> dict[int, str]:
@@ -76,17 +115,6 @@ def precision(float64: bool) -> Iterator[None]:
         yield
 
 
-def build_side(source: ModelSource) -> KerasSide:
-    """A freshly built model.
-
-    Raises:
-        TargetError: It cannot be built.
-    """
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every shape that a layer is tried on
-    model = build_model(source)
-    return KerasSide(model, Survey(model), Trace(), {})
-
-
 def run_keras(side: KerasSide, feeds: Sequence[Feed], spec: str, replace: Replace | None = None) -> None:
     """One forward pass in inference mode, recorded in ``side.trace``.
 
@@ -100,7 +128,7 @@ def run_keras(side: KerasSide, feeds: Sequence[Feed], spec: str, replace: Replac
         TargetError: The model fails on the input.
     """
     keras = import_keras()
-    recorder = Recorder(_to_numpy(keras), keras.ops.is_tensor)
+    recorder = Recorder(_shared, keras.ops.is_tensor)
     with _watched(side, recorder, replace or _unchanged):
         try:
             outputs = call_model(side.model, feeds)
@@ -124,15 +152,13 @@ def _unchanged(recorder: Recorder, index: int, output: Any) -> Any:
     return output
 
 
-def _to_numpy(keras: Any) -> Callable[[Any], np.ndarray | None]:
-    def convert(tensor: Any) -> np.ndarray | None:
-        try:
-            array = as_numpy(tensor)  # shared: no Keras layer writes in place
-        except Exception:  # a symbol of a loop that runs compiled has no value
-            return None
-        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-
-    return convert
+def _shared(tensor: Any) -> np.ndarray | None:
+    """A tensor's numbers, not copied: no Keras layer writes in place. A symbol of a compiled loop has none."""
+    try:
+        array = to_numpy(tensor)
+    except Exception:
+        return None
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 @contextmanager
@@ -161,12 +187,16 @@ def _is_cell(layer: Any, parent: Any) -> bool:
 
 @contextmanager
 def _watch(side: KerasSide, recorder: Recorder, name: str, layer: Any, replace: Replace) -> Iterator[None]:
-    original, kind, settings = layer.call, type(layer).__name__, settings_of_any(layer)
-    splits = kind.startswith(ACTIVATED) and _activation(layer) is not None
+    original, kind, told = layer.call, type(layer).__name__, settings_of_any(layer)
+    family = family_of(layer)
+    splits = ends_in_activation(layer) and _activation(layer) is not None
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        extra = {key: value for key, value in kwargs.items() if isinstance(value, bool) and key != "training"}
-        index = recorder.begin(name, kind, {**settings, **extra}, [list(args), kwargs])
+        extra = {key: value for key, value in kwargs.items() if isinstance(value, bool)}
+        operation, settings = described(family, {**told, **extra})
+        extra.pop("training", None)
+        begun = Call(name, kind, settings, operation=operation, told={**told, **extra})
+        index = recorder.begin(begun, [list(args), kwargs])
         side.layer_of[index] = layer
         if not splits:
             output = original(*args, **kwargs)
@@ -198,8 +228,10 @@ def _split(side: KerasSide, recorder: Recorder, index: int, name: str, layer: An
     def watched(x: Any) -> Any:
         recorder.end(index, x)
         x = replace(recorder, index, x)
-        settings = {"activation": getattr(activation, "__name__", type(activation).__name__)}
-        inner = recorder.begin(name + ACTIVATION, "Activation", settings, x)
+        function = getattr(activation, "__name__", type(activation).__name__)
+        operation, settings = activation_named(function)
+        told = {"activation": function}
+        inner = recorder.begin(Call(name + ACTIVATION, "Activation", settings, operation=operation, told=told), x)
         side.layer_of[inner] = activation
         y = activation(x)
         recorder.end(inner, y)
@@ -213,18 +245,3 @@ def _activation(layer: Any) -> Any:
     """The activation of a layer; None for one that changes nothing."""
     activation = getattr(layer, "activation", None)
     return None if activation is None or getattr(activation, "__name__", "") == "linear" else activation
-
-
-@contextmanager
-def attribute(layer: Any, name: str, value: Any) -> Iterator[None]:
-    """An attribute of one object, set past whatever its class does on setting, and taken back."""
-    held = name in vars(layer)
-    before = vars(layer).get(name)
-    object.__setattr__(layer, name, value)
-    try:
-        yield
-    finally:
-        if held:
-            object.__setattr__(layer, name, before)
-        else:
-            object.__delattr__(layer, name)

@@ -3,8 +3,6 @@ builder."""
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import json
 import tomllib
 import zipfile
@@ -13,14 +11,13 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from remap.errors import RemapError, TargetError, UsageError
-from remap.sides.keras.framework import import_keras
+from remap.sides.framework import import_keras
 from remap.sides.keras.layers import is_model
 from remap.sides.keras.saved_model import Exported, is_saved_model, saved_model_builder
-from remap.sides.usercode import first_lines, module_from_file, module_named, user_failure
+from remap.sides.usercode import first_lines, fitting_arguments, object_named, user_failure
 
 FORMS = (
     "package.module:callable, path/to/file.py:callable, a .keras file, an architecture .json, or a SavedModel folder"
@@ -34,10 +31,12 @@ class ModelSource:
     Args:
         spec: What the user wrote.
         build: Returns the model: a new one, or the user's own object where ``spec`` names a ready model.
+        live: Whether it is the caller's own model, to be taken with the weights that it holds.
     """
 
     spec: str
     build: Callable[[], Any]
+    live: bool = False
 
     def model(self) -> Any:
         """Build the model and make sure that it is one.
@@ -98,9 +97,6 @@ def load_model_builder(spec: str, args: Mapping[str, object] | None = None) -> M
         MissingPackageError: Keras or a package that the model needs is not installed.
     """
     args = dict(args or {})
-    location, colon, attribute = spec.rpartition(":")
-    if colon and location.endswith(".py"):
-        return ModelSource(spec, _builder(spec, module_from_file(spec, Path(location)), attribute, args))
     path = Path(spec)
     if path.suffix in (".keras", ".json"):
         if args:
@@ -116,53 +112,20 @@ def load_model_builder(spec: str, args: Mapping[str, object] | None = None) -> M
         return ModelSource(spec, saved_model_builder(path))
     if path.is_dir():
         raise TargetError("this folder is no model", where=spec, found="no saved_model.pb in it", expected=FORMS)
-    if not colon or not attribute:
-        raise TargetError("cannot tell which model is meant", where=spec, expected=FORMS)
-    return ModelSource(spec, _builder(spec, module_named(spec, location), attribute, args))
+    return ModelSource(spec, _builder(spec, args))
 
 
-def _builder(spec: str, module: ModuleType, attribute: str, args: dict[str, object]) -> Callable[[], Any]:
-    found: Any = module
-    for part in attribute.split("."):
-        names = [name for name in dir(found) if not name.startswith("_")]
-        found = getattr(found, part, None)
-        if found is None:
-            close = difflib.get_close_matches(part, names, n=3)
-            raise TargetError(
-                f"{module.__name__} has no {attribute!r}",
-                where=spec,
-                fix=f"did you mean {' or '.join(close)}?" if close else "",
-            )
-    if is_model(found):
+def _builder(spec: str, args: dict[str, object]) -> Callable[[], Any]:
+    named = object_named(spec, FORMS)
+    if is_model(named):
         if args:
             raise TargetError("a ready model takes no arguments", where=spec, found=", ".join(args))
-        return lambda: found
-    if not callable(found):
+        return lambda: named
+    if not callable(named):
         raise TargetError(
-            "this is neither a model nor a callable", where=spec, found=type(found).__name__, expected="a Keras model"
+            "this is neither a model nor a callable", where=spec, found=type(named).__name__, expected="a Keras model"
         )
-    _check_arguments(spec, found, args)
-    return partial(found, **args)
-
-
-def _check_arguments(spec: str, function: Callable[..., Any], args: dict[str, object]) -> None:
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return
-    weights = signature.parameters.get("weights")
-    if weights is not None and isinstance(weights.default, str):
-        args.setdefault("weights", None)
-    try:
-        signature.bind(**args)
-    except TypeError as error:
-        raise TargetError(
-            "the model's callable takes other arguments",
-            where=spec,
-            found=str(error),
-            expected=f"{getattr(function, '__name__', spec)}{signature}",
-            fix="give them with --model-arg NAME=VALUE, or name a function that takes none",
-        ) from error
+    return partial(named, **fitting_arguments(spec, named, args))
 
 
 def _architecture(path: Path) -> Callable[[], Any]:

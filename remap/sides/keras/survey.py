@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remap.errors import TargetError
+from remap.formats.keras.legacy_h5 import LegacyPlace
 from remap.inventory import naming
-from remap.inventory.inventory import LegacyCopy
+from remap.inventory.inventory import BUILD
 from remap.sides.keras.layers import is_model, kind_of, sublayers, walk
 from remap.sides.keras.live import is_keras2, legacy_name, path_of
-from remap.sides.keras.saved_model import BUILD, Exported
+from remap.sides.keras.saved_model import Exported
 
 OWN_WEIGHTS = "top_level_model_weights"
 """The group of the legacy layout that holds the weights of a subclassed model itself."""
@@ -22,7 +23,7 @@ class Legacy:
     """Where one variable stands in the legacy layout: its first place, and those of layers that share it."""
 
     first: tuple[str, str] | None = None
-    copies: list[LegacyCopy] = field(default_factory=list)
+    copies: list[LegacyPlace] = field(default_factory=list)
 
 
 class Survey:
@@ -49,12 +50,12 @@ class Survey:
         if isinstance(model, Exported):
             raise TargetError("Keras's layers are looked at here, and a SavedModel does not tell them", fix=BUILD)
         self.model = model
-        found = list(walk(model))
+        held = list(walk(model))
         own = _own_weights(model)
         counts = Counter(layer.name for layer in model.layers)
         self.shared_names = [name for name, count in counts.items() if count > 1]
-        self.layers = [model] * bool(own) + [layer for layer, _ in found]
-        self.parents = [model] * bool(own) + [parent for _, parent in found]
+        self.layers = [model] * bool(own) + [layer for layer, _ in held]
+        self.parents = [model] * bool(own) + [parent for _, parent in held]
         self._order_variables(own)
         self._find_owners()
         self._name()
@@ -74,7 +75,7 @@ class Survey:
                     self.variables.append(weight)
                     self.legacy.append(Legacy((group, name) if possible else None))
                 elif possible:
-                    self.legacy[index_of[id(weight)]].copies.append(LegacyCopy(group, name, index))
+                    self.legacy[index_of[id(weight)]].copies.append(LegacyPlace(group, name, index))
         rest = [weight for weight in self.model.weights if id(weight) not in index_of]
         self.variables += rest
         self.legacy += [Legacy() for _ in rest]

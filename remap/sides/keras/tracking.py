@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from remap.sides.keras.framework import import_module
+from remap.sides.framework import import_module
 from remap.sides.keras.live import framework_of, is_keras2
 from remap.sides.usercode import first_lines
 
@@ -46,11 +46,11 @@ def tracked(root: Any) -> Iterator[tuple[str, Any]]:
     """Every object that TensorFlow tracks below ``root``, with its key, nearest first."""
     view = import_module("tensorflow").train.TrackableView(root)
     keys: dict[int, str] = {id(root): ""}
-    found = [root]  # keeps wrappers that TensorFlow makes for the look alive, so that no other object gets their id
-    for holder in found:
+    holders = [root]  # keeps wrappers that TensorFlow makes for the look alive, so that nothing else gets their id
+    for holder in holders:
         for name, child in view.children(holder).items():
             if id(child) not in keys:
                 escaped = name.replace(".", "..").replace("/", ".S")
                 keys[id(child)] = f"{keys[id(holder)]}/{escaped}".lstrip("/")
-                found.append(child)
+                holders.append(child)
                 yield keys[id(child)], child

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+from remap.sides.vocabulary import torch_libraries
+
 SETTINGS = (
     *("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode", "output_padding"),
     *("eps", "num_groups", "normalized_shape", "track_running_stats"),
@@ -100,33 +102,40 @@ _MODULE_KINDS = {
 }
 
 
-def kind_of(class_names: Sequence[str]) -> str:
+def kind_of(names: Sequence[str]) -> str:
     """The function that a module computes, from the names of its class and its bases; ``""`` if unknown.
 
     >>> kind_of(["Conv2dSame", "Conv2d", "_ConvNd", "Module"]), kind_of(["Qwen3RMSNorm", "Module"])
     ('conv2d', 'rms_norm')
     """
-    for name in class_names:
+    for name in names:
         if name in _MODULE_KINDS:
             return _MODULE_KINDS[name]
         if "BatchNorm" in name or name.startswith("InstanceNorm"):
             return "batch_norm" if "BatchNorm" in name else "instance_norm"
-        if name.endswith("RMSNorm"):
+        if name.endswith(torch_libraries.RMS_ENDINGS):
             return "rms_norm"
     return ""
 
 
+def class_names(module: Any) -> list[str]:
+    """Names of a module's class and of its bases, the nearest first."""
+    return [base.__name__ for base in type(module).__mro__]
+
+
 def module_settings(module: Any) -> dict[str, Any]:
     """What a module is set to, and under ``kind`` what it computes."""
-    found = {key: plain(getattr(module, key)) for key in SETTINGS if hasattr(module, key)}
-    kind = kind_of([base.__name__ for base in type(module).__mro__])
+    told = {key: plain(getattr(module, key)) for key in SETTINGS if hasattr(module, key)}
+    names = class_names(module)
+    kind = kind_of(names)
     if kind:
-        found["kind"] = kind
-    if hasattr(module, "variance_epsilon"):  # as transformers calls it
-        found["eps"] = plain(module.variance_epsilon)
-    if "Same" in type(module).__name__ and "padding" in found:
-        found["padding"] = "dynamic"  # timm's: what TensorFlow's 'same' pads, told by the size of each input
-    return {key: value for key, value in found.items() if value is not None or key in ("eps", "align_corners")}
+        told["kind"] = kind
+    for name in torch_libraries.EPSILONS:
+        if hasattr(module, name):
+            told["eps"] = plain(getattr(module, name))
+    if "padding" in told and not set(names).isdisjoint(torch_libraries.SAME_PADDING):
+        told["padding"] = "dynamic"
+    return {key: value for key, value in told.items() if value is not None or key in ("eps", "align_corners")}
 
 
 def function_settings(name: str, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -145,12 +154,12 @@ def function_settings(name: str, function: Any, args: Sequence[Any], kwargs: dic
         except (TypeError, ValueError):
             names = ()
     bound |= dict(zip(names, args, strict=False)) | kwargs
-    found = {key: plain(value) for key, value in bound.items() if key in SETTINGS}
-    if name.startswith("max_pool") or name.startswith("avg_pool"):
-        found["stride"] = found.get("stride") or found.get("kernel_size")
+    told = {key: plain(value) for key, value in bound.items() if key in SETTINGS}
+    if name.startswith(("max_pool", "avg_pool")):
+        told["stride"] = told.get("stride") or told.get("kernel_size")
     if "attn_mask" in bound:
-        found["mask"] = bound["attn_mask"] is not None
-    return {"kind": name, **{key: value for key, value in found.items() if value is not None}}
+        told["mask"] = bound["attn_mask"] is not None
+    return {"kind": name, **{key: value for key, value in told.items() if value is not None}}
 
 
 def function_name(function: Any) -> str:

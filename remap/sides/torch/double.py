@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from typing import Any
 
-from remap.sides.keras.framework import import_module
+from remap.sides.framework import import_module
 from remap.sides.torch.calls import is_operation
 
 Way = Callable[[Any], AbstractContextManager[None]]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from remap.proving.reference import TracedModule
+from remap.sides.reference import TracedModule
 from remap.sides.torch.calls import function_settings
-from remap.sides.trace import Recorder, Trace
+from remap.sides.torch.operations import described
+from remap.sides.trace import Call, Recorder, Trace
 
 
 def interpret(torch: Any, network: Any, recorder: Recorder) -> Callable[..., Any]:
@@ -27,8 +28,10 @@ def interpret(torch: Any, network: Any, recorder: Recorder) -> Callable[..., Any
             args, kwargs = self.fetch_args_kwargs_from_env(node)
             inputs = [list(args), kwargs]
             entered.move_to(_modules_of(node), inputs)
-            kind, settings = _operation(node.target, args, kwargs)
-            index = recorder.begin("", kind, settings, inputs, True)
+            name, told = _told(node.target, args, kwargs)
+            operation, settings = described((), told)
+            call = Call("", name, settings, function=True, operation=operation, told=told)
+            index = recorder.begin(call, inputs)
             entered.last = super().run_node(node)
             recorder.end(index, entered.last)
             return entered.last
@@ -55,20 +58,16 @@ class _Entered:
         while self._open and [path for path, _ in self._open] != paths[: len(self._open)]:
             self.recorder.end(self._open.pop()[1], self.last)
         for path, kind in modules[len(self._open) :]:
-            self._open.append((path, self.recorder.begin(path, kind, {}, inputs)))
+            self._open.append((path, self.recorder.begin(Call(path, kind, {}), inputs)))
 
 
 def _modules_of(node: Any) -> list[tuple[str, str]]:
     stack = node.meta.get("nn_module_stack") or {}
-    found = []
-    for path, kind in stack.values():
-        name = path.removeprefix("L['self']").strip(".")
-        if name:
-            found.append((name, str(getattr(kind, "__name__", kind)).rpartition(".")[2]))
-    return found
+    named = ((path.removeprefix("L['self']").strip("."), kind) for path, kind in stack.values())
+    return [(name, str(getattr(kind, "__name__", kind)).rpartition(".")[2]) for name, kind in named if name]
 
 
-def _operation(target: Any, args: Any, kwargs: Any) -> tuple[str, dict[str, Any]]:
+def _told(target: Any, args: Any, kwargs: Any) -> tuple[str, dict[str, Any]]:
     """Name and settings of an operation: those of an aten overload are named by its schema."""
     schema = getattr(target, "_schema", None)
     if schema is None:
@@ -89,16 +88,18 @@ def _describe(trace: Trace) -> None:
             children.setdefault(call.parent, []).append(index)
     for index, inside in children.items():
         if len(inside) == 1:
-            trace.calls[index].settings = dict(trace.calls[inside[0]].settings)
+            only = trace.calls[inside[0]]
+            call = trace.calls[index]
+            call.operation, call.settings, call.told = only.operation, dict(only.settings), dict(only.told)
 
 
 def exported_modules(network: Any, trace: Trace) -> dict[str, TracedModule]:
     """The modules of an exported program, as far as its run showed them."""
     keys = list(network.state_dict())
-    found = {}
+    modules = {}
     for call in trace.calls:
         if call.name:
             prefix = f"{call.name}."
             tensors = tuple(key.removeprefix(prefix) for key in keys if key.startswith(prefix))
-            found[call.name] = TracedModule(call.kind, call.settings, tensors)
-    return found
+            modules[call.name] = TracedModule(call.kind, call.settings, tensors, call.operation, call.told)
+    return modules

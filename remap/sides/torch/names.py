@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
-from remap.proving.reference import Reference, TracedModule
-from remap.sides.keras.framework import import_module
+from remap.sides.framework import import_module
+from remap.sides.reference import Reference, TracedModule
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ def spelling_of(network: Any, checkpoint: Iterable[str], strip: Sequence[str] = 
     """
     wanted = set(checkpoint)
     state = dict(network.state_dict())
-    found = [(state, dict[str, TensorPlace]()), *_published(network, state)]
-    found += [
+    spellings = [(state, dict[str, TensorPlace]()), *_published(network, state)]
+    spellings += [
         tuple({stripped(name, strip): entry for name, entry in part.items()} for part in each)  # type: ignore[misc]
-        for each in found
+        for each in spellings
     ]
     around = _around(state, wanted)
-    found.append(({name.removeprefix(around): tensor for name, tensor in state.items()}, {}))
-    best, copies = max(found, key=lambda each: len(wanted & set(each[0])))
+    spellings.append(({name.removeprefix(around): tensor for name, tensor in state.items()}, {}))
+    best, copies = max(spellings, key=lambda each: len(wanted & set(each[0])))
     return Spelling(best, _keys(state, best, copies), copies)
 
 
@@ -96,8 +96,8 @@ def stripped(name: str, strip: Sequence[str]) -> str:
     """
     rest = f"{name}."
     for pattern in strip:
-        found = re.match(pattern, rest)
-        rest = rest[found.end() :] if found else rest
+        match = re.match(pattern, rest)
+        rest = rest[match.end() :] if match else rest
     return rest[:-1] or name
 
 
@@ -111,11 +111,11 @@ def _published(network: Any, state: dict[str, Any]) -> Iterator[tuple[dict[str, 
         return
     storages = {_storage(tensor) for tensor in state.values()}
     for _ in _levels(network):
-        found = loading.revert_weight_conversion(network, dict(state))
-        copied = [key for key, tensor in found.items() if _storage(tensor) not in storages]
+        published = loading.revert_weight_conversion(network, dict(state))
+        copied = [key for key, tensor in published.items() if _storage(tensor) not in storages]
         places = _places(network, state, loading) if copied else {}
         if all(key in places for key in copied):
-            yield found, {key: places[key] for key in copied}
+            yield published, {key: places[key] for key in copied}
 
 
 def _levels(network: Any) -> Iterator[None]:
@@ -142,11 +142,11 @@ def _places(network: Any, state: Mapping[str, Any], loading: Any) -> dict[str, T
         numbers[name] = torch.arange(end, end + tensor.numel()).reshape(tensor.shape)
         end += tensor.numel()
     names = list(state)
-    found = {}
+    places = {}
     for key, number in loading.revert_weight_conversion(network, numbers).items():
         first, last = (bisect_right(starts, int(number.flatten()[at])) - 1 for at in (number.argmin(), number.argmax()))
-        found[key] = TensorPlace(number, tuple(zip(names[first : last + 1], starts[first : last + 1], strict=True)))
-    return found
+        places[key] = TensorPlace(number, tuple(zip(names[first : last + 1], starts[first : last + 1], strict=True)))
+    return places
 
 
 def _storage(tensor: Any) -> int:
@@ -165,12 +165,12 @@ def _keys(
                 by_name.setdefault(part, []).append(key)
         else:
             by_storage.setdefault(_storage(tensor), []).append(key)
-    found = {}
+    keys_of = {}
     for name, tensor in state.items():
         keys = by_name.get(name) or by_storage.get(_storage(tensor), [])
         shared = {key: len(_common_tail(name, key)) for key in keys}
-        found[name] = tuple(key for key in keys if shared[key] == max(shared.values()))
-    return found
+        keys_of[name] = tuple(key for key in keys if shared[key] == max(shared.values()))
+    return keys_of
 
 
 def _common_tail(name: str, other: str) -> list[str]:
@@ -189,7 +189,7 @@ def paths_as_spelled(modules: Mapping[str, TracedModule], spelling: Spelling, st
     A module's path is what its tensors' keys have before their names in it; for one whose tensors were renamed inside
     of it, what all of them begin with, where no other module has that path.
     """
-    found: dict[str, str] = {}
+    spelled: dict[str, str] = {}
     for path, module in modules.items():
         prefix = f"{path}." if path else ""
         heads = {
@@ -198,20 +198,20 @@ def paths_as_spelled(modules: Mapping[str, TracedModule], spelling: Spelling, st
             for key in spelling.keys.get(prefix + name, ())
         }
         if len(heads) == 1 and None not in heads:
-            found[path] = str(heads.pop())
-    counts = Counter(found.values())
-    found = {path: name for path, name in found.items() if counts[name] == 1}  # one tensor may be made of several
-    taken = set(found.values())
+            spelled[path] = str(heads.pop())
+    counts = Counter(spelled.values())
+    spelled = {path: name for path, name in spelled.items() if counts[name] == 1}  # one tensor may be made of several
+    taken = set(spelled.values())
     for path, module in modules.items():
-        if path in found:
+        if path in spelled:
             continue
         prefix = f"{path}." if path else ""
         keys = [key for name in module.tensors for key in spelling.keys.get(prefix + name, ())]
         head = _common(keys) if len(keys) > 1 else ""
         name = head if head and head not in taken else stripped(path, strip)
-        found[path] = name if name not in taken else path
-        taken.add(found[path])
-    return found
+        spelled[path] = name if name not in taken else path
+        taken.add(spelled[path])
+    return spelled
 
 
 def _common(keys: Sequence[str]) -> str:

@@ -6,25 +6,105 @@ Together with :mod:`remap.sides.torch.source` the only place where the check imp
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 
 from remap.errors import TargetError
-from remap.proving.inputs import Feed
-from remap.proving.noise import NoiseRecorder
-from remap.proving.reference import Reference, TracedModule
-from remap.sides.keras.framework import import_module
-from remap.sides.torch.calls import function_name, function_settings, is_operation, module_settings
+from remap.inventory.inventory import Inventory, Layer, Variable
+from remap.sides.feed import Feed
+from remap.sides.framework import import_module
+from remap.sides.noise import NoiseRecorder
+from remap.sides.reference import Reference, TracedModule
+from remap.sides.side import Side, fitting
+from remap.sides.torch.calls import class_names, module_settings
 from remap.sides.torch.double import WAYS, whole
 from remap.sides.torch.export import exported_modules, interpret
+from remap.sides.torch.operations import described
+from remap.sides.torch.source import load_network, tensor_of
+from remap.sides.torch.watch import Repeatable, watched
 from remap.sides.trace import Recorder, Trace, flatten
+from remap.tensors.dtypes import is_float
+from remap.tensors.to_numpy import to_numpy
 
-CALIBRATION_SAMPLES = 4
-"""Enough that a BatchNorm on a 1x1 map has a variance."""
+MODULE = "module"
+"""The kind of inventory that a PyTorch network has."""
+
+
+@dataclass
+class TorchSide(Side):
+    """A live PyTorch network and what it did: a :class:`~remap.sides.side.Side`.
+
+    Args:
+        network: The ``torch.nn.Module``, in inference mode.
+        title: How messages call it.
+        trace: Its run; empty before it.
+        calls: The calls of the run that can be made again, by their position.
+    """
+
+    network: Any
+    title: str = ""
+    trace: Trace = field(default_factory=Trace)
+    calls: dict[int, Repeatable] = field(default_factory=dict)
+
+    @classmethod
+    def build(cls, spec: str, args: Mapping[str, object] | None = None) -> Self:
+        """See :meth:`remap.sides.side.Side.build`."""
+        return cls(load_network(spec, dict(args or {})), spec)
+
+    @property
+    def modules(self) -> dict[str, TracedModule]:
+        """Every module by path, the network itself under ``""``."""
+        return modules_of(self.network)
+
+    def inventory(self) -> Inventory:
+        """See :meth:`remap.sides.side.Side.inventory`: tensors of ``state_dict()``, and the modules that hold them."""
+        paths = [path for path, _ in self.network.named_modules()]
+        layers = [
+            Layer(path.rpartition(".")[2], type(module).__name__, path, path, dict(module_settings(module)))
+            for path, module in self.network.named_modules()
+        ]
+        variables = [
+            Variable(name, name, tuple(tensor.shape), dtype_name(tensor), _holder(paths, name))
+            for name, tensor in self.network.state_dict().items()
+        ]
+        return Inventory(self.title, tuple(variables), tuple(layers), MODULE, "")
+
+    def assign(self, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+        """See :meth:`remap.sides.side.Side.assign`."""
+        torch, state = import_module("torch"), self.network.state_dict()
+        with torch.no_grad():
+            for name, array in fitting(arrays, state, self.title):
+                state[name].copy_(tensor_of(array))
+
+    def run(self, feeds: Sequence[Feed]) -> Trace:
+        """See :meth:`remap.sides.side.Side.run`."""
+        self.calls = {}
+        self.trace = run(self.network, self.title, feeds, again=self.calls)
+        return self.trace
+
+    def again(self, call: int, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """See :meth:`remap.sides.side.Side.again`."""
+        torch = import_module("torch")
+        with torch.no_grad():
+            made = self.calls[call]([tensor_of(array) for array in inputs])
+        return next(copied(tensor) for _, tensor in flatten(made, torch.is_tensor))
+
+
+def _holder(paths: Sequence[str], name: str) -> int:
+    """The module whose own tensor a name is."""
+    path = name.rpartition(".")[0]
+    while path not in paths:
+        path = path.rpartition(".")[0]
+    return paths.index(path)
+
+
+def dtype_name(tensor: Any) -> str:
+    """``float32`` ..."""
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def reference_of(
@@ -44,12 +124,12 @@ def reference_of(
         TargetError: The network fails on the input.
     """
     network = copy.deepcopy(network).double() if float64 else network.float()
-    found = run(network, source, feeds, look_inside=trace)
+    done = run(network, source, feeds, look_inside=trace)
     moved = [value for _, value in run_outputs(network, source, other)]
     if trace and not float64:
-        found.noise = measured_noise(network, source, feeds, found)
-    modules = exported_modules(network, found) if is_exported(network) else modules_of(network)
-    return Reference(source, feeds, found, modules, moved, float64)
+        done.noise = measured_noise(network, source, feeds, done)
+    modules = exported_modules(network, done) if is_exported(network) else modules_of(network)
+    return Reference(source, feeds, done, modules, moved, float64)
 
 
 def is_exported(network: Any) -> bool:
@@ -59,10 +139,12 @@ def is_exported(network: Any) -> bool:
 
 def modules_of(network: Any) -> dict[str, TracedModule]:
     """Every module by path, the network itself under ``""``."""
-    return {
-        path: TracedModule(type(module).__name__, module_settings(module), tuple(module.state_dict()))
-        for path, module in network.named_modules()
-    }
+    modules = {}
+    for path, module in network.named_modules():
+        told = module_settings(module)
+        operation, settings = described(class_names(module), told)
+        modules[path] = TracedModule(type(module).__name__, settings, tuple(module.state_dict()), operation, told)
+    return modules
 
 
 def run_outputs(network: Any, source: str, feeds: Sequence[Feed]) -> list[tuple[str, np.ndarray]]:
@@ -70,26 +152,45 @@ def run_outputs(network: Any, source: str, feeds: Sequence[Feed]) -> list[tuple[
     torch = import_module("torch")
     with torch.no_grad():
         return [
-            (name, _to_numpy(value))
+            (name, copied(value))
             for name, value in flatten(
                 _forward(torch, network, source, _tensors(torch, network, feeds)), torch.is_tensor
             )
         ]
 
 
-def run(network: Any, source: str, feeds: Sequence[Feed], look_inside: bool = True) -> Trace:
+def run(
+    network: Any,
+    source: str,
+    feeds: Sequence[Feed],
+    look_inside: bool = True,
+    again: dict[int, Repeatable] | None = None,
+) -> Trace:
     """One forward pass, recorded.
+
+    Args:
+        network: The module.
+        source: How messages call it.
+        feeds: Its inputs.
+        look_inside: Whether its modules and functions are.
+        again: Where calls are kept to be made again, by their position; None for nowhere.
 
     Raises:
         TargetError: The network fails on the input.
     """
     recorder = Recorder(*_tensor_functions())
-    _run(network, source, feeds, recorder, look_inside)
+    _run(network, source, feeds, recorder, look_inside, again=again)
     return recorder.trace
 
 
 def _run(
-    network: Any, source: str, feeds: Sequence[Feed], recorder: Recorder, look_inside: bool = True, kind: Any = None
+    network: Any,
+    source: str,
+    feeds: Sequence[Feed],
+    recorder: Recorder,
+    look_inside: bool = True,
+    kind: Any = None,
+    again: dict[int, Repeatable] | None = None,
 ) -> None:
     torch = import_module("torch")
     inputs = _tensors(torch, network, feeds, kind)
@@ -101,7 +202,7 @@ def _run(
         elif look_inside and is_exported(network):
             call = interpret(torch, network, recorder)
         elif look_inside:
-            stack.enter_context(_watched(torch, network, recorder))
+            stack.enter_context(watched(torch, network, recorder, _tensor_functions()[1], again))
         outputs = _forward(torch, call, source, inputs)
     for name, tensor in flatten(outputs, torch.is_tensor):
         position = recorder.note(tensor)
@@ -114,7 +215,7 @@ def _tensor_functions() -> tuple[Any, Any, Any]:
     torch = import_module("torch")
     parameter = torch.nn.Parameter
     return (
-        _to_numpy,
+        copied,
         lambda value: torch.is_tensor(value) and not isinstance(value, parameter),
         lambda tensor: tensor._version,
     )
@@ -145,64 +246,11 @@ def _forward(torch: Any, call: Any, source: str, inputs: tuple[list[Any], dict[s
         ) from error
 
 
-def _to_numpy(tensor: Any) -> np.ndarray:
-    array = tensor.detach()
-    return np.array((array.float() if str(array.dtype) in ("torch.bfloat16", "torch.float16") else array).cpu().numpy())
-
-
-@contextmanager
-def _watched(torch: Any, network: Any, recorder: Recorder) -> Iterator[None]:
-    """Every module tells when it is called; so does every function on tensors, outside of torch's own modules."""
-    running: list[int] = []
-    opaque: set[int] = set()
-    handles = []
-
-    def watch(path: str, module: Any) -> None:
-        kind, settings = type(module).__name__, module_settings(module)
-        closed = is_operation(module)
-
-        def before(_: Any, args: Any, kwargs: Any) -> None:
-            running.append(recorder.begin(path, kind, settings, [list(args), kwargs]))
-            if closed:
-                opaque.add(running[-1])
-
-        def after(_: Any, args: Any, kwargs: Any, output: Any) -> None:
-            recorder.end(running[-1], output)
-            opaque.discard(running.pop())
-
-        handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-        handles.append(module.register_forward_hook(after, with_kwargs=True))
-
-    class Functions(torch.overrides.TorchFunctionMode):  # type: ignore[misc]
-        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            kwargs = kwargs or {}
-            name = function_name(function)
-            tensors = [list(args), kwargs]
-            inside_vmap = torch._C._functorch.maybe_current_level() is not None  # where tensors have no values
-            if opaque or inside_vmap or name in SILENT or not any(True for _ in flatten(tensors, torch.is_tensor)):
-                return function(*args, **kwargs)
-            index = recorder.begin("", name, function_settings(name, function, args, kwargs), tensors, True)
-            output = function(*args, **kwargs)
-            recorder.end(index, output)
-            return output
-
-    for path, module in network.named_modules():
-        watch(path, module)
-    try:
-        with Functions():
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-SILENT = {
-    *("get", "set", "size", "dim", "shape", "numel", "is_floating_point", "is_complex", "has_torch_function"),
-    *("requires_grad", "detach", "data_ptr", "is_contiguous", "stride", "storage_offset", "element_size"),
-    *("is_nested", "is_same_size", "layout", "device", "dtype", "len", "format", "repr", "bool", "item", "tolist"),
-    *("cpu", "numpy"),
-}
-"""Functions that ask a tensor something and compute nothing."""
+def copied(tensor: Any) -> np.ndarray:
+    """A copy of a tensor's numbers, which it may lose when it is written in place; narrow floats as float32."""
+    array = to_numpy(tensor)
+    narrow = is_float(array.dtype) and array.dtype.itemsize < 4
+    return np.array(array, dtype=np.float32 if narrow else None)
 
 
 def measured_noise(network: Any, source: str, feeds: Sequence[Feed], trace: Trace) -> dict[int, float]:
@@ -222,44 +270,3 @@ def measured_noise(network: Any, source: str, feeds: Sequence[Feed], trace: Trac
         if recorder.same and (way is whole or not recorder.lowered):
             return recorder.noise
     return {}
-
-
-def calibrated(network: Any, source: str, feeds: Sequence[Feed], seed: int) -> tuple[Any, dict[str, np.ndarray]]:
-    """A copy of a network whose BatchNorm layers have the statistics of real activations, and those statistics.
-
-    Args:
-        network: The module.
-        source: How messages call it.
-        feeds: Inputs of the kind that it takes; floating ones are drawn anew, a few samples at once,
-            with their mean and spread.
-        seed: For drawing.
-    """
-    torch = import_module("torch")
-    network = copy.deepcopy(network).float()
-    norms = {
-        path: module
-        for path, module in network.named_modules()
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.track_running_stats
-    }
-    for module in norms.values():
-        module.train()
-        module.momentum = 1.0
-    run_outputs(network, source, [_enlarged(feed, seed) for feed in feeds])
-    network.eval()
-    statistics = {
-        f"{path}.{name}" if path else name: _to_numpy(getattr(module, name))
-        for path, module in norms.items()
-        for name in ("running_mean", "running_var")
-    }
-    return network, statistics
-
-
-def _enlarged(feed: Feed, seed: int) -> Feed:
-    array = feed.torch
-    shape = (max(CALIBRATION_SAMPLES, array.shape[0]), *array.shape[1:])
-    if array.dtype.kind == "f":
-        drawn = array.mean() + array.std() * np.random.default_rng(seed).standard_normal(shape)
-        drawn = drawn.astype(array.dtype)
-    else:
-        drawn = np.resize(array, shape)
-    return dataclasses.replace(feed, torch=drawn)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from remap.errors import CheckpointError, Problem, RemapError, TargetError
-from remap.sides.keras.framework import import_module, prepare_process
-from remap.sides.keras.spec import load_model_builder
+from remap.sides.framework import import_module, prepare_process
 from remap.sides.torch.names import Spelling, spelling_of
+from remap.sides.usercode import fitting_arguments, object_named
 from remap.tensors.tensor import Checkpoint
 
 FORMS = "package.module:callable, path/to/file.py:callable, a TorchScript file, a .pt2 file, or a recording"
@@ -41,9 +41,14 @@ def load_network(spec: str, args: dict[str, object] | None = None) -> Any:
         return _read(spec, lambda: torch.jit.load(spec, map_location="cpu")).eval()
     if ":" not in spec:
         raise TargetError("cannot tell which PyTorch model is meant", where=spec, expected=FORMS)
-    source = load_model_builder(spec, args or {})
+    build = object_named(spec, FORMS)
+    if not callable(build):
+        raise TargetError(
+            "this is neither a model nor a callable", where=spec, found=type(build).__name__, expected="a function"
+        )
+    args = fitting_arguments(spec, build, args or {}, "--torch-arg")
     try:
-        network = source.build()
+        network = build(**args)
     except RemapError:
         raise
     except Exception as error:
@@ -105,7 +110,7 @@ def load_weights(
     with torch.no_grad():
         for name, tensor in state.items():
             if name in checkpoint:
-                tensor.copy_(_tensor(torch, checkpoint[name].array()))
+                tensor.copy_(tensor_of(checkpoint[name].array()))
                 checkpoint[name].storage.release()
         spelling.put_back(network)
     return spelling
@@ -139,8 +144,8 @@ def _problems(state: Mapping[str, Any], checkpoint: Checkpoint, ignored: set[str
             )
 
 
-def _tensor(torch: Any, array: np.ndarray) -> Any:
+def tensor_of(array: np.ndarray) -> Any:
     """A tensor with an array's values; what numpy has no name for (bfloat16) goes by way of float32."""
     if array.dtype.kind == "V" or array.dtype.name.startswith(("bfloat16", "float8")):
         array = array.astype(np.float32)
-    return torch.from_numpy(np.array(array))
+    return import_module("torch").from_numpy(np.array(array))

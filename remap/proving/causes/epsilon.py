@@ -1,0 +1,41 @@
+"""A normalisation with another epsilon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from remap.proving.cause import Cause
+from remap.proving.numerics.normalisation import normalisations
+from remap.proving.numerics.stated import constant
+from remap.proving.settings import torch_epsilon
+from remap.proving.site import Site
+from remap.proving.trial import Trial
+from remap.sides.keras.rerun import rerun
+
+FOLD = "give the Keras layer that epsilon, or let the rule file fold it: [batchnorm] on_mismatch = 'fold'"
+
+
+def trials(site: Site) -> Iterator[Trial]:
+    """PyTorch's epsilon."""
+    for norm in normalisations(site):
+        for event in norm.events:
+            wanted = torch_epsilon(event.settings)
+            if wanted is not None and wanted != norm.step.layer.epsilon:
+                yield Trial(
+                    f"epsilon {wanted:g} instead of {norm.epsilon:g}",
+                    partial(rerun, norm.step.layer, norm.step.inputs, {"epsilon": wanted}),
+                    norm.position,
+                    hint=FOLD if event.kind == "batch_norm" else None,
+                )
+
+
+CAUSE = Cause(
+    "V201",
+    "epsilon",
+    "the two add another small number to the variance",
+    "model",
+    "give the Keras layer that epsilon: no weights can make up for it",
+    trials,
+    constant("epsilon"),
+)

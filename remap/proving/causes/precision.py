@@ -1,0 +1,17 @@
+"""An activation that is computed less exactly."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from remap.proving.cause import Cause
+from remap.proving.numerics.elementwise import ActivationFault, trials_of
+
+CAUSE = Cause(
+    "V802",
+    "precision",
+    "one side computes in single precision what the other computes in double",
+    "rounding",
+    "give what computes in single precision the dtype float64, or compare without --float64",
+    partial(trials_of, fault=ActivationFault.PRECISION),
+)

@@ -1,0 +1,1 @@
+"""What several causes compute with: windows, normalisations, activations, attention, gates, interpolation, kernels."""

@@ -1,0 +1,93 @@
+"""One call of either side with its arrays, and the call once more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from remap.sides.keras.rerun import rerun
+from remap.sides.keras.side import ACTIVATION
+from remap.sides.trace import Call, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call at a place where two networks part, with its arrays.
+
+    Args:
+        call: What was called.
+        layer: The live Keras layer, operation or activation; None on the PyTorch side.
+        inputs: What went in.
+        output: What came out first.
+        noise: Rounding error of the output, where it was measured.
+        place: Which of the inputs the step before made.
+    """
+
+    call: Call
+    layer: Any
+    inputs: tuple[np.ndarray, ...]
+    output: np.ndarray
+    noise: float | None = None
+    place: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What it computes: for PyTorch the function, for Keras the class."""
+        return str(self.call.told.get("kind", self.call.kind))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it is set to, in the words of its framework."""
+        return self.call.told
+
+    @property
+    def name(self) -> str:
+        """Name of the layer that messages point to."""
+        return self.call.name.removesuffix(ACTIVATION)
+
+    @property
+    def weightless(self) -> bool:
+        """Whether the layer holds no numbers of its own."""
+        return not list(getattr(self.layer, "weights", ()))
+
+    @property
+    def pads(self) -> bool:
+        """Whether it puts zeros around its input, and does nothing else."""
+        return self.call.kind.startswith("ZeroPadding")
+
+
+def step_of(
+    trace: Trace, call: Call, layer: Any, instead: Mapping[int, np.ndarray] | None = None, chain: int | None = None
+) -> Step:
+    """A call with its arrays.
+
+    Args:
+        trace: The run that it is part of.
+        call: The call.
+        layer: Its live Keras layer; None on the PyTorch side.
+        instead: Arrays to take in the place of some of the trace's, by position.
+        chain: Position of the input that the step before made.
+    """
+    instead = instead or {}
+    value = call.outputs[0]
+    inputs = tuple(instead.get(i, trace.values[i]) for i in call.inputs)
+    place = call.inputs.index(chain) if chain in call.inputs else 0
+    return Step(call, layer, inputs, trace.values[value], trace.noise.get(value), place)
+
+
+def again(step: Step, value: np.ndarray) -> np.ndarray:
+    """A step once more, on another value of what the step before made."""
+    if step.call.name.endswith(ACTIVATION):
+        return activated(step.layer, value)
+    return rerun(step.layer, (*step.inputs[: step.place], value, *step.inputs[step.place + 1 :]))
+
+
+def activated(function: Any, value: np.ndarray) -> np.ndarray:
+    """A Keras activation function on an array."""
+    from remap.sides.framework import import_keras
+    from remap.tensors.to_numpy import to_numpy
+
+    return np.asarray(to_numpy(function(import_keras().ops.convert_to_tensor(value))))

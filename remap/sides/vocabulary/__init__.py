@@ -1,0 +1,1 @@
+"""What is known of single libraries: names of their classes and attributes, as tables."""

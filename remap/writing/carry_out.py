@@ -1,0 +1,55 @@
+"""A sheet turned into files: what is known first, then the variables, then what is known in the end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from remap.formats.sheet import Sheet, SheetFile
+from remap.tensors.pwrite import write_all
+from remap.writing.fill import Filler
+from remap.writing.staging import Staging, check_free, check_space
+
+
+def carry_out(sheet: Sheet, staging: Staging, filler: Filler, *, force: bool) -> None:
+    """Write the files of a sheet under their temporary names.
+
+    Args:
+        sheet: What to write.
+        staging: Where its files wait.
+        filler: Renders the variables.
+        force: Whether existing files are replaced.
+
+    Raises:
+        UsageError: A file exists and is not to be replaced.
+        WriteError: There is no room for it.
+        OSError: The disk is full or fails.
+        CheckpointError: A source cannot be read.
+    """
+    for file in sheet.files:
+        if not file.shared:
+            check_free(file.path, force)
+    check_space(sheet.files[0].path.parent, sheet.nbytes)
+    paths = [staging.temporary(file.path) for file in sheet.files]
+
+    def read(number: int, offset: int, length: int) -> bytes:
+        with paths[number].open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+    for path, file in zip(paths, sheet.files, strict=True):
+        _begin(path, file)
+        if file.regions:
+            filler.fill(path, file.regions)
+        if file.closing is not None:
+            with path.open("r+b") as written:
+                for piece in file.closing.pieces(read):
+                    write_all(written.fileno(), piece.data, piece.offset)
+
+
+def _begin(path: Path, file: SheetFile) -> None:
+    """Make a file of its final size with what is known beforehand."""
+    with path.open("wb") as written:
+        os.truncate(written.fileno(), file.size)
+        for piece in file.fixed:
+            write_all(written.fileno(), piece.data, piece.offset)
