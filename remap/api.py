@@ -17,6 +17,7 @@ from remap.planning.params import Scalar
 from remap.planning.plan import Plan
 from remap.planning.shipped import plan_with_shipped
 from remap.rules.load import load_rules
+from remap.tensors.location import is_url
 from remap.tensors.tensor import Checkpoint
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def plan(
     params: Mapping[str, Scalar] | None = None,
     dtype: str | None = None,
     allow_code: bool = False,
+    torch: Any = None,
+    torch_args: Mapping[str, object] | None = None,
 ) -> Plan:
     """Plan a conversion from headers alone: nothing is read, nothing written.
 
@@ -83,6 +86,9 @@ def plan(
         params: Values for the rule file's parameters.
         dtype: Element type to write, instead of the target's or the source's.
         allow_code: Whether the rule file may call functions of yours.
+        torch: The PyTorch network or a recording, as :func:`remap.verify` takes it: the epsilons of its modules are
+            read, used where the rule file says none, and held against what it says.
+        torch_args: Arguments of the callable that builds it.
 
     Raises:
         RemapError: Anything that does not fit, all of it at once.
@@ -95,6 +101,10 @@ def plan(
     inventory, initial = target_of(model, target)
     file, source, recognised = early or opened(rules, checkpoint, inventory, initial)
     settings: dict[str, Any] = {"params": params, "dtype": dtype, "allow_code": allow_code}
+    if torch is not None:
+        from remap.proving.prepare import epsilons_of, modules_for
+
+        settings["epsilons"] = epsilons_of(modules_for(torch, torch_args, source, file.source.strip))
     if inventory is not None:
         planned = make_plan(file, source, inventory, initial=initial, **settings)
     else:
@@ -116,6 +126,8 @@ def apply(
     force: bool = False,
     check: bool = True,
     dry_run: bool = False,
+    torch: Any = None,
+    torch_args: Mapping[str, object] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     **options: Any,
 ) -> Result:
@@ -135,6 +147,8 @@ def apply(
         force: Whether an existing output is replaced.
         check: Whether the file is loaded into the model and every variable compared.
         dry_run: Whether to stop after the plan.
+        torch: See :func:`plan`.
+        torch_args: See :func:`plan`.
         progress: Called with the stage (``"write"``, ``"check"``), bytes since the last call, and all bytes.
         **options: Settings of the output format, such as ``max_shard_size``.
 
@@ -146,7 +160,17 @@ def apply(
 
     started = time.perf_counter()
     source = model_source(model) if model is not None else None
-    planned = plan(rules, checkpoint, model=source, target=target, params=params, dtype=dtype, allow_code=allow_code)
+    planned = plan(
+        rules,
+        checkpoint,
+        model=source,
+        target=target,
+        params=params,
+        dtype=dtype,
+        allow_code=allow_code,
+        torch=torch,
+        torch_args=torch_args,
+    )
     path = Path(out) if out is not None else default_output(planned)
     form = output_format(path, format)
     if "model_archive" in form.settings and source is not None and source.spec.endswith(".keras"):
@@ -190,7 +214,7 @@ def check(
     """
     from remap.checking.model import check_file
     from remap.formats.tensorflow.tf_bundle import index_of
-    from remap.tensors.location import LocalPath, is_url
+    from remap.tensors.location import LocalPath
 
     if is_url(str(file)):
         raise UsageError(
@@ -246,12 +270,21 @@ def load_into(
 
 def default_output(planned: Plan) -> Path:
     """Where :func:`apply` writes when it is not told: beside the checkpoint, under its name; of a URL, here."""
-    given = planned.checkpoint.path
+    return output_beside(planned.checkpoint.path, planned.target is not None)
+
+
+def output_beside(given: str | Path, target: bool) -> Path:
+    """The same, for a checkpoint's path or URL, and for whether the target is known.
+
+    >>> output_beside("models/net.pt", target=True).as_posix()
+    'models/net.weights.h5'
+    """
+    given = given if isinstance(given, Path) or is_url(given) else Path(given)
     path = given if isinstance(given, Path) else Path(given.rstrip("/").rpartition("/")[2].partition("?")[0])
     name = path.name.removesuffix(".index.json")
     for suffix in (".safetensors", ".pth", ".pt", ".bin", ".ckpt"):
         name = name.removesuffix(suffix)
-    return path.with_name(f"{name}.weights.h5" if planned.target is not None else f"{name}.h5")
+    return path.with_name(f"{name}.weights.h5" if target else f"{name}.h5")
 
 
 def _stage(progress: Callable[[str, int, int], None] | None, stage: str, planned: Plan) -> Callable[[int], None] | None:

@@ -19,6 +19,10 @@ class ProblemCode(Enum):
 
     IDLE_RULE = "a rule matches nothing"
     CONTESTED = "several rules claim one source tensor"
+    UNCLAIMED = "no rule claims a source tensor"
+    MISSING = "no rule writes a variable of the model"
+    NO_VARIABLE = "the model has no such variable"
+    PREFIX = "a prefix is off"
 
 
 class Located(Protocol):

@@ -30,7 +30,8 @@ def verify(
 
     Args:
         rules: See :func:`remap.plan`.
-        checkpoint: See :func:`remap.plan`; it is loaded into the PyTorch model strictly.
+        checkpoint: See :func:`remap.plan`; it is loaded into the PyTorch model strictly. A model that holds the same
+            tensors already under names of its own, as one whose builder loaded them, is taken as it is.
         model: See :data:`remap.arguments.Model`. A live model is taken as it is, with the weights that it holds; any
             other is built anew and given what the rules make of the checkpoint.
         torch: The PyTorch model: ``package.module:callable``, ``file.py:callable``, a TorchScript file, a ``.pt2``
@@ -38,7 +39,7 @@ def verify(
         options: What is asked for.
         **settings: Fields of :class:`~remap.proving.options.VerifyOptions` by name, which come before ``options``:
             ``inputs``, ``samples``, ``seed``, ``atol``, ``rtol``, ``float64``, ``calibrate``, ``odd_size``,
-            ``weights``, ``static``, ``params``, ``torch_args``, ``allow_code``.
+            ``weights``, ``static``, ``params``, ``torch_args``, ``allow_code``, ``ignore_outputs``.
 
     Returns:
         What was found: ``verdict``, ``proved``, ``outputs`` and ``rows`` with differences, ``finding`` (the first
@@ -70,6 +71,7 @@ def record(
     inputs: Sequence[str] = (),
     options: RunOptions | None = None,
     *,
+    rules: Rules | None = None,
     force: bool = False,
     **settings: Any,
 ) -> Reference:
@@ -81,6 +83,7 @@ def record(
         out: The recording, a ``.safetensors`` file: inputs, outputs, and what every module and function made of them.
         inputs: See :class:`~remap.proving.options.RunOptions`; here there is no Keras model to infer them from.
         options: What is asked for.
+        rules: The rule file, where the checkpoint's names have prefixes, or its tensors a root, that it tells.
         force: Whether an existing file is replaced.
         **settings: Fields of :class:`~remap.proving.options.RunOptions` by name, which come before ``options``:
             ``seed``, ``float64``, ``calibrate``, ``torch_args``.
@@ -97,7 +100,7 @@ def record(
         raise UsageError("a recording is a .safetensors file", found=str(out))
     check_free(path, force)
     wanted = replace(options or RunOptions(), **settings)
-    reference = run(torch, checkpoint, replace(wanted, inputs=inputs or wanted.inputs))
+    reference = run(torch, checkpoint, replace(wanted, inputs=inputs or wanted.inputs), rules)
     with replacing(path) as file:
         save_recording(reference, file)
     return reference

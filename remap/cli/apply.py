@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from remap.api import Result, apply
+from remap.api import Result, apply, output_beside
 from remap.cli import options
+from remap.cli.ahead import look_ahead
 from remap.errors import UsageError
 from remap.report.console import console
 from remap.report.data import result_data
@@ -18,6 +19,8 @@ from remap.report.terminal import print_result, progress_bars
 
 if TYPE_CHECKING:
     from remap.proving.disagreement import Disagreement
+    from remap.proving.prepare import TorchSource
+    from remap.sides.keras.spec import ModelSource
 
 
 @click.command("apply")
@@ -32,10 +35,11 @@ if TYPE_CHECKING:
 @options.dequantize
 @click.option("--format", "output_format", metavar="FORMAT", help="Output format, where the name does not tell.")
 @click.option("--max-shard-size", type=float, metavar="GB", help="Of .weights.json: gigabytes of one shard at most.")
-@click.option("--torch", metavar="TORCH", help="PyTorch model: audit its layers' settings against those of --model.")
+@click.option("--torch", metavar="TORCH", help="PyTorch model: its epsilons are read, its settings audited.")
 @options.torch_arg
 @options.report
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
+@click.option("--pairs", is_flag=True, help="List every module with its layer, one a line.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--check/--no-check", default=True, help="Whether the result is proved in the model.")
 @options.allow_code
@@ -56,6 +60,7 @@ def command(
     torch_args: tuple[str, ...],
     report: str | None,
     dry_run: bool,
+    pairs: bool,
     force: bool,
     check: bool,
     allow_code: bool,
@@ -69,10 +74,28 @@ def command(
     The account must close on both sides, or nothing is written. With --model the file is then loaded into
     the model and every variable is compared, bit for bit.
     """
-    source = options.model_source(model, model_args)
-    if torch is not None and source is None:
+    if torch is not None and model is None:
         raise UsageError("--torch is audited against a Keras model", fix="give --model too")
+    if model is not None and target is not None:
+        raise UsageError("a model and a target are given", expected="one of them", fix="leave out --target")
+    known = model is not None or target is not None
+    out_ahead = out if out is not None or not known else str(output_beside(checkpoint, target=True))
+    look_ahead(
+        rules=rules,
+        checkpoints=[checkpoint],
+        model=model,
+        torch=torch,
+        target=target,
+        out=out_ahead,
+        named=True,
+        output_format=output_format,
+        force=force,
+        writes=not dry_run,
+    )
     page = options.page_path(report)
+    source = options.model_source(model, model_args)
+    sizes: dict[str, Any] = {} if max_shard_size is None else {"max_shard_size": max_shard_size}
+    network = options.torch_source(torch, torch_args)
     with progress_bars() as progress:
         result = apply(
             rules,
@@ -87,14 +110,15 @@ def command(
             force=force,
             check=check,
             dry_run=dry_run,
+            torch=network,
             progress=progress,
-            **({"max_shard_size": max_shard_size} if max_shard_size is not None else {}),
+            **sizes,
         )
-    audit = _audit(result, source, torch, torch_args, allow_code) if torch is not None else ()
+    audit = _audit(result, source, network, allow_code) if network is not None else ()
     if as_json:
         click.echo(json.dumps({**result_data(result), "audit": [asdict(entry) for entry in audit]}))
     else:
-        print_result(result, console())
+        print_result(result, console(), pairs)
         if torch is not None:
             from remap.report.verify_terminal import print_audit
 
@@ -108,14 +132,11 @@ def command(
         options.write_page(page, text)
 
 
-def _audit(
-    result: Result, source: Any, torch: str, torch_args: tuple[str, ...], allow_code: bool
-) -> Sequence[Disagreement]:
+def _audit(result: Result, source: ModelSource | None, torch: TorchSource, allow_code: bool) -> Sequence[Disagreement]:
     """Settings in which mapped layers disagree, without running either network."""
     from remap.proving.options import VerifyOptions
     from remap.proving.static import static_audit
-    from remap.sides.keras.spec import parse_model_args
 
+    assert source is not None
     plan = result.plan
-    wanted = VerifyOptions(torch_args=parse_model_args(torch_args), allow_code=allow_code)
-    return static_audit(plan, plan.checkpoint, source, torch, wanted).audit
+    return static_audit(plan, plan.checkpoint, source, torch, VerifyOptions(allow_code=allow_code)).audit

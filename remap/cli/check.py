@@ -9,6 +9,7 @@ import click
 
 from remap.api import check
 from remap.cli import options
+from remap.cli.ahead import look_ahead
 from remap.report.console import console, styled
 from remap.report.sizes import human_bytes
 from remap.report.terminal import progress_bars
@@ -44,6 +45,7 @@ def command(
 ) -> None:
     """Load FILE into the model by Keras's own load_weights and compare every variable with what RULES make
     of the checkpoint, bit for bit."""
+    look_ahead(rules=rules, checkpoints=[checkpoint], model=model, written=file)
     with progress_bars() as progress:
         checked = check(
             file,

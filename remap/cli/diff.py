@@ -11,6 +11,7 @@ import click
 
 from remap.api import plan
 from remap.cli import options
+from remap.cli.ahead import look_ahead
 from remap.diff.files import difference
 from remap.diff.names import plain_names, planned_names
 from remap.errors import UsageError
@@ -47,6 +48,7 @@ def command(
 
     Exits with 1 when they differ. Nothing is loaded whole.
     """
+    look_ahead(rules=rules, checkpoints=[a, b], model=model, target=target)
     first, second = (options.checkpoint_source(file, dequantize) for file in (a, b))
     inventory = _inventory(target, model, model_args)
     if rules is None:

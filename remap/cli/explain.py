@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from remap.cli import options
+from remap.cli.ahead import look_ahead
 from remap.errors import UsageError
 from remap.explain.explain import explain, explanation_data
 from remap.explain.print import print_explanation
@@ -44,6 +45,7 @@ def command(
 
     Where nothing covers NAME: the closest rules and why each failed; the exit code is then 6.
     """
+    look_ahead(rules=rules, checkpoints=[checkpoint], model=model, target=target)
     explanation = explain(
         rules,
         options.checkpoint_source(checkpoint, dequantize),

@@ -8,6 +8,8 @@ import sys
 import click
 
 from remap.cli import options
+from remap.cli.ahead import look_ahead
+from remap.errors import UsageError
 from remap.lint.finding import CODES, LintFinding
 from remap.lint.lint import lint
 from remap.report.console import console, styled
@@ -22,7 +24,10 @@ _CODES = "\b\nCodes:\n" + "\n".join(f"  {code}  {kind}" for code, kind in CODES.
 @options.model_arg
 @click.option("--target", metavar="FILE", help="Inventory from 'remap target', instead of a model.")
 @options.settings
+@click.option("--torch", metavar="TORCH", help="PyTorch model: its epsilons are held against the rules'.")
+@options.torch_arg
 @options.dequantize
+@options.allow_code
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", help="How to print.")
 def command(
     rules: str,
@@ -31,21 +36,29 @@ def command(
     model_args: tuple[str, ...],
     target: str | None,
     settings: tuple[str, ...],
+    torch: str | None,
+    torch_args: tuple[str, ...],
     dequantize: bool,
+    allow_code: bool,
     form: str,
 ) -> None:
     """Say what could go wrong with RULES, without converting.
 
-    Without CHECKPOINT the rules are held against each other; with one also against its tensors, and with --model
-    against the model's variables. Exits with 1 where there is any finding.
+    Without CHECKPOINT the rules are held against each other; with one also against its tensors, with --model against
+    the model's variables, and with --torch against the network's epsilons. Exits with 1 where there is any finding.
     """
+    look_ahead(rules=rules, checkpoints=[checkpoint], model=model, target=target)
     source = None if checkpoint is None else options.checkpoint_source(checkpoint, dequantize)
+    if torch is not None and source is None:
+        raise UsageError("--torch tells of the modules whose tensors a checkpoint has", fix="give CHECKPOINT too")
     findings = lint(
         rules,
         source,
         model=options.model_source(model, model_args),
         target=target,
         params=options.parsed_settings(settings),
+        torch=options.torch_source(torch, torch_args),
+        allow_code=allow_code,
     )
     if form == "json":
         click.echo(json.dumps([_data(finding) for finding in findings], indent=2))
@@ -74,14 +87,15 @@ def _print(findings: list[LintFinding]) -> None:
 
 
 def _data(finding: LintFinding) -> dict[str, object]:
+    place = finding.place.part(finding.text)
     return {
         "code": finding.code,
         "kind": CODES[finding.code],
         "level": finding.level,
         "message": finding.message,
-        "file": str(finding.place.path),
-        "line": finding.place.line,
-        "column": finding.place.start + 1,
+        "file": str(place.path),
+        "line": place.line,
+        "column": place.start + 1,
         "fix": finding.fix,
     }
 

@@ -28,7 +28,8 @@ inputs = click.option(
     "inputs",
     metavar="SPEC",
     multiple=True,
-    help="In PyTorch's layout: [NAME[:TORCH_NAME]=]float32[1,3,224,224], int64[1,16]<30522, .npz, .safetensors.",
+    help="In PyTorch's layout: [NAME[:TORCH_NAME]=]float32[1,3,224,224], ids[1,16]<30522, mask[1,16], mask:bool[1,16], "
+    "positions[1,16], types[1,16]<2, lengths[2]<17, pixels[1,3,224,224], int64[1,16]<9, .npz, .safetensors.",
 )
 settings = click.option(
     "--set", "settings", metavar="NAME=VALUE", multiple=True, help="Value of a parameter of the rule file."
@@ -111,3 +112,15 @@ def model_source(spec: str | None, arguments: tuple[str, ...]) -> Any:
     from remap.sides.keras.spec import load_model_builder, parse_model_args
 
     return load_model_builder(spec, parse_model_args(arguments))
+
+
+def torch_source(spec: str | None, arguments: tuple[str, ...]) -> Any:
+    """The network that ``--torch`` and ``--torch-arg`` name, built when it is first looked at; None without one."""
+    if spec is None:
+        if arguments:
+            raise UsageError("--torch-arg belongs to --torch", found=" ".join(arguments))
+        return None
+    from remap.proving.prepare import TorchSource
+    from remap.sides.keras.spec import parse_model_args
+
+    return TorchSource(spec, parse_model_args(arguments))

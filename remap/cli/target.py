@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from remap.cli import options
+from remap.cli.ahead import look_ahead
 from remap.report.console import console, styled
 from remap.writing.staging import check_free, replacing
 
@@ -23,6 +24,7 @@ def command(model: str, model_args: tuple[str, ...], out: str, force: bool) -> N
 
     path = Path(out)
     check_free(path, force)
+    look_ahead(model=model)
     inventory = inventory_of(options.model_source(model, model_args))
     with replacing(path) as file:
         file.write_bytes(inventory.encode(compressed=path.suffix == ".gz"))

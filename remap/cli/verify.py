@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from remap.cli import options
+from remap.cli.ahead import look_ahead
 from remap.errors import CheckError
 from remap.report.console import console
 
@@ -42,6 +43,13 @@ def _explain(context: click.Context, parameter: click.Parameter, code: str | Non
 @click.option("--calibrate", is_flag=True, help="BatchNorm statistics of real activations first, in a copy.")
 @click.option("--odd-size", is_flag=True, help="Images of an odd size, which tells padding from weights.")
 @click.option("--weights", metavar="FILE", help="A Keras weights file to load, instead of converting.")
+@click.option(
+    "--ignore-output",
+    "ignore_outputs",
+    metavar="NAME",
+    multiple=True,
+    help="An output that is not looked at; its number where it has no name. torch:NAME or keras:NAME: of one side.",
+)
 @click.option("--static", is_flag=True, help="Compare settings only; run nothing.")
 @click.option("--all", "all_rows", is_flag=True, help="Show every layer, not only those around a divergence.")
 @click.option(
@@ -81,9 +89,17 @@ def command(
     from remap.proving.options import VerifyOptions
     from remap.report.verify_data import verified_data
     from remap.report.verify_terminal import print_verified
-    from remap.report.verify_words import headline
+    from remap.report.verify_words import failure, headline
     from remap.sides.keras.spec import parse_model_args
 
+    look_ahead(
+        rules=rules,
+        checkpoints=[checkpoint],
+        model=model,
+        torch=torch,
+        weights=asked["weights"],
+        inputs=asked["inputs"],
+    )
     page = options.page_path(report)
     source = options.model_source(model, model_args)
     weights_from = options.checkpoint_source(checkpoint, dequantize)
@@ -98,12 +114,6 @@ def command(
         click.echo(json.dumps(verified_data(verified)))
     else:
         debug = bool(click.get_current_context().find_root().params.get("debug"))
-        print_verified(verified, console(), all_rows, failures=debug)
-        if page is not None:
-            console().print(f"wrote {page}")
+        print_verified(verified, console(), all_rows, failures=debug, wrote=str(page or ""))
     if not verified.proved:
-        raise CheckError(
-            headline(verified),
-            where=f"{model} against {torch}",
-            found=verified.finding.text if verified.finding else "",
-        )
+        raise CheckError(headline(verified), where=f"{model} against {torch}", found=failure(verified))

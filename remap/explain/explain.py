@@ -35,6 +35,7 @@ class Explanation:
         variable: The target's record, for a variable that nothing writes.
         problems: Problems of the plan that name it.
         near: For a name that nothing covers, the closest rules.
+        claimed: The rule that claims a source tensor, whether it makes something of it or not.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Explanation:
     variable: Variable | None = None
     problems: tuple[Problem, ...] = ()
     near: tuple[NearMiss, ...] = ()
+    claimed: Place | None = None
 
     @property
     def covered(self) -> bool:
@@ -90,8 +92,13 @@ def explain(
 def _source(draft: Draft, name: str) -> Explanation:
     using = tuple(assignment for assignment in draft.plan.assignments if name in _sources(assignment))
     ignored = next((entry for entry in draft.plan.ignored if entry.name == name), None)
-    near = near_sources(draft.plan.rules, name) if not using and ignored is None else []
-    return Explanation(name, "source", using, draft, ignored, None, _naming(draft, name), tuple(near))
+    claimed = next((link for link in draft.claims.links if name in link.claimed()), None)
+    near = near_sources(draft.plan.rules, name) if not using and ignored is None and claimed is None else []
+    told = _naming(draft, name)
+    if claimed is not None and not using:
+        told = tuple(dict.fromkeys((*told, *_naming(draft, claimed.module))))
+    place = claimed.rule.place if claimed is not None else None
+    return Explanation(name, "source", using, draft, ignored, None, told, tuple(near), place)
 
 
 def _sources(assignment: Assignment) -> set[str]:
@@ -112,6 +119,7 @@ def _target(draft: Draft, name: str) -> Explanation:
         raise UsageError(
             "neither side has such a name",
             where=name,
+            found=next((f"left alone: {entry.reason}" for entry in plan.checkpoint.skipped if entry.name == name), ""),
             expected="a key of the checkpoint"
             + (
                 ", or a variable of the model"

@@ -82,7 +82,10 @@ def _layout(assignment: Assignment, rules: RuleFile) -> str:
 def _uncovered(explanation: Explanation) -> Iterator[str]:
     if explanation.variable is not None:
         yield f"  {_typed(explanation.variable.shape, explanation.variable.dtype)}"
-    yield f"  no rule {'claims' if explanation.side == 'source' else 'writes'} it"
+    if explanation.claimed is not None:
+        yield f"  {explanation.claimed} claims it, and nothing is made of it"
+    else:
+        yield f"  no rule {'claims' if explanation.side == 'source' else 'writes'} it"
     for problem in explanation.problems:
         yield from _indented(str(problem))
     if explanation.near:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import cached_property
@@ -11,6 +12,9 @@ from remap.errors import Problem, TargetError
 from remap.inventory.inventory import Inventory, Variable
 
 SHOWN = 3
+_DIRECTIONS = frozenset({"forward", "backward"})
+_ROLES = {"kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "embeddings", "alpha"}
+"""Variables of Keras's own layers: none of them is meant by the name of another."""
 GRAM = 3
 
 
@@ -119,8 +123,19 @@ class VariableNames:
             ending = "/".join(self._shown[index].split("/")[-depth:])
             return difflib.SequenceMatcher(None, ending, name, autojunk=False).ratio()
 
-        ranked = sorted(((likeness(index), -index) for index, _ in votes.most_common(40)), reverse=True)
+        alike = [index for index, _ in votes.most_common(40) if self._has_role(name, self._shown[index])]
+        ranked = sorted(((likeness(index), -index) for index in alike), reverse=True)
         return [self._shown[-index] for ratio, index in ranked[:SHOWN] if ratio >= 0.6]
+
+    def _has_role(self, name: str, other: str) -> bool:
+        """Whether a name may be meant by another: not a beta by a gamma, not one direction by the other."""
+        role, others = name.rpartition("/")[2], other.rpartition("/")[2]
+        return not (role in self._roles and role != others) and not (_DIRECTIONS & _turned(name) & _words(other))
+
+    @cached_property
+    def _roles(self) -> set[str]:
+        """What the model calls the variables of its layers: kernel, bias, gamma ..."""
+        return {variable.path.rpartition("/")[2] for variable in self.variables} | _ROLES
 
     @cached_property
     def _endings(self) -> dict[str, list[int]]:
@@ -163,6 +178,16 @@ def _proper_endings(name: str) -> Iterable[str]:
     while at >= 0:
         yield name[at + 1 :]
         at = name.find("/", at + 1)
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"[a-zA-Z]+", name))
+
+
+def _turned(name: str) -> set[str]:
+    """The other direction than the one that a name says; neither where it says none, or both."""
+    said = _DIRECTIONS & _words(name)
+    return set(_DIRECTIONS - said) if len(said) == 1 else set()
 
 
 def _grams_of(name: str) -> set[str]:

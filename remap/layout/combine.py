@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
-from remap.layout.axes import Axes, AxesError, AxisGroup, parse_axes
+from remap.layout.axes import Axes, AxesError, AxisGroup, parse_axes, parse_groups
 from remap.layout.expression import Expression, SourcePart
 from remap.layout.recipe import Piece, Term, View
 from remap.layout.take import bounded
@@ -58,8 +59,8 @@ def combine(
     sources = expression.sources if isinstance(expression.sources, list) else [expression.sources]
     stacks = []
     for source, indices in zip(sources, parts, strict=True):
-        views = [_own_view(source, index, forms[index], sizes, steps) for index in indices]
-        stacks.append(_stacked(views, expression.stack is not None, steps))
+        owned = [_own(source, index, forms[index], sizes, steps) for index in indices]
+        stacks.append(_stacked(owned, expression.stack is not None, steps))
     if len(stacks) == 1:
         return stacks[0]
     if expression.reduce == "sum":
@@ -80,26 +81,76 @@ def combine(
     return Combined(shape, (pieces,))
 
 
-def _own_view(source: str | SourcePart, number: int, form: Form, sizes: Mapping[str, int], steps: Steps) -> View:
-    """The view of one source, its own axes and take applied."""
+def _own(source: str | SourcePart, number: int, form: Form, sizes: Mapping[str, int], steps: Steps) -> Combined:
+    """One source, its own axes and take applied."""
     view = View(number, 0, form.shape, form.strides)
     steps.append(("source", form.shape))
     if isinstance(source, str) or source.axes is None:
-        return view
+        return _whole(view)
     axes = parse_axes(source.axes)
-    known = axes.solve(view.shape, sizes)
+    for name, text in source.take.items():
+        if is_group(name):
+            view = _cut_group(view, axes, name, bounded(text, view.shape[_group_axis(axes, name)], name, sizes))
+    own = {name: size if isinstance(size, int) else sizes[size] for name, size in source.sizes.items()}
+    known = axes.solve(view.shape, {**sizes, **own})
     view, names = elementary(view, axes, known)
     groups = axes.right
     for name, text in source.take.items():
-        index = bounded(text, view.shape[names.index(name)], name, sizes)
-        view, names, groups = _take_view(view, names, groups, name, index)
+        if not is_group(name):
+            index = bounded(text, view.shape[names.index(name)], name, sizes)
+            view, names, groups = _take_view(view, names, groups, name, index)
+    made = [(view, (0,) * len(groups))]
     for axis, group in enumerate(groups):
-        merged = view.merge(axis, len(group)) if group else view.insert(axis)
-        if merged is None:
-            raise AxesError(f"{source.axes!r} of one source merges axes out of order; merge in the expression's axes")
-        view = merged
-    steps.append((f"its own axes {source.axes}", view.shape))
-    return view
+        if not group:
+            made = [(one.insert(axis), start) for one, start in made]
+            continue
+        made = [
+            (merged, (*start[:axis], at, *start[axis + 1 :]))
+            for one, start in made
+            for merged, at in _merged(one, axis, len(group))
+        ]
+    shape = tuple(prod(view.shape[names.index(name)] for name in group) for group in groups)
+    steps.append((f"its own axes {source.axes}", shape))
+    return Combined(shape, (tuple(Piece(one, start) for one, start in made),))
+
+
+def _whole(view: View) -> Combined:
+    return Combined(view.shape, ((Piece(view, (0,) * len(view.shape)),),))
+
+
+def is_group(name: str) -> bool:
+    """Whether a take is of a group, as the left of a pattern writes it.
+
+    >>> is_group("(c s)"), is_group("c")
+    (True, False)
+    """
+    return name.startswith("(")
+
+
+def _group_axis(axes: Axes, name: str) -> int:
+    groups = parse_groups(name)
+    if len(groups) != 1 or groups[0] not in axes.left:
+        raise AxesError(f"{axes.text!r} has no group {name} on its left")
+    return axes.left.index(groups[0])
+
+
+def _cut_group(view: View, axes: Axes, name: str, index: int | range) -> View:
+    if not isinstance(index, range):
+        raise AxesError(f"a take of the group {name} is a slice: an index would remove it")
+    return view.cut(_group_axis(axes, name), index.start, len(index), index.step)
+
+
+def _merged(view: View, axis: int, count: int) -> list[tuple[View, int]]:
+    """Neighbouring axes as one: in a single view where they lie in a row, else one for each entry of the first."""
+    whole = view.merge(axis, count)
+    if whole is not None:
+        return [(whole, 0)]
+    inner = prod(view.shape[axis + 1 : axis + count])
+    return [
+        (merged, entry * inner + at)
+        for entry in range(view.shape[axis])
+        for merged, at in _merged(view.take(axis, entry), axis, count - 1)
+    ]
 
 
 def elementary(view: View, axes: Axes, sizes: Mapping[str, int]) -> tuple[View, AxisGroup]:
@@ -125,17 +176,20 @@ def _take_view(
     return view.take(axis, index), without(names, name), drop(groups, name)
 
 
-def _stacked(views: list[View], stack: bool, steps: Steps) -> Combined:
+def _stacked(owned: list[Combined], stack: bool, steps: Steps) -> Combined:
     if not stack:
-        return Combined(views[0].shape, ((Piece(views[0], (0,) * len(views[0].shape)),),))
-    shapes = {view.shape for view in views}
+        return owned[0]
+    shapes = {one.shape for one in owned}
     if len(shapes) > 1:
         raise AxesError(f"tensors of different shapes are stacked: {', '.join(map(str, sorted(shapes)))}")
-    shape = (len(views), *views[0].shape)
-    steps.append((f"stack of {len(views)}", shape))
-    return Combined(
-        shape, (tuple(Piece(view.insert(0), (i, *(0 for _ in view.shape))) for i, view in enumerate(views)),)
+    shape = (len(owned), *owned[0].shape)
+    steps.append((f"stack of {len(owned)}", shape))
+    pieces = (
+        Piece(piece.view.insert(0), (number, *piece.start))
+        for number, one in enumerate(owned)
+        for piece in one.terms[0]
     )
+    return Combined(shape, (tuple(pieces),))
 
 
 def _broadcast(stacks: list[Combined]) -> list[Combined]:

@@ -68,6 +68,8 @@ def _result_dtype(forms: tuple[Form, ...], expression: Expression) -> np.dtype:
     if expression.scale == 1.0 and expression.add == 0.0:
         # what is only moved or summed among integers keeps its type; narrow floats are added in a wider one
         return working_dtype(dtype) if expression.reduce is not None else dtype
+    if dtype.kind == "c":
+        return dtype
     if not is_float(dtype):
         return np.dtype(np.float64 if dtype.itemsize > 4 else np.float32)
     return working_dtype(dtype)

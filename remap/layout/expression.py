@@ -12,6 +12,8 @@ Size = int | str
 """A number, or the name of a parameter."""
 
 Reduce = Literal["sum"]
+ComplexPart = Literal["real", "imag", "axis"]
+"""What of a complex tensor: one of its parts, or both along a new last axis of size 2."""
 BatchNormRole = Literal["gamma", "variance", "variance_without_gamma"]
 Fill = float | Literal["zeros", "ones"]
 Inferred = Literal["channels_before", "channels_after"]
@@ -23,20 +25,32 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SourcePart(Table, frozen=True):
-    """One source of a list, with its own axes and take, applied before it is combined."""
+    """One source of a list, with its own axes, take and sizes, applied before it is combined.
+
+    A take of a group as the left of ``axes`` writes it, ``"(c s)" = ":144"``, picks entries of the whole axis before it
+    is split: a part of it may have a length that the whole cannot be split into.
+    """
 
     tensor: Annotated[str, Meta(description="Regex of the tensor's name, relative to the module.")]
     axes: Annotated[str | None, Meta(description="einops pattern for this source alone.")] = None
-    take: Annotated[dict[str, int | str], Meta(description="An index or a slice of an axis of this source.")] = {}
+    take: Annotated[
+        dict[str, int | str],
+        Meta(description="An index or a slice of an axis of this source; of a group, '(c s)', before it is split."),
+    ] = {}
+    sizes: Annotated[dict[str, Size], Meta(description="Sizes of this source's axes alone.")] = {}
 
 
 class Expression(Table, frozen=True):
-    """How one Keras variable is made. The steps run in a fixed order: from, axes, take, order, flip,
+    """How one Keras variable is made. The steps run in a fixed order: from, complex, axes, take, order, flip,
     scale, add."""
 
     sources: Annotated[str | list[str | SourcePart], Meta(description="Tensor or tensors it is made from.")] = field(
         name="from", default_factory=list
     )
+    complex_part: Annotated[
+        ComplexPart | None,
+        Meta(description="What is taken of complex tensors: a part, or both along a new last axis of size 2."),
+    ] = field(name="complex", default=None)
     stack: Annotated[str | None, Meta(description="Capture gathered over all its values as a new first axis.")] = None
     concat: Annotated[str | None, Meta(description="Axis along which a list of tensors is joined.")] = None
     reduce: Annotated[

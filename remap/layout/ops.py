@@ -99,6 +99,16 @@ def block_diagonal(inputs: Arrays, options: Options) -> np.ndarray:
     return dense
 
 
+def product(inputs: Arrays, options: Options) -> np.ndarray:
+    """One tensor times another, element by element; axes of size 1 stretch: torch.nn.utils.prune's ``weight_orig``
+    times ``weight_mask``.
+
+    >>> product({"first": np.array([2.0, 3.0]), "second": np.array([0.0, 1.0])}, {}).tolist()
+    [0.0, 3.0]
+    """
+    return np.asarray(inputs["first"] * inputs["second"])
+
+
 def like(name: str) -> Callable[[Shapes, Options], tuple[int, ...]]:
     """The shape of one input, for an operation whose result has it."""
     return lambda shapes, options: shapes[name]
@@ -113,6 +123,13 @@ def _block_diagonal_shape(shapes: Shapes, options: Options) -> tuple[int, ...]:
     if groups < 1 or len(weight) < 2 or weight[0] % groups:
         raise AxesError(f"{weight} does not split into {groups} groups")
     return (weight[0], weight[1] * groups, *weight[2:])
+
+
+def _product_shape(shapes: Shapes, options: Options) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(shapes["first"], shapes["second"])
+    except ValueError as error:
+        raise AxesError(f"{shapes['first']} and {shapes['second']} do not fit each other") from error
 
 
 OPERATIONS: dict[str, TensorOperation] = {
@@ -140,5 +157,6 @@ OPERATIONS: dict[str, TensorOperation] = {
         any_of=frozenset({"depthwise_bias", "bias"}),
     ),
     "block_diagonal": TensorOperation(("weight",), block_diagonal, _block_diagonal_shape, options={"groups": 1}),
+    "product": TensorOperation(("first", "second"), product, _product_shape),
 }
 """Every operation that ``op`` and ``[[derive]]`` can name."""

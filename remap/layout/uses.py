@@ -11,7 +11,7 @@ from enum import Enum
 from math import prod
 
 from remap.layout.axes import Axes, AxisGroup, parse_axes
-from remap.layout.combine import Shape, drop
+from remap.layout.combine import Shape, drop, is_group
 from remap.layout.expression import Expression, SourcePart
 from remap.layout.take import bounded
 
@@ -29,6 +29,7 @@ class Irreversible(Enum):
     SUM = "several tensors are summed to one"
     REPEAT = "the source is repeated along an axis"
     GAMMA = "gamma and epsilon go into the variance"
+    COMPLEX = "parts of a complex tensor are not put together again"
     ZERO = "the factor is 0"
     PART = "a part of the tensor is in no variable"
     OVERLAP = "parts of the tensor that overlap are in several variables"
@@ -148,6 +149,7 @@ def _refuse(variable: SourceSlot, expression: Expression) -> None:
         Irreversible.SUM: expression.reduce is not None,
         Irreversible.REPEAT: bool(expression.repeat),
         Irreversible.GAMMA: expression.batchnorm == "variance_without_gamma",
+        Irreversible.COMPLEX: expression.complex_part is not None,
         Irreversible.ZERO: expression.scale == 0.0,
     }
     for code, applies in wrong.items():
@@ -170,6 +172,8 @@ def _own(
     joined axis, which it lacks."""
     if part.axes is None:
         return left, {}, False
+    if part.sizes or any(map(is_group, part.take)):
+        raise InvertError(Irreversible.UNLIKE, f"axes of {part.tensor}")
     own = parse_axes(part.axes)
     covers: dict[str, Indices] = {}
     names: dict[str, AxisGroup] = {}

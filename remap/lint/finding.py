@@ -22,11 +22,13 @@ CODES: dict[str, str] = {
     "R204": "a table is never used",
     "R205": "a parameter is never used",
     "R206": "a fill is never needed",
+    "R207": "an allow that answers nothing",
     "R301": "an index written out",
     "R302": "an anchor in a pattern that matches whole names anyway",
     "R303": "a name that Keras numbers by itself",
     "R401": "rules, checkpoint and target do not fit together",
     "R402": "a warning of the plan",
+    "R403": "a cast that may lose data",
 }
 """Every code and the kind of finding that it names: 1xx matching, 2xx unused, 3xx deprecated forms, 4xx the plan."""
 

@@ -114,7 +114,7 @@ def loose_dot(pattern: WrittenPattern) -> Iterator[LintFinding]:
 def _has_loose_dot(node: Node) -> bool:
     if isinstance(node, Chars):
         return node.dot
-    if isinstance(node, Repeat) and isinstance(node.part, Chars):
+    if isinstance(node, Repeat | Capture) and isinstance(node.part, Chars):
         return False
     return any(map(_has_loose_dot, children(node)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from remap.errors import Problem, ProblemCode
 from remap.inventory.inventory import Variable
@@ -10,11 +10,26 @@ from remap.layout.axes import AxesError
 from remap.layout.compile import Form, compile_recipe
 from remap.layout.expression import source_patterns
 from remap.layout.tiles import Source
-from remap.planning.match import Claims
+from remap.planning.match import Claims, match_keys
+from remap.planning.meant import MeantRules
 from remap.planning.plan import Assignment
 from remap.planning.suggest import Nearest, grouped
-from remap.rules.rulefile import RuleFile
+from remap.planning.unsaid import unsaid_fix, varying_captures
+from remap.rules.rulefile import Rule, RuleFile
+from remap.rules.schema import Ignore, Rename
 from remap.tensors.tensor import SkipCode, Skipped
+
+_ROLES = {
+    "kernel": ("weight", "kernel", "proj"),
+    "gamma": ("weight", "gamma", "scale"),
+    "embeddings": ("weight", "emb"),
+    "alpha": ("weight", "alpha", "slope"),
+    "bias": ("bias", "shift"),
+    "beta": ("bias", "beta", "shift", "offset"),
+    "moving_mean": ("running_mean", "mean"),
+    "moving_variance": ("running_var", "var"),
+}
+"""Variables of Keras's layers, and what is in the names of the tensors that they come from, the usual one first."""
 
 
 def unnamed_problems(claims: Claims) -> Iterator[Problem]:
@@ -34,26 +49,28 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         keys: All keys.
         unused: Keys that a rule claims but no variable is made from.
     """
-    claimed = Nearest(key for link in claims.links for key in link.claimed())
+    owners = {key: link.rule.place for link in claims.links for key in link.claimed()}
+    claimed = Nearest(owners)
     for pattern, members in grouped(claims.unclaimed):
         near = claimed.to(members[0], 1)
         yield Problem(
-            "no rule claims a source tensor",
+            ProblemCode.UNCLAIMED.value,
             where=_several(pattern, members),
-            fix=_fix_unclaimed(members[0], near, keys),
+            fix=_fix_unclaimed(members[0], [f"{owners[key]} for '{key}'" for key in near], keys),
+            code=ProblemCode.UNCLAIMED,
             names=_one(members),
         )
-    for key, rules in claims.contested:
-        places = ", ".join(f"{rule.place} ('{rule.spec.match}')" for rule in rules)
-        yield Problem(
-            ProblemCode.CONTESTED.value,
-            key,
-            places,
-            "one rule",
-            "narrow one of the patterns",
-            code=ProblemCode.CONTESTED,
-            names=(key,),
-        )
+    for rules, contested in _by_rules(claims):
+        for pattern, members in grouped(contested):
+            yield Problem(
+                ProblemCode.CONTESTED.value,
+                _several(pattern, members),
+                ", ".join(f"{rule.place} ('{rule.spec.match}')" for rule in rules),
+                "one rule",
+                f"narrow the pattern at {' or '.join(str(rule.place) for rule in rules)}",
+                code=ProblemCode.CONTESTED,
+                names=tuple(members),
+            )
     for first, second, owner in claims.doubled:
         yield Problem(
             "two source tensors fit one place of a layout",
@@ -84,6 +101,17 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         )
 
 
+def _by_rules(claims: Claims) -> Iterator[tuple[list[Rule[Rename] | Rule[Ignore]], list[str]]]:
+    """Keys that several rules claim, by those rules."""
+    keys: dict[tuple[int, ...], list[str]] = {}
+    owners: dict[tuple[int, ...], list[Rule[Rename] | Rule[Ignore]]] = {}
+    for key, rules in claims.contested:
+        same = tuple(map(id, rules))
+        keys.setdefault(same, []).append(key)
+        owners[same] = rules
+    yield from ((owners[same], members) for same, members in keys.items())
+
+
 def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
     """That quantised tensors were left out, which may be why something does not close."""
     names = [entry.name for entry in skipped if entry.code is SkipCode.QUANTIZED]
@@ -96,8 +124,32 @@ def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
         )
 
 
+def skipped_problems(skipped: Sequence[Skipped], rules: RuleFile) -> Iterator[Problem]:
+    """Entries of the checkpoint that rules would claim, had they not been left alone: why something does not close."""
+    reasons = {entry.name: entry.reason for entry in skipped if entry.code is not SkipCode.QUANTIZED}
+    if not reasons:
+        return
+    claimed = [key for link in match_keys(rules, reasons).links for key in link.claimed()]
+    by_reason: dict[str, list[str]] = {}
+    for key in dict.fromkeys(claimed):
+        by_reason.setdefault(reasons[key], []).append(key)
+    for reason, keys in by_reason.items():
+        patterns = [_several(pattern, members) for pattern, members in grouped(keys)]
+        yield Problem(
+            "rules claim what was left alone in the checkpoint",
+            where=", ".join(patterns),
+            found=reason,
+            fix="save the checkpoint with it as a plain dense tensor of numbers",
+            names=tuple(keys),
+        )
+
+
 def target_problems(
-    assignments: Sequence[Assignment], variables: Sequence[Variable], unclaimed: Sequence[str], rules: RuleFile
+    assignments: Sequence[Assignment],
+    variables: Sequence[Variable],
+    unclaimed: Sequence[str],
+    rules: RuleFile,
+    meant: MeantRules,
 ) -> Iterator[Problem]:
     """What does not close on the Keras side.
 
@@ -106,6 +158,7 @@ def target_problems(
         variables: The target's variables; empty where no target is known.
         unclaimed: Source tensors that nothing claims, for near misses.
         rules: The rule file.
+        meant: Rules that were to write what is missing.
     """
     by_name: dict[str, Assignment] = {}
     for assignment in assignments:
@@ -116,6 +169,7 @@ def target_problems(
                 assignment.name,
                 found=f"from {_origin(other)} and from {_origin(assignment)}",
                 expected="one rule for each variable",
+                fix=_fix_twice(other, assignment),
                 names=(assignment.name,),
             )
         variable = assignment.variable
@@ -125,14 +179,14 @@ def target_problems(
     siblings: dict[str, Assignment] = {}
     for assignment in assignments if missing else ():
         siblings.setdefault(assignment.name.rpartition("/")[0], assignment)
-    near = Nearest(unclaimed)
     for pattern, members in grouped(missing):
         variable = missing[members[0]]
         yield Problem(
-            "no rule writes a variable of the model",
+            ProblemCode.MISSING.value,
             where=_several(pattern, members),
             found=f"shape {variable.shape}",
-            fix=_fix_missing(members[0], siblings, near, rules),
+            fix=_fix_missing(members[0], siblings, unclaimed, rules, meant),
+            code=ProblemCode.MISSING,
             names=_one(members),
         )
 
@@ -144,7 +198,12 @@ def _fix_unclaimed(key: str, near: Sequence[str], keys: Sequence[str]) -> str:
             "the weight is quantised, in blocks of MXFP4, which is not converted: dequantise the checkpoint first, by "
             "transformers' Mxfp4Config(dequantize=True) and save_pretrained"
         )
-    like = f" like the one for '{near[0]}'" if near else ""
+    if part in ("orig", "mask") and {f"{weight}_orig", f"{weight}_mask"} <= set(keys):
+        return (
+            f"'{weight}' was pruned, and is the product of two tensors: [[derive]] op = \"product\", "
+            f"from = {{ first = '(?P<name>.*)_orig', second = '(?P<name>.*)_mask' }}, to = '{{name}}'"
+        )
+    like = f" like the one at {near[0]}" if near else ""
     return f"a rule{like}, or an [ignore] with a reason"
 
 
@@ -185,16 +244,47 @@ def _fitting_layouts(assignment: Assignment, shape: tuple[int, ...], rules: Rule
     return fitting
 
 
-def _fix_missing(name: str, siblings: Mapping[str, Assignment], unclaimed: Nearest, rules: RuleFile) -> str:
+def _fix_missing(
+    name: str, siblings: Mapping[str, Assignment], unclaimed: Sequence[str], rules: RuleFile, meant: MeantRules
+) -> str:
+    place = meant.place(name)
+    if place is not None:
+        return f"mend {place}, which was probably meant to write it"
     layer, _, entry = name.rpartition("/")
     sibling = siblings.get(layer)
     if sibling is not None and sibling.layout in rules.layouts:
         expression = rules.layouts[sibling.layout].get(entry)
+        own = Nearest(_of_role(entry, [key for key in unclaimed if key.startswith(f"{sibling.module}.")]))
+        if expression is not None and (close := own.to(f"{sibling.module}.{_usual(entry)}", 1)):
+            takes = " or ".join(f"'{name}'" for name in source_patterns(expression))
+            return (
+                f"'{close[0]}', which no rule claims, may be it: layout '{sibling.layout}' at {sibling.place} takes "
+                f"{takes}; a layout of your own can take that"
+            )
         if expression is not None and expression.fill is not None:
             return f'the layer is written by {sibling.place}: say fill = ["{entry}"] there'
-    near = unclaimed.to(name.replace("/", "."), 2)
+    wanted = f"{layer}/{_usual(entry)}".replace("/", ".")
+    near = Nearest(_of_role(entry, unclaimed)).to(wanted, 2)
     hint = f"; unclaimed: {', '.join(near)}" if near else ""
     return f"a rule that writes it, or a [keep] or [fill] with a reason{hint}"
+
+
+def _fix_twice(first: Assignment, second: Assignment) -> str:
+    """Where one module of one rule writes a variable twice, what its layout captures is not said."""
+    links = [link for assignment in (first, second) if (link := assignment.link) is not None]
+    unsaid = varying_captures(links).get(id(links[0].rule)) if links else None
+    return unsaid_fix(links[0].rule, unsaid) if unsaid else ""
+
+
+def _of_role(entry: str, keys: Iterable[str]) -> list[str]:
+    """Keys of tensors that a variable of Keras's own layers can come from; all for any other variable."""
+    roles = _ROLES.get(entry)
+    return [key for key in keys if roles is None or any(role in key.rpartition(".")[2] for role in roles)]
+
+
+def _usual(entry: str) -> str:
+    """What PyTorch usually calls the tensor of a variable."""
+    return _ROLES[entry][0] if entry in _ROLES else entry
 
 
 def _origin(assignment: Assignment) -> str:

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from remap.errors import PlanError, Problem
+from remap.errors import PlanError, Problem, ProblemCode
 from remap.inventory.inventory import Variable
 from remap.inventory.match import VariableNames
 from remap.layout.axes import AxesError
@@ -19,6 +19,7 @@ from remap.layout.tiles import Value
 from remap.planning.derived import Derived, leaves
 from remap.planning.link import Link, has_sources, variable_name
 from remap.planning.plan import Assignment, Ignored
+from remap.planning.unsaid import unsaid_fix, varying_captures
 from remap.planning.values import Values
 from remap.rules.rulefile import IncludedPart
 from remap.tensors.dtypes import dtype_of, working_dtype
@@ -45,9 +46,11 @@ class Assigner:
     links: list[Link] = field(default_factory=list)
     left: list[Ignored] = field(default_factory=list)
     parts: set[IncludedPart] = field(default_factory=set)
+    _captured: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def assign(self, links: Sequence[Link]) -> Iterator[Assignment]:
         """The assignments of all links: one for each variable of their layouts."""
+        self._captured = varying_captures(links)
         there = {id(link.tensors) for link in links if self._is_there(link)}
         self.parts = {part for link in links if id(link.tensors) in there and (part := link.rule.part)}
         behind: set[int] = set()
@@ -106,7 +109,10 @@ class Assigner:
             return candidates[0]
         place, subject = link.rule.place, f"{link.module} {entry}"
         problem = self.names.problem(name, where=f"{place} ({subject})")
-        raise PlanError(replace(problem, place=place, subject=subject, names=(name, link.module)))
+        code = None if candidates else ProblemCode.NO_VARIABLE
+        unsaid = self._captured.get(id(link.rule))
+        fix = unsaid_fix(link.rule, unsaid) if unsaid else problem.fix
+        raise PlanError(replace(problem, fix=fix, code=code, place=place, subject=subject, names=(name, link.module)))
 
     def _dtype(self, variable: Variable | None, value: Value) -> np.dtype:
         """The element type to write: as asked for, the target's, or that of the sources, which arithmetic may

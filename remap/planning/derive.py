@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from remap.errors import PlanError, Problem, ProblemCode
 from remap.layout.ops import OPERATIONS
 from remap.layout.tiles import Source
-from remap.planning.operate import operate
+from remap.planning.operate import Caller, code_refused, operate
 from remap.planning.params import Scalar
 from remap.rules.pattern import Patterns
 from remap.rules.rulefile import Rule, RuleFile
@@ -21,14 +21,19 @@ Instance = dict[str, str]
 
 
 def derive_tensors(
-    rules: RuleFile, checkpoint: Checkpoint, params: Mapping[str, Scalar]
+    rules: RuleFile, checkpoint: Checkpoint, params: Mapping[str, Scalar], caller: Caller
 ) -> tuple[dict[str, Source], tuple[str, ...], list[Problem]]:
     """The tensors that the other rules see.
 
     Returns:
         Tensors by key: the checkpoint's without those that were used up, and the derived ones; the keys
         that were used up; problems.
+
+    Raises:
+        PlanError: A function of the user's is to be called, and that is not allowed.
     """
+    if refused := [rule for rule in rules.derives if rule.spec.call and not caller.allowed]:
+        raise PlanError(code_refused(rule.spec.call, place=rule.place) for rule in refused)
     tensors: dict[str, Source] = dict(checkpoint)
     problems: list[Problem] = []
     derived: dict[str, Source] = {}
@@ -48,7 +53,7 @@ def derive_tensors(
         for captures, instance in instances:
             try:
                 name = parse_template(rule.spec.to).fill({**_texts(params), **captures}, rules.tables)
-                made = _derive(rule, instance, checkpoint, name)
+                made = _derive(rule, instance, checkpoint, name, caller)
             except TemplateError as error:
                 problems.append(Problem("a template cannot be filled", found=str(error), place=rule.place))
                 continue
@@ -86,8 +91,11 @@ def _instances(rule: Rule[Derive], checkpoint: Checkpoint) -> list[tuple[dict[st
     return [(dict(captures), instance) for captures, instance in instances.items()]
 
 
-def _derive(rule: Rule[Derive], instance: Instance, checkpoint: Checkpoint, name: str) -> Source:
+def _derive(rule: Rule[Derive], instance: Instance, checkpoint: Checkpoint, name: str, caller: Caller) -> Source:
     spec = rule.spec
+    inputs = {key: checkpoint[instance[key]] for key in spec.sources if key in instance}
+    if spec.call:
+        return caller.call(spec.call, list(inputs.values()), rule.place, name, name)
     if spec.op not in OPERATIONS:
         close = get_close_matches(spec.op, list(OPERATIONS), n=1)
         raise PlanError(
@@ -97,7 +105,6 @@ def _derive(rule: Rule[Derive], instance: Instance, checkpoint: Checkpoint, name
             fix=f"did you mean '{close[0]}'?" if close else "",
             excerpt=rule.place.excerpt(spec.op),
         )
-    inputs = {key: checkpoint[instance[key]] for key in spec.sources if key in instance}
     return operate(spec.op, inputs, spec.options, name, rule.place, name)
 
 

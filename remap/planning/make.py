@@ -13,17 +13,27 @@ from remap.inventory.inventory import Inventory, Variable
 from remap.inventory.match import VariableNames
 from remap.layout.recipe import constant
 from remap.layout.tiles import Source, Value, whole
-from remap.planning.account import quantized_problem, source_problems, target_problems, unnamed_problems
+from remap.planning.account import (
+    quantized_problem,
+    skipped_problems,
+    source_problems,
+    target_problems,
+    unnamed_problems,
+)
 from remap.planning.assign import Assigner
 from remap.planning.batchnorm import constant_source
+from remap.planning.casts import cast_problems
 from remap.planning.derive import derive_tensors
 from remap.planning.derived import leaves
 from remap.planning.epsilon import Epsilons
+from remap.planning.gather import gathered
 from remap.planning.identity import identity_values
 from remap.planning.match import Claims, match_keys
+from remap.planning.meant import MeantRules
 from remap.planning.operate import Caller
 from remap.planning.params import Scalar, resolve_params
 from remap.planning.plan import Assignment, Ignored, Kind, Plan
+from remap.planning.prefix import prefix_fault, prefix_problem, renamed
 from remap.planning.values import Values, number_of
 from remap.planning.warn import plan_warnings
 from remap.rules.pattern import PatternError, Patterns
@@ -46,6 +56,7 @@ def make_plan(
     dtype: str | None = None,
     initial: Initial | None = None,
     allow_code: bool = False,
+    epsilons: Mapping[str, float] | None = None,
 ) -> Plan:
     """Join rules, checkpoint and target, from headers alone.
 
@@ -57,15 +68,16 @@ def make_plan(
         dtype: Element type of every variable written, instead of the target's or the source's.
         initial: Where the values of kept variables come from that do not start with a constant.
         allow_code: Whether the rule file may call functions of the user's.
+        epsilons: Epsilons of the PyTorch network's own modules by path, where it is at hand.
 
     Raises:
         PlanError: The account does not close; every reason that was found, at once.
     """
     with collector_off():
-        draft = draft_plan(rules, checkpoint, target, params or {}, dtype, initial, allow_code)
+        draft = draft_plan(rules, checkpoint, target, params or {}, dtype, initial, allow_code, epsilons)
         if draft.problems:
             raise PlanError(draft.problems)
-        return plan_warnings(draft.plan)
+        return plan_warnings(draft.plan, epsilons or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +103,40 @@ def draft_plan(
     dtype: str | None = None,
     initial: Initial | None = None,
     allow_code: bool = False,
+    epsilons: Mapping[str, float] | None = None,
+    mending: bool = True,
 ) -> Draft:
     """What :func:`make_plan` makes, whether its account closes or not.
+
+    Args:
+        rules: See :func:`make_plan`, as the others.
+        checkpoint: The source.
+        target: The Keras model's variables.
+        params: Values for parameters.
+        dtype: Element type of every variable written.
+        initial: Values of kept variables.
+        allow_code: Whether the rule file may call functions of the user's.
+        mending: Whether a prefix that explains problems is looked for.
 
     Raises:
         PlanError: A parameter cannot be read, or a pattern takes too long.
     """
     try:
         values = resolve_params(rules, params, checkpoint.path, checkpoint, target)
-        tensors, consumed, problems = derive_tensors(rules, checkpoint, values)
+        caller = Caller(allow_code)
+        tensors, consumed, problems = derive_tensors(rules, checkpoint, values, caller)
         claims = match_keys(rules, tensors, values)
     except PatternError as error:
         raise PlanError("a pattern takes too long", where=str(rules.path), found=str(error)) from error
-    epsilons = Epsilons(target, problems, values)
+    compared = Epsilons(target, values, epsilons or {})
     names = VariableNames(target) if target is not None else None
     element = dtype_of(dtype) if dtype is not None else None
-    made = Values(tensors, values, epsilons, Caller(allow_code), target)
+    made = Values(tensors, values, compared, caller, target)
     problems += unnamed_problems(claims)
     assigner = Assigner(made, names, element, problems)
     moved = list(assigner.assign(claims.links))
+    compared.look_at(moved)
+    problems += [*compared.problems(), *cast_problems(moved)]
     problems += source_problems(claims, list(tensors), _unused(claims, moved, assigner.left, problems))
     if target is not None:
         rest = _leftover(target.variables, moved)
@@ -123,9 +150,18 @@ def draft_plan(
                 fix="give --model or --target",
             )
         )
-    problems += target_problems(moved, target.variables if target else (), claims.unclaimed, rules)
+    meant = MeantRules(rules, claims, problems, names)
+    problems += target_problems(moved, target.variables if target else (), claims.unclaimed, rules, meant)
     if problems:
         problems += quantized_problem(checkpoint.skipped)
+        problems += skipped_problems(checkpoint.skipped, rules)
+    problems = gathered(problems)
+    fault = prefix_fault(rules, tensors, claims) if problems and mending else None
+    if fault is not None:
+        mended = renamed(checkpoint, fault, claims.unclaimed)
+        others = draft_plan(rules, mended, target, params, dtype, initial, allow_code, epsilons, mending=False).problems
+        explained = len(problems) - len(others)
+        problems = [prefix_problem(fault, rules, checkpoint, claims, explained), *others]
     ignored = (*(Ignored(key, rule.spec.reason, rule.place) for key, rule in claims.ignored), *assigner.left)
     plan = Plan(
         rules,
@@ -134,7 +170,7 @@ def draft_plan(
         tuple(moved),
         tuple(assigner.links),
         ignored,
-        tuple(epsilons.mismatches.values()),
+        tuple(compared.mismatches.values()),
         params=values,
         derived_from=consumed,
     )

@@ -61,15 +61,28 @@ class Claim:
 
 
 def match_keys(rules: RuleFile, keys: Iterable[str], params: Mapping[str, Scalar] | None = None) -> Claims:
-    r"""Hold every key against every rule, in time linear in the keys.
-
-    A rule with a layout claims ``module.tensor`` where its ``match`` fits the whole of ``module`` and
-    one of the layout's source patterns the whole of ``tensor``.
+    """Hold every key against every rule, and name the layers that they go to.
 
     Args:
         rules: The rules.
         keys: The keys.
         params: Values of parameters, which names of layers may say.
+
+    Raises:
+        PatternError: A pattern ran out of time.
+    """
+    claims = claimed_keys(rules, keys)
+    links = list(claims.links)
+    claims.links.clear()
+    _name_layers(links, rules, params or {}, claims)
+    return claims
+
+
+def claimed_keys(rules: RuleFile, keys: Iterable[str]) -> Claims:
+    """Hold every key against every rule, in time linear in the keys; the layers of links are not named.
+
+    A rule with a layout claims ``module.tensor`` where its ``match`` fits the whole of ``module`` and
+    one of the layout's source patterns the whole of ``tensor``.
 
     Raises:
         PatternError: A pattern ran out of time.
@@ -95,7 +108,7 @@ def match_keys(rules: RuleFile, keys: Iterable[str], params: Mapping[str, Scalar
                 other = _join(links, claim, key, patterns.captures(hits[0], key))
                 if other is not None:
                     outcome.doubled.append((other, key, claim.rule))
-    _name_layers(links.values(), rules, params or {}, outcome)
+    outcome.links.extend(links.values())
     every: list[Rule[Rename] | Rule[Ignore]] = [*rules.renames, *rules.ignores]
     there = {rule.part for rule in every if id(rule) in fired}
     outcome.idle.extend(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from remap.errors import PlanError
+from remap.errors import PlanError, Problem
 from remap.layout.axes import AxesError
 from remap.layout.folds import FOLDS
 from remap.layout.ops import OPERATIONS, Option, TensorOperation
@@ -158,6 +158,16 @@ def derived_by(
     return Derived(result, shape, working_dtype(first.dtype), list(inputs.values()), operated)
 
 
+def code_refused(function: str, **at: Any) -> Problem:
+    """What is said where a rule file names a function of the user's, and that is not allowed."""
+    return Problem(
+        "the rule file runs code of its own",
+        found=f'call = "{function}"',
+        fix="read that function; if you trust it, add --allow-code",
+        **at,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Runs functions that a rule file names, if the user has allowed it.
@@ -168,11 +178,11 @@ class Caller:
 
     allowed: bool
 
-    def call(self, spec: str, sources: Sequence[Source], place: Place, module: str) -> Derived:
+    def call(self, spec: str, sources: Sequence[Source], place: Place, module: str, result: str = "") -> Derived:
         """The result of ``module:function`` on the sources, computed when read.
 
         The function gets one array for each source (floats as float64) and returns one. It is tried once
-        on zeros to learn the shape of its result.
+        on zeros to learn the shape of its result, which is called ``result``, or after the function without one.
 
         Raises:
             PlanError: Code is not allowed, the function is not there, or it fails on zeros.
@@ -180,12 +190,7 @@ class Caller:
         at: dict[str, Any] = {"place": place, "subject": module, "names": (module,)}
         called = Called(spec, place, module)
         if not self.allowed:
-            raise PlanError(
-                "the rule file runs code of its own",
-                **at,
-                found=f'call = "{spec}"',
-                fix="read that function; if you trust it, add --allow-code",
-            )
+            raise PlanError(code_refused(spec, **at))
         function = called.imported()
         zeros = [np.broadcast_to(np.zeros((), source.dtype), source.shape).astype(np.float64) for source in sources]
         try:
@@ -197,4 +202,6 @@ class Caller:
                 found=f"{type(error).__name__}: {error}",
                 expected="a function of one array a source that returns an array",
             ) from error
-        return Derived(f"{spec} of {place} ({module})", shape, working_dtype(sources[0].dtype), sources, called)
+        return Derived(
+            result or f"{spec} of {place} ({module})", shape, working_dtype(sources[0].dtype), sources, called
+        )

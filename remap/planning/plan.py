@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
@@ -118,14 +119,32 @@ class Ignored:
     place: Place
 
 
+class EpsilonOrigin(StrEnum):
+    """Who says what the epsilon of a PyTorch layer is; a state_dict holds none."""
+
+    FILE = "file"
+    PARAMETER = "parameter"
+    MODULE = "module"
+    ASSUMED = "assumed"
+
+
 @dataclass(frozen=True, slots=True)
 class EpsilonMismatch:
-    """A BatchNorm whose two sides have different epsilons, and what is done about it."""
+    """A BatchNorm whose two sides have different epsilons, and what is done about it.
+
+    Args:
+        layer: The Keras layer.
+        source: PyTorch's.
+        target: Keras's.
+        action: What is done.
+        origin: Who says what PyTorch's is.
+    """
 
     layer: str
     source: float
     target: float
     action: Literal["accept", "fold"]
+    origin: EpsilonOrigin = EpsilonOrigin.FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +228,7 @@ class Plan:
         target, checkpoint = self.target, self.checkpoint
         links = {id(link) for assignment in assignments if (link := assignment.link) is not None}
         layers = {link.layer for link in self.links if id(link) in links}
+        layers |= {assignment.name.rpartition("/")[0] for assignment in assignments}  # of rules for one variable
         if target is not None:
             own = {assignment.variable.path for assignment in assignments if assignment.variable is not None}
             variables = tuple(variable for variable in target.variables if variable.path in own)

@@ -13,7 +13,8 @@ from remap.inventory.inventory import Inventory
 from remap.inventory.shipped import shipped_inventory
 from remap.planning.derive import derive_tensors
 from remap.planning.make import Initial, make_plan
-from remap.planning.match import Claims, match_keys
+from remap.planning.match import Claims, claimed_keys
+from remap.planning.operate import Caller
 from remap.planning.params import resolve_params
 from remap.planning.shipped import closest_inventory
 from remap.rules.load import load_rules
@@ -217,9 +218,9 @@ def _shipped(name: str) -> RuleFile:
 def _match(rules: RuleFile, checkpoint: Checkpoint) -> tuple[Claims, int, bool]:
     """Which rule claims what, how many tensors deriving uses up, and whether the account of the source closes."""
     params = resolve_params(rules, {}, checkpoint.path)
-    tensors, consumed, problems = derive_tensors(rules, checkpoint, params)
-    claims = match_keys(rules, tensors, params)
-    left = claims.unclaimed or claims.contested or claims.idle or claims.unnamed
+    tensors, consumed, problems = derive_tensors(rules, checkpoint, params, Caller(False))
+    claims = claimed_keys(rules, tensors)  # names of layers may need the model
+    left = claims.unclaimed or claims.contested or claims.idle
     return claims, len(consumed), not (left or problems)
 
 

@@ -17,6 +17,7 @@ from remap.layout.expression import Expression, Fill, like_parts, source_pattern
 from remap.layout.recipe import Recipe, constant
 from remap.layout.tiles import Source, Value
 from remap.planning.batchnorm import absorbed_variance, folded_gamma
+from remap.planning.complex_part import part_of
 from remap.planning.epsilon import Epsilons
 from remap.planning.infer import Graph
 from remap.planning.link import Link, MatchedKeys, has_sources
@@ -72,7 +73,7 @@ class Values:
             shape, dtype = self._fill_form(link, expression, variable)
             return Value(constant(shape, fill_value(expression), dtype), ())
         _check_complete(link, entry, expression, keys)
-        sources = self._flat(keys)
+        sources = self._parts(expression, keys)
         ends = list(accumulate(map(len, keys)))
         parts = tuple(tuple(range(end - len(own), end)) for end, own in zip(ends, keys, strict=True))
         return self._compiled(link, expression, sources, parts, variable)
@@ -84,10 +85,10 @@ class Values:
             return self._folded(link, entry, variable, keys)
         if expression.call is not None:
             _check_complete(link, entry, expression, keys)
-            return self.caller.call(expression.call, self._flat(keys), place, link.module)
+            return self.caller.call(expression.call, self._parts(expression, keys), place, link.module)
         if expression.op is not None:
             named = dict(zip(operation(expression.op).inputs, keys, strict=False))
-            inputs = {name: self._flat([own])[0] for name, own in named.items() if own}
+            inputs = {name: self._parts(expression, [own])[0] for name, own in named.items() if own}
             sizes = {**self.params, **self._sizes(link, expression, variable)}
             options = {
                 name: sizes.get(value, value) if isinstance(value, str) else value
@@ -98,8 +99,8 @@ class Values:
 
     def _folded(self, link: Link, entry: str, variable: Variable | None, keys: MatchedKeys) -> Source | None:
         role = link.expressions[entry].batchnorm
-        epsilon = self.epsilons.of(link.rule, link.layer, variable)
         variance = self._first(link, "variance") or self._first(link, "variance_without_gamma")
+        epsilon = self.epsilons.of(link, variable, variance.name if variance is not None else "")
         if role == "variance_without_gamma":
             if epsilon.target is None or variance is None:
                 raise PlanError(
@@ -194,6 +195,11 @@ class Values:
             single = msgspec.structs.replace(expression, sources="", stack=None, concat=None, reduce=None)
             self._singles[id(expression)] = single
         return single
+
+    def _parts(self, expression: Expression, keys: MatchedKeys) -> list[Source]:
+        """The sources of an expression: of complex ones what it asks for."""
+        sources, part = self._flat(keys), expression.complex_part
+        return sources if part is None else [part_of(source, part) for source in sources]
 
     def _flat(self, keys: MatchedKeys) -> list[Source]:
         return [self.tensors[key] for own in keys for _, key in sorted(own.items())]

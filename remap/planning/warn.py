@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from remap.inventory.inventory import Inventory, Layer
 from remap.layout.expression import Expression
+from remap.planning.epsilon import NORMALISATIONS
 from remap.planning.infer import Graph
 from remap.planning.link import Link
 from remap.planning.params import sizes_of
-from remap.planning.plan import Assignment, Plan, Remark
+from remap.planning.plan import Assignment, EpsilonOrigin, Plan, Remark
 from remap.planning.suggest import grouped
 from remap.rules.schema import Rename
 
 KERAS_EPSILON = 1e-3
 """What Keras's normalisation layers take when nothing is said; PyTorch's take 1e-5 (RMSNorm: the dtype's own)."""
-_NORMALISATIONS = {"LayerNormalization", "GroupNormalization", "RMSNormalization"}
 _AFTER_FLATTEN = {
     ("Dense", "kernel"): "dense_after_flatten",
     ("BatchNormalization", "moving_mean"): "batch_normalization_after_flatten",
@@ -43,13 +43,20 @@ class _Move:
         return self.link.expressions[self.assignment.entry]
 
 
-def plan_warnings(plan: Plan) -> Plan:
-    """The plan with its warnings."""
+def plan_warnings(plan: Plan, epsilons: Mapping[str, float]) -> Plan:
+    """The plan with its warnings.
+
+    Args:
+        plan: The plan.
+        epsilons: Epsilons of the PyTorch network's own modules by path, where it is at hand.
+    """
+    folded = list(_folded_assumption(plan))
     if plan.target is None:
-        return replace(plan, remarks=tuple(map(Remark, _unknown_epsilon(plan))))
+        return replace(plan, remarks=tuple(map(Remark, [*folded, *_unknown_epsilon(plan)])))
     moves, graph = list(_moves(plan, plan.target)), Graph(plan.target)
     placed = [*_flattened(moves, graph), *_other_channels(moves, graph, plan)]
-    return replace(plan, remarks=(*placed, *map(Remark, [*_unfoldable_epsilon(moves), *_reset_before(moves)])))
+    told = [*folded, *_unfoldable_epsilon(moves, epsilons), *_reset_before(moves)]
+    return replace(plan, remarks=(*placed, *map(Remark, told)))
 
 
 def _moves(plan: Plan, target: Inventory) -> Iterator[_Move]:
@@ -88,17 +95,33 @@ def _other_channels(moves: list[_Move], graph: Graph, plan: Plan) -> Iterator[Re
                 yield Remark(text, place)
 
 
-def _unfoldable_epsilon(moves: list[_Move]) -> Iterator[str]:
-    """Epsilons that no weight can make up for, where the rule names another one or Keras's default was left."""
-    layers_of: dict[tuple[float, float | None], dict[str, None]] = {}
+def _folded_assumption(plan: Plan) -> Iterator[str]:
+    """Folds that are right only if PyTorch's epsilon is what nobody said."""
+    layers_of: dict[tuple[float, float], list[str]] = {}
+    for entry in plan.epsilons:
+        if entry.action == "fold" and entry.origin is EpsilonOrigin.ASSUMED:
+            layers_of.setdefault((entry.source, entry.target), []).append(entry.layer)
+    for (source, target), layers in layers_of.items():
+        yield (
+            f"{_several(layers)}: folded from an epsilon of {source:g}, which is only assumed, to {target:g}: wrong "
+            f"where the network's own is another; say [batchnorm] source_epsilon, or give the network by --torch"
+        )
+
+
+def _unfoldable_epsilon(moves: list[_Move], epsilons: Mapping[str, float]) -> Iterator[str]:
+    """Epsilons that no weight can make up for: rule or module have another, or Keras's default was left."""
+    layers_of: dict[tuple[float, float | None, bool], dict[str, None]] = {}
     for move in moves:
-        epsilon, source = move.layer.settings.get("epsilon"), move.rule.epsilon
-        if move.layer.class_name not in _NORMALISATIONS or epsilon in (None, source):
+        epsilon, said = move.layer.settings.get("epsilon"), move.rule.epsilon
+        read = epsilons.get(move.assignment.sources[0].rpartition(".")[0])
+        source = read if said is None else said
+        if move.layer.class_name not in NORMALISATIONS or epsilon in (None, source):
             continue
         if source is not None or epsilon == KERAS_EPSILON:
-            layers_of.setdefault((epsilon, source), {})[move.layer.path] = None
-    for (epsilon, source), layers in layers_of.items():
-        told = f"the rule says {source:g}" if source is not None else "PyTorch's default is 1e-5"
+            layers_of.setdefault((epsilon, source, said is not None), {})[move.layer.path] = None
+    for (epsilon, source, by_rule), layers in layers_of.items():
+        who = "the rule says" if by_rule else "the module has"
+        told = f"{who} {source:g}" if source is not None else "PyTorch's default is 1e-5"
         yield f"{_several(list(layers))}: epsilon {epsilon:g}, {told}; weights cannot make up for it, the model can"
 
 

@@ -12,6 +12,7 @@ from remap.planning.derived import leaves
 from remap.planning.plan import Assignment, Plan
 from remap.proving.rows import Pair
 from remap.sides.reference import TracedModule
+from remap.sides.vocabulary.keras_layers import CELL_ENDINGS, MODEL_ENDINGS
 
 
 def align(plan: Plan, modules: Mapping[str, TracedModule], called: set[str]) -> tuple[list[Pair], dict[str, str]]:
@@ -81,7 +82,7 @@ def _pairs(
 def _layer_of(target: Inventory, index: int) -> int:
     """A layer's index; for the cell of a recurrent layer, that of the layer, which runs it."""
     layer = target.layers[index]
-    parent = _index(target, str(PurePosixPath(layer.path).parent)) if layer.class_name.endswith("Cell") else None
+    parent = _index(target, str(PurePosixPath(layer.path).parent)) if layer.class_name.endswith(CELL_ENDINGS) else None
     return index if parent is None else parent
 
 
@@ -151,4 +152,4 @@ def _whole(target: Inventory, holder: int, module: str, sources: Mapping[int, Ma
 
 
 def _is_operation(layer: Layer) -> bool:
-    return not layer.class_name.endswith(("Functional", "Sequential", "Model", "Backbone"))
+    return not layer.class_name.endswith(MODEL_ENDINGS)

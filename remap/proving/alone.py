@@ -96,7 +96,7 @@ def run_alone(
     Raises:
         TargetError: The model fails, as it may where PyTorch's value has another shape.
     """
-    alone = Alone(torch, tolerance, dict(rows), KerasSide(side.model, side.survey, side.title))
+    alone = Alone(torch, tolerance, dict(rows), KerasSide(side.model, side.survey, side.title, left_out=side.left_out))
     run_keras(alone.side, feeds, spec, alone.replace)
     alone.outputs = compare_outputs(torch, alone.side.trace, tolerance)
     return alone

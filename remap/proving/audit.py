@@ -12,10 +12,11 @@ from remap.proving.alignment import align
 from remap.proving.audit_attention import attentions, heads
 from remap.proving.audit_layers import normalisation, recurrent
 from remap.proving.audit_weightless import activations, dropouts, interpolations
-from remap.proving.audit_window import POOLING, windows
+from remap.proving.audit_window import windows
 from remap.proving.disagreement import Disagreement
 from remap.proving.mapped import LayerSizes, Mapped, Subject
 from remap.sides.keras.operations import described_layer
+from remap.sides.operation import POOLING
 from remap.sides.reference import TracedModule
 
 SUBJECTS: tuple[Subject, ...] = (windows, normalisation, heads, recurrent)
@@ -32,11 +33,11 @@ def audit(plan: Plan, modules: Mapping[str, TracedModule], sizes: LayerSizes) ->
     """
     assert plan.target is not None
     sizes = cache(sizes)
-    folded = {entry.layer for entry in plan.epsilons if entry.action == "fold"}
+    folds = _folds(plan)
     by_path = {layer.path: layer for layer in plan.target.layers}
     pairs, _ = align(plan, modules, set(modules))
     mapped = [
-        Mapped(path, modules[path], by_path[pair.layer], plan.target, sizes, pair.layer in folded)
+        Mapped(path, modules[path], by_path[pair.layer], plan.target, sizes, folds.get(pair.layer))
         for pair in pairs
         for path in pair.modules
         if path in modules
@@ -47,6 +48,16 @@ def audit(plan: Plan, modules: Mapping[str, TracedModule], sizes: LayerSizes) ->
     for told in (dropouts, activations, interpolations):
         disagreements += told(modules, plan.target)
     return disagreements
+
+
+def _folds(plan: Plan) -> dict[str, float]:
+    """The PyTorch epsilon that each layer's weights were folded from, by the layer's path in the target."""
+    source = {entry.layer: entry.source for entry in plan.epsilons if entry.action == "fold"}
+    return {
+        assignment.layer: source[assignment.link.layer]
+        for assignment in plan.assignments
+        if assignment.link is not None and assignment.link.layer in source
+    }
 
 
 def _compared(pair: Mapped) -> Iterator[Disagreement]:

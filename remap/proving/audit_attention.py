@@ -89,7 +89,7 @@ def _dropout(pair: Mapped, modules: Mapping[str, TracedModule]) -> Iterator[Disa
     inside = modules.get(f"{pair.path}.{DROPOUT_INSIDE}")
     theirs = pair.theirs.get("dropout", inside.settings.get("rate") if inside is not None else None)
     ours = pair.ours.get("dropout")
-    if theirs and pair.module.told.get("training"):
+    if theirs and pair.theirs.get("active"):
         told = f"{theirs:g}, in training mode"
         yield pair.told("dropout left on", told, "off", "PyTorch's is random", code=torch_dropout.CAUSE.code)
     elif theirs is not None and ours is not None and not same_constant(theirs, ours):

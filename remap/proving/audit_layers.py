@@ -25,11 +25,23 @@ def normalisation(pair: Mapped) -> Iterator[Disagreement]:
     torch, _ = pair.operations
     if torch not in NORMALISING:
         return
-    ours = {"epsilon": pair.layer.settings.get("epsilon"), **pair.ours}
-    note = "folded into the weights: outputs are equal all the same" if pair.folded else ""
-    yield from pair.held(epsilon.CAUSE, note, ours=ours, harmless=pair.folded)
+    yield from _epsilon(pair)
     yield from pair.held(batch_statistics.CAUSE, _NO_WEIGHTS, setting="statistics")
     yield from pair.held(norm_groups.CAUSE)
+
+
+def _epsilon(pair: Mapped) -> Iterator[Disagreement]:
+    """An epsilon that differs, or that was folded though the module has another than was taken for its own."""
+    ours = {"epsilon": pair.layer.settings.get("epsilon"), **pair.ours}
+    if pair.folded is None:
+        yield from pair.held(epsilon.CAUSE, ours=ours)
+        return
+    apart = list(pair.held(epsilon.CAUSE, ours={"epsilon": pair.folded}))
+    for entry in apart:
+        note = "the weights are folded from another epsilon than the module's"
+        yield pair.told(entry.setting, entry.torch, f"{entry.keras} (folded)", note, code=entry.code)
+    if not apart:
+        yield from pair.held(epsilon.CAUSE, "folded into the weights", ours=ours, harmless=True)
 
 
 def recurrent(pair: Mapped) -> Iterator[Disagreement]:

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from remap.inventory.inventory import Inventory, Layer
-from remap.proving.causes import torch_dropout
+from remap.proving.causes import align_corners, interpolation, torch_dropout
 from remap.proving.disagreement import Disagreement
 from remap.sides.keras.operations import activation, described_layer
 from remap.sides.operation import RECURRENT, Operation, Settings, same_constant, told_apart
 from remap.sides.reference import TracedModule
 
-Named = Sequence[tuple[str, str]]
-"""Path, and what is computed there."""
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is computed at a place.
+
+    Args:
+        path: The module or layer.
+        name: What it is, in words.
+        settings: What it is set to.
+    """
+
+    path: str
+    name: str
+    settings: Settings
+
+
 UNKNOWN = "?"
 _BY_ORDER = "paired by their order"
 _FUNCTIONS = (
@@ -21,6 +36,8 @@ _FUNCTIONS = (
     *("softsign", "hard_swish", "hard_sigmoid"),
 )
 """Activations of which both sides have the same."""
+_OF_RELU6 = ("hard_swish", "hard_sigmoid")
+"""Those that keras.applications write by a relu6."""
 
 
 def activations(modules: Mapping[str, TracedModule], target: Inventory) -> Iterator[Disagreement]:
@@ -30,12 +47,12 @@ def activations(modules: Mapping[str, TracedModule], target: Inventory) -> Itera
     which need not be that in which they are called. Nor is a relu6 told where PyTorch has a hard sigmoid or hard swish:
     keras.applications spell those ``relu6(x + 3) / 6``.
     """
-    theirs = [(path, _function(module.operation, module.settings)) for path, module in modules.items()]
-    ours = [(layer.path, _of_layer(layer)) for layer in target.layers]
-    known = [(path, name) for path, name in theirs if name not in ("", UNKNOWN)]
-    for entry in _in_order("activation", known, [(path, name) for path, name in ours if name]):
-        if not (entry.torch.startswith("hard_") and entry.keras == "relu6"):
-            yield entry
+    theirs = [_activation(path, module.operation, module.settings) for path, module in modules.items()]
+    ours = [_of_layer(layer) for layer in target.layers]
+    known = [entry for entry in theirs if entry.name not in ("", UNKNOWN)]
+    for torch, keras in _in_order(known, [entry for entry in ours if entry.name]):
+        if not (torch.settings.get("function") in _OF_RELU6 and keras.settings.get("function") == "relu6"):
+            yield Disagreement(keras.path, torch.path, "activation", torch.name, keras.name, _BY_ORDER)
 
 
 def interpolations(modules: Mapping[str, TracedModule], target: Inventory) -> Iterator[Disagreement]:
@@ -43,10 +60,17 @@ def interpolations(modules: Mapping[str, TracedModule], target: Inventory) -> It
     theirs = [(path, module.operation, module.settings) for path, module in modules.items()]
     ours = [(layer.path, *described_layer(layer)) for layer in target.layers]
     named = [
-        [(path, _interpolation(settings)) for path, operation, settings in side if operation is Operation.INTERPOLATION]
+        [
+            Told(path, _interpolation(settings), settings)
+            for path, operation, settings in side
+            if operation is Operation.INTERPOLATION
+        ]
         for side in (theirs, ours)
     ]
-    yield from _in_order("interpolation", *named)
+    for torch, keras in _in_order(*named):
+        causes = (interpolation.CAUSE, align_corners.CAUSE)
+        code = next((c.code for c in causes if c.differs and c.differs(torch.settings, keras.settings)), "")
+        yield Disagreement(keras.path, torch.path, "interpolation", torch.name, keras.name, _BY_ORDER, code=code)
 
 
 def dropouts(modules: Mapping[str, TracedModule], target: Inventory) -> Iterator[Disagreement]:
@@ -66,13 +90,18 @@ def dropouts(modules: Mapping[str, TracedModule], target: Inventory) -> Iterator
             yield Disagreement(name, path, "dropout", *told_apart(p, rate), note, True)
 
 
-def _in_order(setting: str, theirs: Named, ours: Named) -> Iterator[Disagreement]:
-    same = Counter(name for _, name in theirs) == Counter(name for _, name in ours)
-    if len(theirs) != len(ours) or same or any(name == UNKNOWN for _, name in (*theirs, *ours)):
+def _in_order(theirs: Sequence[Told], ours: Sequence[Told]) -> Iterator[tuple[Told, Told]]:
+    """Those of both sides that differ, paired by their order."""
+    same = Counter(entry.name for entry in theirs) == Counter(entry.name for entry in ours)
+    if len(theirs) != len(ours) or same or any(entry.name == UNKNOWN for entry in (*theirs, *ours)):
         return
-    for (path, torch), (layer, keras) in zip(theirs, ours, strict=True):
-        if torch != keras:
-            yield Disagreement(layer, path, setting, torch, keras, _BY_ORDER)
+    for torch, keras in zip(theirs, ours, strict=True):
+        if torch.name != keras.name:
+            yield torch, keras
+
+
+def _activation(path: str, operation: Operation, settings: Settings) -> Told:
+    return Told(path, _function(operation, settings), settings)
 
 
 def _function(operation: Operation, settings: Settings) -> str:
@@ -90,14 +119,16 @@ def _function(operation: Operation, settings: Settings) -> str:
     return str(function) if number is None else f"{function} ({number:g})"
 
 
-def _of_layer(layer: Layer) -> str:
+def _of_layer(layer: Layer) -> Told:
     """What a layer's activation is, be it all that it does or what it ends in."""
     operation, settings = described_layer(layer)
     name = layer.settings.get("activation")
     if operation in (Operation.ACTIVATION, Operation.SOFTMAX):
-        return _function(operation, settings)
+        return _activation(layer.path, operation, settings)
     recurrent = operation in (*RECURRENT, Operation.CONVOLUTIONAL_LSTM) or "recurrent_activation" in layer.settings
-    return "" if name is None or recurrent else _function(*activation(str(name)))
+    if name is None or recurrent:
+        return Told(layer.path, "", {})
+    return _activation(layer.path, *activation(str(name)))
 
 
 def _interpolation(settings: Settings) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from remap.inventory.inventory import Inventory, Layer
 from remap.proving.causes import (
@@ -20,9 +19,9 @@ from remap.proving.causes import (
 from remap.proving.disagreement import Disagreement
 from remap.proving.mapped import Mapped, words
 from remap.sides.keras.operations import described_layer
-from remap.sides.operation import SAME, WINDOWED, Operation, Pads, same_numbers, settled_pads
+from remap.sides.operation import POOLING, SAME, WINDOWED, Operation, Pads, added_pads, same_numbers, settled_pads
+from remap.sides.torch.operations import given_padding
 
-POOLING = (Operation.MAX_POOLING, Operation.AVERAGE_POOLING)
 _MADE_UP = "equal where a slice after it makes up for it; Keras on torch takes the odd one off the start"
 _BY_SIZE = "asymmetric on even sizes, the same on odd ones: --odd-size tells"
 _MULTIPLES = "equal where nothing is left over at the end: at sizes that are multiples of the stride"
@@ -43,9 +42,8 @@ def windows(pair: Mapped) -> Iterator[Disagreement]:
         yield from pair.held(groups.CAUSE)
     yield from pair.held(ceil_mode.CAUSE, "PyTorch's last window may hang over the edge")
     yield from pair.held(padding_mode.CAUSE)
-    if torch is Operation.AVERAGE_POOLING and pair.theirs.get("count_include_pad") and _pads_itself(pair):
-        code, note = count_include_pad.CAUSE.code, "PyTorch counts the padding in the mean"
-        yield pair.told("count_include_pad", "True", "False", note, code=code)
+    if pair.theirs.get("count_include_pad") and _pads_itself(pair):
+        yield from pair.held(count_include_pad.CAUSE, "PyTorch counts the padding in the mean")
 
 
 def _padding(pair: Mapped) -> Iterator[Disagreement]:
@@ -65,14 +63,14 @@ def _padding(pair: Mapped) -> Iterator[Disagreement]:
             else [n if n is None else n - a - b for n, (a, b) in zip(sizes, before, strict=False)]
         )
         at_sizes = settled_pads(pair.theirs, inner), settled_pads(pair.ours, sizes)
-        if None not in at_sizes and same_numbers(at_sizes[0] or (), _together(before, at_sizes[1] or ()), (0, 0)):
+        if None not in at_sizes and same_numbers(at_sizes[0] or (), added_pads(before, at_sizes[1] or ()), (0, 0)):
             return
     if wanted is None:
         return
     after = f" after ZeroPadding {words(before)}" if any(map(any, before)) else ""
     told = f"{SAME if own == SAME else 'causal' if any(map(any, own)) else 'valid'}{after}"
     if have is not None:
-        if not same_numbers(wanted, _together(before, have), (0, 0)):
+        if not same_numbers(wanted, added_pads(before, have), (0, 0)):
             yield pair.told("padding", words(wanted), told, code=padding.CAUSE.code)
         return
     strides = pair.ours["stride"]
@@ -84,10 +82,6 @@ def _padding(pair: Mapped) -> Iterator[Disagreement]:
         yield pair.told("padding", words(wanted), strided, _MULTIPLES, code=padding.CAUSE.code)
     else:
         yield pair.told("padding", words(wanted), told, code=padding.CAUSE.code)
-
-
-def _together(before: Pads, own: Pads) -> Pads:
-    return tuple((a + c, b + d) for (a, b), (c, d) in zip(before, own, strict=True))
 
 
 def _pads_itself(pair: Mapped) -> bool:
@@ -110,13 +104,13 @@ def _crops(pair: Mapped) -> Iterator[Disagreement]:
     for after in pair.target.layers:
         operation, settings = described_layer(after)
         if pair.layer.name in after.inputs and operation is Operation.CROPPING:
-            ours = _together(ours, settings["crop"])
+            ours = added_pads(ours, settings["crop"])
     if same_numbers(ours, theirs, (0, 0)):
         return
     started = [before for before, _ in ours] == [before for before, _ in theirs]
     cause = output_padding.CAUSE if started else padding.CAUSE
-    given = {name: pair.module.told.get(name, 0) for name in ("padding", "output_padding")}
-    asked = ", ".join(f"{name} {_plain(value)}" for name, value in given.items())
+    given = zip(("padding", "output_padding"), given_padding(theirs), strict=True)
+    asked = ", ".join(f"{name} {words(value)}" for name, value in given)
     yield pair.told(
         cause.name,
         f"{asked}: {words(theirs)} taken off",
@@ -124,7 +118,3 @@ def _crops(pair: Mapped) -> Iterator[Disagreement]:
         _MADE_UP,
         code=cause.code,
     )
-
-
-def _plain(value: Any) -> str:
-    return words(value) if isinstance(value, list | tuple) else str(value)

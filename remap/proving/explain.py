@@ -19,6 +19,7 @@ from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import FailedTrial, Trial
 from remap.proving.walk import find_site
+from remap.sides.feed import Feed
 from remap.sides.keras.side import KerasSide
 from remap.sides.trace import Trace
 
@@ -33,6 +34,7 @@ class Networks:
         plan: The plan.
         tolerance: How far values may be apart.
         audit: Settings that disagree, for a suspicion that cannot be proved.
+        feeds: Inputs on which the whole Keras model can run again; none where its run was changed on the way.
     """
 
     torch: Trace
@@ -40,6 +42,7 @@ class Networks:
     plan: Plan
     tolerance: Tolerance
     audit: Sequence[Disagreement]
+    feeds: Sequence[Feed] = ()
 
 
 @dataclass(slots=True)
@@ -78,6 +81,7 @@ def _explained(row: Row, known: Mapping[int, int], both: Networks, tried: Tried)
     except Exception as error:
         tried.fail("", "the way back to the last values that agree", error)
         site = Site(row, [], [], both.torch, both.side, both.plan, both.tolerance)
+    site.feeds = both.feeds
     for cause, trial in _suspicions(site, tried):
         try:
             finding = _held(site, cause, trial)
@@ -113,6 +117,10 @@ def _held(site: Site, cause: Cause, trial: Trial) -> Finding | None:
         near = closest(value, trial.expected)
         after, event = (near[1].largest if near else None), site.events[-1] if site.events else None
         allowed = site.allowed(trial.expected, event.noise if event else None)
+    elif trial.against is not None:
+        event = trial.against
+        near = closest(event.output, value, parts=site.row.pair is not None and site.row.pair.parts)
+        after, allowed = (near[1].largest if near else None), site.allowed(event.output, event.noise)
     else:
         held = site.against(value)
         after, event = (held[0].largest, held[1]) if held else (None, None)
@@ -121,16 +129,17 @@ def _held(site: Site, cause: Cause, trial: Trial) -> Finding | None:
         return None
     step = site.steps[trial.step] if site.steps else None
     through = step is not None and event is not None and step is not site.steps[-1] and event is site.events[-1]
-    before = _of_row(site) if through and trial.expected is None else _before(site, step, event)
+    whole = trial.against is not None and trial.against.output is site.torch.values[site.row.torch_value]
+    before = _of_row(site) if (through and trial.expected is None) or whole else _before(site, step, event)
     if before is not None and before <= allowed:
         return None
-    layer = step.name if step else site.row.layer
+    layer = trial.layer or (step.name if step else site.row.layer)
     return Finding(
         layer,
         step.call.kind if step else site.row.kind,
         _title(site, event),
         trial.title or cause.name,
-        _sentence(trial, site, layer if not through else site.row.layer, before, after, step, event),
+        _sentence(trial, site, site.row.layer if through or whole else layer, before, after, step, event),
         True,
         trial.blame or cause.blame,
         cause.hint if trial.hint is None else trial.hint,
@@ -138,6 +147,7 @@ def _held(site: Site, cause: Cause, trial: Trial) -> Finding | None:
         after,
         cause.code,
         trial.also,
+        crossing=trial.crossing,
     )
 
 
@@ -163,11 +173,12 @@ def _sentence(
 ) -> str:
     if trial.expected is not None:
         return f"before {layer}, {trial.text} (reproduced to {after:.1g})"
+    why = f"{trial.why}: " if trial.why else ""
     others = f", and the other inputs of {', '.join(site.branches)} as PyTorch has them," if site.branches else ""
     if before is None:
         shapes = f"shapes {step.output.shape} and PyTorch's {event.output.shape}" if step and event else "other shapes"
-        return f"with {trial.text}{others} the difference at {layer} falls from {shapes} to {after:.1g}"
-    return f"with {trial.text}{others} the difference at {layer} falls from {before:.2g} to {after:.1g}"
+        return f"{why}with {trial.text}{others} the difference at {layer} falls from {shapes} to {after:.1g}"
+    return f"{why}with {trial.text}{others} the difference at {layer} falls from {before:.2g} to {after:.1g}"
 
 
 def _title(site: Site, event: Step | None) -> str:
@@ -197,6 +208,6 @@ def _unproved(site: Site, audit: Sequence[Disagreement]) -> Finding:
             layer, kind, module, cause.name, text, False, cause.blame, cause.hint, before=before, code=cause.code
         )
     where = f"between {row.layer} and what comes before it: " if site.unseen is not None and row.pair else ""
-    done = ", ".join(dict.fromkeys(event.kind for event in site.events)) or "nothing"
+    done = ", ".join(dict.fromkeys(event.shown for event in site.events)) or "nothing"
     text = f"{where}no suspicion held; PyTorch computes there: {done}"
     return Finding(layer, kind, module, "", text, False, "unknown", before=before)

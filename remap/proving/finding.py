@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remap.proving.trial import Blame, FailedTrial
+from remap.proving.trial import Blame, Crossing, FailedTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Finding:
         also: Codes of the causes that it takes at once, where one alone does not explain the difference.
         tried: Number of trials, the one that held included.
         failed: The trials that could not run; they confirm nothing.
+        crossing: Which module the layer computes, where it has the weights of another.
     """
 
     layer: str
@@ -42,6 +43,7 @@ class Finding:
     also: tuple[str, ...] = ()
     tried: int = 0
     failed: tuple[FailedTrial, ...] = ()
+    crossing: Crossing | None = None
 
     @property
     def codes(self) -> tuple[str, ...]:

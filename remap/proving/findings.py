@@ -7,16 +7,20 @@ from dataclasses import dataclass, replace
 
 from remap.errors import TargetError
 from remap.planning.plan import Plan
-from remap.proving.alone import CallKey, run_alone
+from remap.proving.alone import Alone, CallKey, run_alone
+from remap.proving.causes import layers_beside, layers_exchanged, parts_exchanged, tensors_exchanged
 from remap.proving.difference import Tolerance
 from remap.proving.disagreement import Disagreement
 from remap.proving.explain import Networks, explain
 from remap.proving.finding import Finding
-from remap.proving.limits import CLOSELY, JUST, NEIGHBOURS
+from remap.proving.limits import CLOSELY, JUST, MOST_ROUNDS, NEIGHBOURS
 from remap.proving.rows import Outcome, Row
 from remap.sides.keras.side import KerasSide
 from remap.sides.reference import Reference
 from remap.sides.trace import Trace
+
+EXCHANGED = {module.CAUSE.code for module in (layers_exchanged, tensors_exchanged, layers_beside, parts_exchanged)}
+"""Causes by which weights stand in other places: what comes behind them is judged with what they leave over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def find(
     """
     known = {row.keras_value: row.torch_value for row in rows if row.outcome == Outcome.EQUAL}
     wrong = not outputs or any(row.outcome == Outcome.DIFFERS for row in outputs)
-    both = Networks(reference.trace, side, plan, tolerance, audit)
+    both = Networks(reference.trace, side, plan, tolerance, audit, reference.feeds)
     outlived = _outlived(rows, reference.trace)
     passed_over = {id(row) for row in rows if row.outcome == Outcome.DIFFERS and row.torch_value in outlived}
     for row in (*rows, *outputs):
@@ -83,21 +87,70 @@ def find(
                 rows = [row if entry is suspect else entry for entry in rows]
                 break
     held = {key: entry for key, entry in _keyed(rows, side.trace) if id(entry) not in passed_over}
+    own = next((key for key, entry in held.items() if entry is row), ("", 0))
+    crossed, named = _learnt({}, first), list[tuple[Row, Finding]]()
     try:
-        alone = run_alone(held.items(), reference.trace, side, reference.feeds, spec, tolerance)
+        for _ in range(MOST_ROUNDS):
+            aimed = {key: _aimed(key, entry, crossed, reference.trace) for key, entry in held.items()}
+            alone = run_alone(aimed.items(), reference.trace, side, reference.feeds, spec, tolerance)
+            left = [entry for key, entry in alone.rows.items() if key != own or first.crossing is not None]
+            left += [] if row in outputs else alone.outputs
+            learnt, named = _named(left, alone, crossed, both)
+            if learnt == crossed:
+                break
+            crossed = learnt
     except TargetError as error:
         note = f"layers after the first divergence were not tried by themselves: {error.problems[0].found}"
         return Findings(first, (), list(rows), note)
-    own = next((key for key, entry in held.items() if entry is row), ("", 0))
     findings = {(first.layer, first.cause): first}
-    left = [entry for key, entry in alone.rows.items() if key != own]
-    left += [] if row in outputs else alone.outputs
-    for entry in sorted(left, key=lambda entry: (entry.torch_call is None, entry.torch_call)):
-        if entry.outcome == Outcome.DIFFERS:
-            more = _explained(entry, alone.known, replace(both, side=alone.side))
-            findings.setdefault((more.layer, more.cause), more)
+    for _, more in sorted(named, key=lambda entry: (entry[0].torch_call is None, entry[0].torch_call)):
+        findings.setdefault((more.layer, more.cause), more)
+    note = ""
+    if first.code in EXCHANGED and not all(more.proved for more in findings.values()):
+        findings = {key: more for key, more in findings.items() if more.proved}
+        note = "what else differs behind exchanged weights is not listed: mend the exchange and verify again"
     judged = {id(held[key]): entry.outcome for key, entry in alone.rows.items()}
-    return Findings(first, tuple(findings.values())[1:], [replace(r, alone=judged.get(id(r))) for r in rows])
+    return Findings(first, tuple(findings.values())[1:], [replace(r, alone=judged.get(id(r))) for r in rows], note)
+
+
+def _named(
+    rows: Sequence[Row], alone: Alone, crossed: Mapping[str, str], both: Networks
+) -> tuple[Mapping[str, str], list[tuple[Row, Finding]]]:
+    """Why rows differ by themselves, and which module each exchanged layer computes.
+
+    Behind a layer that is found out to compute another module than the one it was held against, all went on with wrong
+    values: the rows after it are left for the next run.
+    """
+    named = []
+    for row in sorted(rows, key=lambda row: (row.keras_call is None, row.keras_call)):
+        if row.outcome == Outcome.DIFFERS:
+            named.append((row, _explained(row, alone.known, replace(both, side=alone.side, feeds=()))))
+            learnt = _learnt(crossed, named[-1][1])
+            if learnt != crossed:
+                return learnt, named
+    return crossed, named
+
+
+def _learnt(crossed: Mapping[str, str], finding: Finding) -> Mapping[str, str]:
+    """Which module each exchanged layer computes, with what a finding says of it.
+
+    The layer that has that module's weights is taken to compute the module whose weights were sent here, until a
+    finding of its own knows better.
+    """
+    crossing = finding.crossing
+    if crossing is None or crossed.get(crossing.layer) == crossing.computes:
+        return crossed
+    return {crossing.other: crossing.sent, **crossed, crossing.layer: crossing.computes}
+
+
+def _aimed(key: CallKey, row: Row, crossed: Mapping[str, str], torch: Trace) -> Row:
+    """A row, held against the module that its layer computes where rules give it the weights of another."""
+    module = crossed.get(key[0])
+    calls = torch.by_name.get(module, []) if module is not None else []
+    if module is None or row.pair is None or key[1] >= len(calls):
+        return row
+    call, pair = calls[key[1]], replace(row.pair, modules=(module,))
+    return replace(row, module=module, pair=pair, first_call=call, torch_call=call, outcome=Outcome.DIFFERS)
 
 
 def _explained(row: Row, known: Mapping[int, int], both: Networks) -> Finding:

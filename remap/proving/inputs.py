@@ -11,17 +11,22 @@ from typing import Any
 import numpy as np
 
 from remap.errors import UsageError
-from remap.sides.feed import Feed, KerasInput
+from remap.proving.kinds import array_of, named_kind
+from remap.proving.placed import odd, to_keras
+from remap.sides.feed import Feed, InputKind, KerasInput
 
 IMAGE_SIZE = 64
 """Height and width where a model leaves them open."""
 SEQUENCE_LENGTH = 16
 """Length of a sequence where a model leaves it open."""
-SMALL = 32
+_FLOATS = (InputKind.NUMBERS, InputKind.PIXELS)
 _SPEC = re.compile(
-    r"(?:(?P<name>[\w./]+)(?::(?P<torch>\w+))?=)?(?P<dtype>\w+)\[(?P<shape>[\d,\s]*)\](?:<(?P<bound>\w+))?"
+    r"(?:(?P<name>[\w./]+)(?::(?P<torch>\w+))?=)?(?P<dtype>\w+)(?::(?P<stored>\w+))?\[(?P<shape>[\d,\s]*)\](?:<(?P<bound>\w+))?"
 )
-FORMS = "[NAME[:TORCH_NAME]=]float32[1,3,224,224], int64[1,16]<30522, or a .npz or .safetensors file"
+FORMS = (
+    "[NAME[:TORCH_NAME]=]float32[1,3,224,224], ids[1,16]<30522, mask[1,16], mask:bool[1,16], positions[1,16], "
+    "types[1,16]<2, lengths[2]<17, pixels[1,3,224,224], or a .npz or .safetensors file"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class InputSpec:
         bound: Integers are drawn below it; a number, or the name of a parameter (``vocab``: the embedding's).
         values: The array itself, where a file gave it.
         avoid: Integers that are not drawn: those that stand for padding.
+        kind: What it is; None where that is to be told from names, and from what the models do with it.
+        guessed: Whether its kind is a guess.
     """
 
     name: str
@@ -45,6 +52,8 @@ class InputSpec:
     bound: int | str | None = None
     values: np.ndarray | None = None
     avoid: tuple[int, ...] = ()
+    kind: InputKind | None = None
+    guessed: bool = False
 
 
 def parse_input(text: str) -> list[InputSpec]:
@@ -57,6 +66,8 @@ def parse_input(text: str) -> list[InputSpec]:
     30522
     >>> parse_input("float32[1,3,224,224]")[0].shape
     (1, 3, 224, 224)
+    >>> parse_input("attention_mask=mask[1,16]")[0].kind
+    <InputKind.MASK: 'mask'>
     """
     path = Path(text)
     if path.suffix in (".npz", ".safetensors"):
@@ -66,20 +77,53 @@ def parse_input(text: str) -> list[InputSpec]:
     match = _SPEC.fullmatch(text.replace(" ", ""))
     if match is None:
         raise UsageError("cannot read an input", where="--input", found=text, expected=FORMS)
-    try:
-        np.dtype(match["dtype"])
-    except TypeError as error:
-        raise UsageError("unknown dtype of an input", where="--input", found=match["dtype"]) from error
+    kind, dtype = _kind_and_dtype(match["dtype"], match["stored"])
     bound = match["bound"]
     return [
         InputSpec(
             match["name"] or "",
             tuple(int(size) for size in match["shape"].split(",") if size),
-            match["dtype"],
+            dtype,
             match["torch"] or "",
             int(bound) if bound is not None and bound.isdigit() else bound,
+            kind=kind,
         )
     ]
+
+
+def spelled(spec: InputSpec) -> str:
+    """What ``--input`` takes for an input of a kind.
+
+    >>> spelled(parse_input("ids:input_ids=ids[1,16]<30522")[0])
+    'ids:input_ids=ids[1,16]<30522'
+    """
+    called = f"{spec.name}:{spec.torch_name}" if spec.torch_name else spec.name
+    bound = f"<{spec.bound}" if spec.bound is not None else ""
+    return f"{called}{'=' if called else ''}{spec.kind or spec.dtype}[{','.join(map(str, spec.shape))}]{bound}"
+
+
+def check_input(text: str) -> None:
+    """Raise where :func:`parse_input` would, without reading a file.
+
+    Raises:
+        UsageError: It is none of the known forms, or there is no such file.
+    """
+    path = Path(text)
+    if path.suffix not in (".npz", ".safetensors"):
+        parse_input(text)
+    elif not path.is_file():
+        raise UsageError("no such file", where=f"--input {path}")
+
+
+def _kind_and_dtype(word: str, stored: str | None) -> tuple[InputKind | None, str]:
+    """A kind with its element type, or an element type alone, which leaves the kind open."""
+    kind = InputKind(word) if word in list(InputKind) else None
+    dtype = stored or (word if kind is None else "float32" if kind in _FLOATS else "int64")
+    try:
+        np.dtype(dtype)
+    except TypeError as error:
+        raise UsageError("unknown dtype of an input", where="--input", found=dtype, expected=FORMS) from error
+    return kind, dtype
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -100,6 +144,7 @@ def settle_inputs(
     samples: int = 1,
     odd_size: bool = False,
     params: Mapping[str, Any] | None = None,
+    signature: Sequence[str] = (),
 ) -> list[InputSpec]:
     """The inputs of a run: those given, and for the rest what the Keras model says.
 
@@ -109,6 +154,7 @@ def settle_inputs(
         samples: Size of the batch, where a shape is inferred.
         odd_size: Whether spatial sizes become odd at every stride of two (:func:`odd`).
         params: Values that a bound can name.
+        signature: The names of PyTorch's arguments, in order.
 
     Raises:
         UsageError: A name is unknown, a bound is unknown, or nothing tells the shapes.
@@ -124,6 +170,13 @@ def settle_inputs(
         named = {spec.name: spec for spec in specs}
         specs = [named.get(entry.name) or _inferred(entry, samples) for entry in model]
     specs = [_bounded(spec, known.get(spec.name), params or {}) for spec in specs]
+    names = [*signature, *[""] * len(specs)]
+    specs = [_told(spec, known.get(spec.name), name) for spec, name in zip(specs, names, strict=False)]
+    longest = max((spec.shape[1] for spec in specs if len(spec.shape) > 1), default=1)
+    specs = [
+        replace(spec, bound=longest + 1) if spec.kind is InputKind.LENGTHS and spec.bound is None else spec
+        for spec in specs
+    ]
     if odd_size:
         specs = [_odd(spec, known.get(spec.name)) for spec in specs]
     return specs
@@ -151,7 +204,32 @@ def _inferred(entry: KerasInput, samples: int) -> InputSpec:
     if entry.channels_first:
         shape = (shape[-1], *shape[:-1])
     integer = entry.bound is not None or entry.dtype.startswith(("int", "uint"))
-    return InputSpec(entry.name, (samples, *shape), "int64" if integer else "float32")
+    kind = entry.kind or (named_kind(entry.name) if entry.invented else None)
+    integer |= entry.invented and kind is not None and kind not in _FLOATS
+    return InputSpec(entry.name, (samples, *shape), "int64" if integer else "float32", kind=entry.kind)
+
+
+def _told(spec: InputSpec, entry: KerasInput | None, argument: str) -> InputSpec:
+    """An input with its kind: as it was given, as the Keras model uses it, as it is called; else as its dtype has it.
+
+    ``argument`` is what PyTorch calls it, where it goes by place.
+    """
+    if spec.values is not None or spec.kind is not None:
+        return spec
+    names, kind = (spec.name, spec.torch_name or argument), np.dtype(spec.dtype).kind
+    told = named_kind(*names)
+    if kind == "b" or told is InputKind.MASK:
+        return replace(spec, kind=InputKind.MASK)
+    if kind == "f":
+        known = entry.kind if entry is not None else None
+        return replace(spec, kind=known or InputKind.NUMBERS)
+    if spec.dtype == "uint8" and len(spec.shape) >= 4:
+        return replace(spec, kind=InputKind.PIXELS)
+    if spec.bound is not None:
+        return replace(spec, kind=told if told in (InputKind.TYPES, InputKind.POSITIONS) else InputKind.IDS)
+    if entry is not None and entry.kind is not None:
+        return replace(spec, kind=entry.kind)
+    return replace(spec, kind=told or InputKind.IDS, guessed=told is None)
 
 
 def _bounded(spec: InputSpec, entry: KerasInput | None, params: Mapping[str, Any]) -> InputSpec:
@@ -168,18 +246,6 @@ def _bounded(spec: InputSpec, entry: KerasInput | None, params: Mapping[str, Any
             expected="a number, or the name of a parameter of the rule file",
         )
     return replace(spec, bound=bound)
-
-
-def odd(size: int) -> int:
-    """The next size that stays odd through strides of two: there ``same`` and symmetric padding coincide.
-
-    >>> [odd(size) for size in (8, 64, 65, 224, 100)]
-    [9, 65, 65, 225, 129]
-    """
-    step = SMALL
-    while step > size:
-        step //= 2
-    return size if size % step == 1 or step == 1 else (size + step - 2) // step * step + 1
 
 
 def _odd(spec: InputSpec, entry: KerasInput | None) -> InputSpec:
@@ -204,7 +270,7 @@ def _odd(spec: InputSpec, entry: KerasInput | None) -> InputSpec:
 
 
 def draw(specs: Iterable[InputSpec], model: Sequence[KerasInput] | None, seed: int, other: bool = False) -> list[Feed]:
-    """The arrays of all inputs: standard normal numbers, or integers below the bound; masks are ones.
+    """The arrays of all inputs, each drawn as what it is (:func:`remap.proving.kinds.array_of`).
 
     Args:
         specs: What to draw.
@@ -216,41 +282,18 @@ def draw(specs: Iterable[InputSpec], model: Sequence[KerasInput] | None, seed: i
     feeds = []
     for position, spec in enumerate(specs):
         random = np.random.default_rng([seed, position])
-        array = _array(spec, random)
+        array, drawn = _array(spec, random)
         if other and spec.values is not None and "mask" not in spec.name:
             array = random.permutation(array.reshape(-1)).reshape(array.shape)
-        feeds.append(Feed(spec.name, spec.torch_name, array, to_keras(array, entries.get(spec.name))))
+        feeds.append(Feed(spec.name, spec.torch_name, array, to_keras(array, entries.get(spec.name)), drawn))
     return feeds
 
 
-def _array(spec: InputSpec, random: np.random.Generator) -> np.ndarray:
+def _array(spec: InputSpec, random: np.random.Generator) -> tuple[np.ndarray, str]:
     if spec.values is not None:
-        return spec.values
+        return spec.values, ""
     dtype = np.dtype(spec.dtype)
-    if dtype.kind in "biu":
-        if "mask" in spec.name or "mask" in spec.torch_name:
-            return np.ones(spec.shape, dtype)
-        choice = np.setdiff1d(np.arange(spec.bound if isinstance(spec.bound, int) else 2), spec.avoid)
-        return random.choice(choice, spec.shape).astype(dtype)
-    return random.standard_normal(spec.shape).astype(dtype)
-
-
-def to_keras(array: np.ndarray, entry: KerasInput | None) -> np.ndarray:
-    """An input in Keras's layout: channels moved last where the model has them there.
-
-    >>> to_keras(np.zeros((1, 3, 8, 9)), KerasInput("x", (8, 9, 3), "float32", channels_first=True)).shape
-    (1, 8, 9, 3)
-    """
-    if array.ndim < 3 or (entry is None and array.ndim < 4):
-        return array
-    moved = np.ascontiguousarray(np.moveaxis(array, 1, -1))
-    if entry is None:
-        return moved
-    fits = [_fits(form.shape[1:], entry.shape) for form in (array, moved)]
-    if fits[1] and (entry.channels_first or not fits[0]):
-        return moved
-    return array
-
-
-def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
-    return len(shape) == len(wanted) and all(w is None or s == w for s, w in zip(shape, wanted, strict=True))
+    kind = spec.kind or (InputKind.IDS if dtype.kind in "biu" else InputKind.NUMBERS)
+    bound = spec.bound if isinstance(spec.bound, int) else None
+    array, drawn = array_of(kind, spec.shape, dtype, random, bound=bound, avoid=spec.avoid)
+    return array, f"{drawn}, a guess" if spec.guessed else drawn

@@ -44,6 +44,16 @@ RECENT = 8
 """Factors of a product are looked for among so many values of its shape that calls gave right before it: more pairs
 would be tried than a gated network has branches."""
 
+MOST_EXCHANGES = 24
+"""Weights of so many other layers are tried in the place of a layer's own: those that PyTorch gives the same input come
+first, and so the right ones hardly ever come late."""
+MOST_ROUNDS = 24
+"""The run on PyTorch's values is made again where exchanged layers come to light, so often at most: each is one run of
+the model and tells two layers, as a rule, which have each other's weights."""
+
+MOST_DIVISIONS = 2000
+"""Ways to split an axis into factors and write them in another order: 25088, VGG's, has some hundred of three."""
+
 MOST_SETTINGS = 4
 """So many settings of a window are changed together at most: more that are wrong at once make another layer of it."""
 

@@ -28,7 +28,7 @@ class Mapped:
         layer: The layer.
         target: What the layer is part of.
         sizes: Tells the sizes of inputs.
-        folded: Whether a difference of epsilons is folded into the weights.
+        folded: The PyTorch epsilon from which a difference is folded into the weights; None where none is.
     """
 
     path: str
@@ -36,7 +36,7 @@ class Mapped:
     layer: Layer
     target: Inventory
     sizes: LayerSizes
-    folded: bool = False
+    folded: float | None = None
 
     @cached_property
     def _described(self) -> tuple[Operation, dict[str, Any]]:

@@ -46,6 +46,8 @@ class VerifyOptions(RunOptions):
         static: Whether settings are compared only; nothing runs then.
         params: Values for the rule file's parameters.
         allow_code: Whether the rule file may call functions of the user's.
+        ignore_outputs: Outputs that are not looked at: by name, or by number where they have none; of either network,
+            or of one with ``torch:`` or ``keras:`` before it.
 
     >>> VerifyOptions(inputs=["float32[1,4]"], float64=True).samples
     1
@@ -59,3 +61,4 @@ class VerifyOptions(RunOptions):
     static: bool = False
     params: Mapping[str, Scalar] | None = None
     allow_code: bool = False
+    ignore_outputs: Sequence[str] = ()

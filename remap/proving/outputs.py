@@ -1,80 +1,275 @@
-"""The outputs of both networks, matched by name, by order or by what they hold."""
+"""The outputs of both networks, matched by what they are: name, shape after layout, and position."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from remap.errors import UsageError
+from remap.planning.plan import Ignored
 from remap.proving.difference import Tolerance
 from remap.proving.rows import Outcome, Row, compare_values
+from remap.sides.keras.side import KerasSide
+from remap.sides.reference import Reference
 from remap.sides.trace import Trace
 
-Output = tuple[str, int]
-"""Name of an output, empty where it has none, and its position in a trace."""
+TORCH, KERAS = "PyTorch", "Keras"
+COMPUTED = ("num_batches_tracked", "inv_freq", "position_ids")
+"""Tensors that no rule need write."""
+NO_LAYER = "no layer of the Keras model is made from"
+_SIDES = {"torch": TORCH, "keras": KERAS}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a network.
+
+    Args:
+        name: What the network calls it; empty, or numbers alone, where it has a place in a tuple or list and no name.
+        value: Its position in the trace.
+        index: Its place among the outputs.
+    """
+
+    name: str
+    value: int
+    index: int
+
+    @property
+    def title(self) -> str:
+        """What a user calls it: its name, or its number."""
+        return self.name or str(self.index)
+
+    @property
+    def called(self) -> bool:
+        """Whether it has a name, rather than a place.
+
+        >>> Output("logits", 0, 0).called, Output("1.0", 0, 0).called
+        (True, False)
+        """
+        return bool(self.name) and not self.name.replace(".", "").isdigit()
+
+
+def outputs_of(trace: Trace) -> list[Output]:
+    """The outputs of a run, in order."""
+    return [Output(name, value, index) for index, (name, value) in enumerate(trace.outputs)]
 
 
 def compare_outputs(torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Row]:
     """One row for each output; one that the other side lacks is not compared, and says so.
 
-    Outputs are matched by name where both sides share the names; by what they hold where both sides name them
-    otherwise; by order else. A Keras model that ends inside of the PyTorch one, before its head, is held against
-    the module whose output it gives.
+    Outputs that share a name belong together. The others belong to one of a shape that can be theirs: one that they
+    are equal to, else the one at their place (by what they hold where both sides have names for them). A Keras output
+    that PyTorch computes on its way, as that of a model without a head, is held against the module that gives it.
     """
-    rows: list[Row] = []
-    for (torch_name, torch_value), (keras_name, keras_value) in _matched(torch, keras, tolerance):
-        row = _compared(torch, torch_value, keras, keras_value, tolerance)
-        name = keras_name or torch_name
-        title = name or f"output {len(rows)}"
-        rows.append(replace(row, layer=title, module=torch_name or title, kind="output", named=bool(name)))
-    left = {"PyTorch": torch.outputs, "Keras": keras.outputs}
-    used = {"PyTorch": {row.torch_value for row in rows}, "Keras": {row.keras_value for row in rows}}
-    for side, outputs in left.items():
-        for index, (name, value) in enumerate(outputs):
-            if value not in used[side]:
-                title, reason = name or f"output {index}", f"only {side} gives it"
-                rows.append(Row(title, title, "output", Outcome.NOT_COMPARED, reason=reason, named=bool(name)))
-    return rows
+    matching = _Matching(torch, keras, tolerance)
+    matching.by_name()
+    matching.by_likeness()
+    matching.inside()
+    matching.by_place()
+    rows = [matching.row(theirs, ours) for ours, theirs in sorted(matching.pairs.items(), key=lambda p: p[0].index)]
+    rows += [_alone(output, KERAS) for output in matching.ours]
+    return rows + [_alone(output, TORCH) for output in matching.theirs if output.value not in matching.taken]
 
 
-def _compared(torch: Trace, torch_value: int, keras: Trace, keras_value: int, tolerance: Tolerance) -> Row:
-    return compare_values(torch, torch_value, keras, keras_value, torch.depths[-1], tolerance)
+def _alone(output: Output, side: str) -> Row:
+    title = output.name or f"output {output.index}"
+    row = Row(
+        title, output.title, "output", Outcome.NOT_COMPARED, reason=f"only {side} gives it", named=bool(output.name)
+    )
+    return replace(row, torch_value=output.value) if side == TORCH else replace(row, keras_value=output.value)
 
 
-def _matched(torch: Trace, keras: Trace, tolerance: Tolerance) -> list[tuple[Output, Output]]:
-    by_name = {name: (name, value) for name, value in torch.outputs if name}
-    if keras.outputs and all(name in by_name for name, _ in keras.outputs):
-        return [(by_name[name], (name, value)) for name, value in keras.outputs]
-    if all(name for name, _ in (*torch.outputs, *keras.outputs)):
-        matched = _nearest(torch, keras, tolerance)
-    else:
-        matched = list(zip(torch.outputs, keras.outputs, strict=False))
-    pairs = []
-    for theirs, ours in matched:
-        near = _compared(torch, theirs[1], keras, ours[1], tolerance).difference
-        pairs.append((theirs if near is not None else next(_inside(torch, keras, ours, tolerance), theirs), ours))
-    return pairs
+@dataclass
+class _Matching:
+    """Outputs that are matched, and those that are left."""
+
+    torch: Trace
+    keras: Trace
+    tolerance: Tolerance
+    pairs: dict[Output, Output] = field(default_factory=dict)
+    held: dict[tuple[int, int], Row] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.theirs, self.ours = outputs_of(self.torch), outputs_of(self.keras)
+        self.more = len(self.ours) > len(self.theirs)
+
+    @property
+    def taken(self) -> set[int]:
+        """Values of PyTorch that something is held against."""
+        return {theirs.value for theirs in self.pairs.values()}
+
+    def row(self, theirs: Output, ours: Output) -> Row:
+        """What comes of a pair."""
+        name = ours.name or theirs.name
+        title = name or f"output {ours.index}"
+        row = self.compared(theirs.value, ours.value)
+        return replace(row, layer=title, module=theirs.name or title, kind="output", named=bool(name))
+
+    def compared(self, torch_value: int, keras_value: int) -> Row:
+        key = torch_value, keras_value
+        if key not in self.held:
+            depth = self.torch.depths[-1]
+            self.held[key] = compare_values(self.torch, torch_value, self.keras, keras_value, depth, self.tolerance)
+        return self.held[key]
+
+    def _match(self, theirs: Output, ours: Output) -> None:
+        self.pairs[ours] = theirs
+        self.ours.remove(ours)
+        if theirs in self.theirs:
+            self.theirs.remove(theirs)
+
+    def by_name(self) -> None:
+        """Match those of one name."""
+        named = {output.name: output for output in self.theirs if output.called}
+        for ours in [output for output in self.ours if output.name in named]:
+            self._match(named[ours.name], ours)
+
+    def by_likeness(self) -> None:
+        """Match those of shapes that can be one another's, the likeliest first."""
+        ranks = {
+            (theirs, ours): self._rank(theirs, ours, row)
+            for theirs in self.theirs
+            for ours in self.ours
+            if (row := self.compared(theirs.value, ours.value)).difference is not None
+        }
+        for theirs, ours in sorted(ranks, key=lambda pair: ranks[pair]):
+            if theirs in self.theirs and ours in self.ours:
+                self._match(theirs, ours)
+
+    def _rank(self, theirs: Output, ours: Output, row: Row) -> tuple[bool, bool, int, float]:
+        assert row.difference is not None
+        equal = row.outcome == Outcome.EQUAL
+        apart = 0 if theirs.called and ours.called else abs(theirs.index - ours.index)
+        elsewhere = self.more and not equal and next(self._given(ours), None) is not None
+        return not equal, elsewhere, apart, row.difference.relative
+
+    def inside(self) -> None:
+        """Match Keras's outputs that are left with the modules, outermost first, or functions that give them."""
+        for ours in list(self.ours):
+            given = next(self._given(ours), None)
+            if given is not None:
+                self._match(given, ours)
+
+    def _given(self, ours: Output) -> Iterator[Output]:
+        for call in sorted(self.torch.calls, key=lambda call: not call.name):
+            for value in call.outputs:
+                if self.compared(value, ours.value).outcome == Outcome.EQUAL:
+                    yield Output(call.name or call.kind, value, -1)
+
+    def by_place(self) -> None:
+        """Match what is left in order: their shapes differ, and that is what is to be said."""
+        for theirs, ours in list(zip(self.theirs, self.ours, strict=False)):
+            self._match(theirs, ours)
 
 
-def _nearest(torch: Trace, keras: Trace, tolerance: Tolerance) -> list[tuple[Output, Output]]:
-    """Each Keras output with the PyTorch output that it is nearest to, the nearest pair first; none twice."""
-    left = list(torch.outputs)
-    distances = {
-        (theirs, ours): row.difference.relative if row.difference is not None else float("inf")
-        for theirs in torch.outputs
-        for ours in keras.outputs
-        for row in [_compared(torch, theirs[1], keras, ours[1], tolerance)]
-    }
-    chosen: dict[Output, Output] = {}
-    for theirs, ours in sorted(distances, key=lambda pair: distances[pair]):
-        if ours not in chosen and theirs in left:
-            chosen[ours] = theirs
-            left.remove(theirs)
-    return [(chosen[ours], ours) for ours in keras.outputs if ours in chosen]
+def exchanged(rows: Iterable[Row], torch: Trace, keras: Trace) -> tuple[tuple[str, str], ...]:
+    """Outputs that stand in another order on the two sides, Keras's first: those that have a place, and no name."""
+    places = [{output.value: output for output in outputs_of(trace) if not output.called} for trace in (torch, keras)]
+    pairs = [
+        (places[1][row.keras_value], places[0][row.torch_value])
+        for row in rows
+        if row.keras_value in places[1] and row.torch_value in places[0]
+    ]
+    order = [theirs.index for _, theirs in sorted(pairs, key=lambda pair: pair[0].index)]
+    moved = zip(sorted(pairs, key=lambda pair: pair[0].index), sorted(order), strict=True)
+    return tuple((ours.title, theirs.title) for (ours, theirs), place in moved if theirs.index != place)
 
 
-def _inside(torch: Trace, keras: Trace, ours: Output, tolerance: Tolerance) -> Iterator[Output]:
-    """The modules, outermost first, that give a Keras output."""
-    for call in torch.calls:
-        for value in call.outputs if call.name else ():
-            if _compared(torch, value, keras, ours[1], tolerance).outcome == Outcome.EQUAL:
-                yield call.name, value
+def accounted(
+    outputs: Sequence[Row],
+    rows: Sequence[Row],
+    reference: Reference,
+    keras: Trace,
+    ignored: Iterable[Ignored],
+    tolerance: Tolerance,
+) -> list[Row]:
+    """The rows of outputs, with what is known of PyTorch's that Keras does not give.
+
+    One that a layer gives inside of the Keras model is held against that layer. One that comes out of a module that no
+    layer is made from, as a head whose tensors the rules leave behind or that is tied to an embedding, need not have a
+    counterpart.
+    """
+    known = {row.torch_value for row in (*rows, *outputs) if row.outcome == Outcome.EQUAL}
+    left = {entry.name: entry for entry in ignored}
+    made_from = {path for row in rows if row.pair is not None for path in row.pair.modules}
+    return [
+        _accounted(row, known, reference, keras, left, made_from, tolerance)
+        if row.outcome == Outcome.NOT_COMPARED and row.torch_value >= 0
+        else row
+        for row in outputs
+    ]
+
+
+def _accounted(
+    row: Row,
+    known: set[int],
+    reference: Reference,
+    keras: Trace,
+    left: Mapping[str, Ignored],
+    made_from: set[str],
+    tolerance: Tolerance,
+) -> Row:
+    torch, expected = reference.trace, reference.trace.values[row.torch_value]
+    for index, call in enumerate(keras.calls) if np.ptp(expected) else ():
+        for value in call.outputs if keras.calls[index].name else ():
+            if keras.values[value].size != expected.size:
+                continue
+            near = compare_values(torch, row.torch_value, keras, value, torch.depths[-1], tolerance)
+            if near.outcome == Outcome.EQUAL:
+                reason = f"as {call.name} gives it inside of the Keras model"
+                return replace(near, layer=row.layer, module=row.module, kind="output", named=row.named, reason=reason)
+    for index in torch.between(known, [row.torch_value]):
+        path = _module(torch, index)
+        head = f"{path}." if path else ""
+        tensors = reference.modules[path].tensors if path and path in reference.modules else ()
+        if not tensors or path in made_from or all(name.endswith(COMPUTED) for name in tensors):
+            continue
+        entry = left.get(head + tensors[0])
+        why = f"the rules leave behind ({entry.place.path.name}:{entry.place.line})" if entry else NO_LAYER
+        return replace(row, reason=f"it comes out of {path}, which {why}", accounted=True)
+    return row
+
+
+def _module(torch: Trace, index: int | None) -> str:
+    """Path of the module that a call is, or is part of."""
+    while index is not None and not torch.calls[index].name:
+        index = torch.calls[index].parent
+    return torch.calls[index].name if index is not None else ""
+
+
+def without(names: Sequence[str], torch: Trace, keras: Trace) -> tuple[frozenset[int], frozenset[int]]:
+    """The places of outputs that are not to be looked at, PyTorch's and Keras's.
+
+    Args:
+        names: ``NAME``, of either side, or ``torch:NAME``, ``keras:NAME``; the number of one that has no name.
+        torch: PyTorch's run.
+        keras: Keras's.
+
+    Raises:
+        UsageError: Neither network gives such an output.
+    """
+    given = {TORCH: outputs_of(torch), KERAS: outputs_of(keras)}
+    places: dict[str, set[int]] = {TORCH: set(), KERAS: set()}
+    for text in names:
+        side, colon, name = text.partition(":")
+        sides = [_SIDES[side]] if colon and side in _SIDES else [TORCH, KERAS]
+        wanted = name if colon and side in _SIDES else text
+        chosen = [(each, output.index) for each in sides for output in given[each] if output.title == wanted]
+        if not chosen:
+            titles = "; ".join(f"{each}: {', '.join(o.title for o in outputs)}" for each, outputs in given.items())
+            raise UsageError("no such output", where=f"--ignore-output {text}", expected=titles)
+        for each, index in chosen:
+            places[each].add(index)
+    return frozenset(places[TORCH]), frozenset(places[KERAS])
+
+
+def leave_out(names: Sequence[str], reference: Reference, side: KerasSide) -> None:
+    """Take the outputs that are not to be looked at (:func:`without`) out of both runs, and of those to come."""
+    places, side.left_out = without(names, reference.trace, side.trace)
+    kept = [place for place in range(len(reference.trace.outputs)) if place not in places]
+    if len(reference.other_outputs) == len(reference.trace.outputs):
+        reference.other_outputs = [reference.other_outputs[place] for place in kept]
+    reference.trace.outputs = [reference.trace.outputs[place] for place in kept]
+    side.trace.outputs = [each for place, each in enumerate(side.trace.outputs) if place not in side.left_out]

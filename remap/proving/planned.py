@@ -36,11 +36,12 @@ def planned(
     fresh: KerasSide | None,
     options: VerifyOptions,
     inventory: Inventory | None = None,
+    epsilons: Mapping[str, float] | None = None,
 ) -> Plan:
     """The plan; a fresh model at hand is looked at, rather than built once more, and an inventory at hand is used."""
     from remap.checking.model import initial_values
 
-    settings: dict[str, Any] = {"params": options.params, "allow_code": options.allow_code}
+    settings: dict[str, Any] = {"params": options.params, "allow_code": options.allow_code, "epsilons": epsilons}
     if fresh is None:
         inventory = inventory or inventory_of(model)
         return make_plan(file, source, inventory, initial=initial_values(model, inventory), **settings)

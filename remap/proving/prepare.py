@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +14,41 @@ import numpy as np
 
 from remap.errors import UsageError
 from remap.planning.plan import Plan
-from remap.proving.inputs import InputSpec, draw, parse_input, settle_inputs, to_keras
+from remap.proving.inputs import InputSpec, draw, parse_input, settle_inputs
 from remap.proving.options import RunOptions, VerifyOptions
-from remap.proving.recording import load_recording
-from remap.sides.feed import Feed
+from remap.proving.placed import to_keras
+from remap.proving.recording import is_recording, load_recording
+from remap.sides.feed import Feed, KerasInput
 from remap.sides.keras.inputs import keras_inputs
 from remap.sides.keras.side import KerasSide
+from remap.sides.operation import NORMALISING
 from remap.sides.reference import Reference, TracedModule
 from remap.sides.torch.names import as_spelled, spelled_by, spelling_of
+from remap.tensors.tensor import Checkpoint
 
 if TYPE_CHECKING:
     from remap.sides.torch.side import TorchSide
+
+
+@dataclass
+class TorchSource:
+    """What a TORCH argument stands for, built when it is first asked for, and once."""
+
+    spec: str
+    args: Mapping[str, object]
+
+    @cached_property
+    def side(self) -> TorchSide:
+        """The PyTorch side."""
+        return open_network(self.spec, self.args)
 
 
 def open_network(torch: Any, args: Mapping[str, object] | None) -> TorchSide:
     """The PyTorch side that a TORCH argument names; a copy of a network that is live already."""
     from remap.sides.torch.side import TorchSide
 
+    if isinstance(torch, TorchSource):
+        return torch.side
     if isinstance(torch, str):
         return TorchSide.build(torch, args)
     return TorchSide(copy.deepcopy(torch).eval(), title_of(torch))
@@ -36,14 +56,35 @@ def open_network(torch: Any, args: Mapping[str, object] | None) -> TorchSide:
 
 def title_of(torch: Any) -> str:
     """How messages call a TORCH argument."""
+    if isinstance(torch, TorchSource):
+        return torch.spec
     return torch if isinstance(torch, str) else type(torch).__name__
 
 
-def modules_in(side: TorchSide, plan: Plan) -> Mapping[str, TracedModule]:
+def modules_for(
+    torch: Any, args: Mapping[str, object] | None, checkpoint: Checkpoint, strip: Sequence[str]
+) -> Mapping[str, TracedModule]:
+    """Every module that a TORCH argument or a recording has by path, under the checkpoint's names; nothing runs."""
+    title = title_of(torch)
+    if is_recording(title):
+        return recording(Path(title), strip).modules
+    return modules_in(open_network(torch, args), checkpoint, strip)
+
+
+def modules_in(side: TorchSide, checkpoint: Checkpoint, strip: Sequence[str]) -> Mapping[str, TracedModule]:
     """Every module of a network by path, under the checkpoint's names."""
-    strip = plan.rules.source.strip
-    spelling = spelling_of(side.network, plan.checkpoint, strip)
+    spelling = spelling_of(side.network, checkpoint, strip)
     return as_spelled(Reference("", modules=side.modules), spelling, strip).modules
+
+
+def epsilons_of(modules: Mapping[str, TracedModule]) -> dict[str, float]:
+    """The epsilons of the modules that normalise, by path."""
+    told = {
+        path: module.settings.get("epsilon", module.told.get("eps"))
+        for path, module in modules.items()
+        if module.operation in NORMALISING or "eps" in module.told
+    }
+    return {path: float(epsilon) for path, epsilon in told.items() if isinstance(epsilon, int | float)}
 
 
 def parsed_inputs(inputs: Sequence[str | InputSpec]) -> list[InputSpec]:
@@ -52,6 +93,21 @@ def parsed_inputs(inputs: Sequence[str | InputSpec]) -> list[InputSpec]:
     for entry in inputs:
         specs += parse_input(entry) if isinstance(entry, str) else [entry]
     return specs
+
+
+def arguments_of(network: Any) -> list[str]:
+    """What a module calls its inputs, in order; nothing where it does not tell.
+
+    >>> class Net:
+    ...     def forward(self, ids, *, mask=None): ...
+    >>> arguments_of(Net())
+    ['ids']
+    """
+    try:
+        parameters = inspect.signature(network.forward).parameters.values()
+    except (AttributeError, TypeError, ValueError):
+        return []
+    return [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
 
 
 def without_padding(specs: Sequence[InputSpec], network: Any) -> list[InputSpec]:
@@ -66,26 +122,24 @@ def without_padding(specs: Sequence[InputSpec], network: Any) -> list[InputSpec]
     return [spec if pad is None else replace(spec, avoid=(pad,)) for spec, pad in zip(specs, known, strict=True)]
 
 
-def recording(path: Path, plan: Plan) -> Reference:
-    """A recording, under the names that the plan's checkpoint has without its prefixes."""
-    reference, strip = load_recording(path), plan.rules.source.strip
+def recording(path: Path, strip: Sequence[str]) -> Reference:
+    """A recording, under the names that its checkpoint has without the prefixes."""
+    reference = load_recording(path)
     return as_spelled(reference, spelled_by(reference.modules, strip), strip)
 
 
-def recorded(path: Path, plan: Plan, side: KerasSide, options: VerifyOptions) -> Reference:
+def recorded(reference: Reference, where: str, side: KerasSide, options: VerifyOptions) -> Reference:
     """A recording, its inputs in the layout of the Keras model.
 
     Args:
-        path: The file.
-        plan: The plan.
+        reference: The recording.
+        where: Its file, for messages.
         side: The Keras side.
         options: What is asked for.
 
     Raises:
         UsageError: The recording was made otherwise.
     """
-    reference = recording(path, plan)
-    where = str(path)
     if options.inputs or options.odd_size:
         raise UsageError("a recording has its own inputs", where=where, fix="give --input to 'remap record'")
     if options.calibrate and not reference.calibrated:
@@ -103,17 +157,31 @@ def recorded(path: Path, plan: Plan, side: KerasSide, options: VerifyOptions) ->
     return reference
 
 
-def ran(torch: TorchSide, plan: Plan, side: KerasSide, options: VerifyOptions) -> Reference:
-    """The network with the checkpoint's weights, run on inputs that the Keras model takes too."""
+def specified(
+    torch: TorchSide, plan: Plan, side: KerasSide, options: VerifyOptions
+) -> tuple[list[InputSpec], list[KerasInput] | None]:
+    """The inputs of both networks, and what the Keras model says of its own."""
+    model = keras_inputs(side.model)
+    specs = settle_inputs(
+        parsed_inputs(options.inputs),
+        model,
+        samples=options.samples,
+        odd_size=options.odd_size,
+        params=plan.params,
+        signature=arguments_of(torch.network),
+    )
+    return without_padding(specs, torch.network), model
+
+
+def ran(
+    torch: TorchSide, plan: Plan, specs: Sequence[InputSpec], model: Sequence[KerasInput] | None, options: VerifyOptions
+) -> Reference:
+    """The network with the checkpoint's weights, run on inputs that the Keras model takes too (:func:`specified`)."""
     from remap.sides.torch.source import load_weights
 
     strip = plan.rules.source.strip
     ignored = [entry.name for entry in plan.ignored]
     spelling = load_weights(torch.network, plan.checkpoint, ignored, strip=strip)
-    model = keras_inputs(side.model)
-    given = parsed_inputs(options.inputs)
-    specs = settle_inputs(given, model, samples=options.samples, odd_size=options.odd_size, params=plan.params)
-    specs = without_padding(specs, torch.network)
     feeds, other = draw(specs, model, options.seed), draw(specs, model, options.seed + 1, True)
     return as_spelled(reference_on(torch, feeds, other, options), spelling, strip)
 

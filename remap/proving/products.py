@@ -7,6 +7,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 from remap.proving.limits import RECENT
+from remap.sides.operation import Operation
 from remap.sides.trace import Call, Trace
 
 
@@ -32,5 +33,5 @@ def product(keras: Trace, value: int) -> Call | None:
     ]
     for one, other in combinations_with_replacement(sorted(before)[-RECENT:], 2):
         if np.array_equal(keras.values[one] * keras.values[other], have):
-            return Call("multiply", "Multiply", {}, [one, other], [value], function=True)
+            return Call("multiply", "Multiply", {}, [one, other], [value], function=True, operation=Operation.MULTIPLY)
     return None

@@ -43,7 +43,7 @@ def save_recording(reference: Reference, path: Path) -> None:
         "format": FORMAT,
         "source": reference.source,
         "float64": reference.float64,
-        "feeds": [{"name": feed.name, "torch_name": feed.torch_name} for feed in reference.feeds],
+        "feeds": [{"name": feed.name, "torch_name": feed.torch_name, "drawn": feed.drawn} for feed in reference.feeds],
         "modules": {path: asdict(module) for path, module in reference.modules.items()},
         "calls": [asdict(call) for call in trace.calls],
         "outputs": trace.outputs,
@@ -97,6 +97,7 @@ def _reference(about: dict[str, Any], tensors: dict[str, np.ndarray]) -> Referen
             feed["torch_name"],
             tensors[f"input/{feed['name']}/torch"],
             tensors[f"input/{feed['name']}/keras"],
+            feed.get("drawn", ""),
         )
         for feed in about["feeds"]
     ]

@@ -11,6 +11,7 @@ from remap.planning.plan import Assignment
 from remap.proving.difference import Difference, Tolerance, largest_of
 from remap.proving.forms import closest
 from remap.proving.order import in_order
+from remap.sides.operation import Operation
 from remap.sides.trace import Trace
 
 
@@ -67,6 +68,7 @@ class Row:
         pair: What it belongs to; None for an output.
         alone: What comes of it on PyTorch's own values of everything before it; None where that was not tried.
         named: Whether ``layer`` is a name that a network gives; an output may have none but its number.
+        accounted: Whether an output that nothing is held against need not be, as ``reason`` says.
     """
 
     layer: str
@@ -86,6 +88,7 @@ class Row:
     pair: Pair | None = None
     alone: Outcome | None = None
     named: bool = True
+    accounted: bool = False
 
 
 def compare_layers(pairs: list[Pair], torch: Trace, keras: Trace, tolerance: Tolerance) -> list[Row]:
@@ -154,7 +157,7 @@ def _with_cropping(keras_call: int, outputs: Sequence[int], torch: Trace, keras:
     if not outputs or closest(torch.values[outputs[0]], keras.values[value]) is not None:
         return keras_call
     after = _after(keras_call, value, keras)
-    return next((index for index in after if keras.calls[index].kind.startswith("Cropping")), keras_call)
+    return next((index for index in after if keras.calls[index].operation is Operation.CROPPING), keras_call)
 
 
 def _after(call: int, value: int, keras: Trace) -> list[int]:

@@ -18,10 +18,12 @@ from remap.proving.alignment import align
 from remap.proving.audit import audit
 from remap.proving.difference import Tolerance
 from remap.proving.findings import find
+from remap.proving.guess import likelier
+from remap.proving.inputs import InputSpec
 from remap.proving.options import VerifyOptions
-from remap.proving.outputs import compare_outputs
+from remap.proving.outputs import accounted, compare_outputs, exchanged, leave_out
 from remap.proving.planned import opened_for, planned, with_tensors
-from remap.proving.prepare import open_network, ran, recorded, title_of
+from remap.proving.prepare import epsilons_of, modules_in, open_network, ran, recorded, recording, specified, title_of
 from remap.proving.recording import is_recording
 from remap.proving.rows import Row, compare_layers
 from remap.proving.static import static_audit
@@ -53,7 +55,10 @@ def verify(
         return static_audit(rules, checkpoint, model, torch, options)
     started = time.perf_counter()
     file, source, recognised = opened_for(rules, checkpoint, model)
-    theirs = None if is_recording(title_of(torch)) else open_network(torch, options.torch_args)
+    strip, title = file.source.strip, title_of(torch)
+    theirs = recording(Path(title), strip) if is_recording(title) else open_network(torch, options.torch_args)
+    modules = theirs.modules if isinstance(theirs, Reference) else modules_in(theirs, source, strip)
+    epsilons = epsilons_of(modules)
     if model.live and (options.float64 or options.weights is not None):
         asked = "double precision" if options.float64 else "a weights file"
         raise UsageError("a live model is taken as it is", found=asked, fix="give the function that builds it")
@@ -62,15 +67,29 @@ def verify(
         side = KerasSide.build(model)
         as_built = options.weights is None and not options.float64 and not model.spec.endswith(".keras")
         fresh = side if as_built else None
-        plan = planned(file, source, model, fresh, options)
-        reference = recorded(Path(torch), plan, side, options) if theirs is None else ran(theirs, plan, side, options)
+        plan = planned(file, source, model, fresh, options, epsilons=epsilons)
+        specs, entries = list[InputSpec](), None
+        if isinstance(theirs, Reference):
+            reference = recorded(theirs, title, side, options)
+        else:
+            specs, entries = specified(theirs, plan, side, options)
+            reference = ran(theirs, plan, specs, entries, options)
         if reference.calibrated:
-            plan = planned(file, with_tensors(source, reference.calibrated), model, fresh, options, plan.target)
+            plan = planned(
+                file, with_tensors(source, reference.calibrated), model, fresh, options, plan.target, epsilons
+            )
         plan = replace(plan, recognised=recognised)
-        theirs = None  # its weights are not needed any more
+        guessed = [spec.name for spec in specs if spec.guessed]
+        network = theirs if guessed and not isinstance(theirs, Reference) else None
+        del theirs, modules  # where no other inputs are tried, the network's weights are not needed any more
         checked = put_weights(plan, side, Path(options.weights) if options.weights is not None else None, model.live)
         side.run(reference.feeds)
+        leave_out(options.ignore_outputs, reference, side)
         result = replace(_compared(plan, reference, side, tolerance), weights=checked)
+        result = replace(result, ignored=tuple(options.ignore_outputs))
+        if network is not None and result.verdict == "differ":
+            likely = likelier(network, side, specs, entries, tolerance, options)
+            result = replace(result, guessed=tuple(guessed), likelier=likely)
         parted = find(result.rows, result.outputs, reference, side, plan, tolerance, result.audit, model.spec)
     untraced = result.untraced | {row.layer: row.reason for row in parted.rows if row.outcome == "not compared"}
     result = replace(result, finding=parted.first, further=parted.further, rows=parted.rows, untraced=untraced)
@@ -83,6 +102,7 @@ def _compared(plan: Plan, reference: Reference, side: KerasSide, tolerance: Tole
     pairs, untraced = align(plan, reference.modules, called)
     rows = compare_layers(pairs, reference.trace, side.trace, tolerance)
     outputs = compare_outputs(reference.trace, side.trace, tolerance)
+    outputs = accounted(outputs, rows, reference, side.trace, plan.ignored, tolerance)
     untraced |= {row.layer: row.reason for row in rows if row.outcome == "not compared"}
     disagreements = audit(plan, reference.modules, partial(traced_sizes, side.trace)) if reference.modules else []
     return Verified(
@@ -98,6 +118,8 @@ def _compared(plan: Plan, reference: Reference, side: KerasSide, tolerance: Tole
         tolerance=tolerance.words(),
         float64=tolerance.float64,
         inputs=tuple(_told(feed) for feed in reference.feeds),
+        drawn=tuple(feed.drawn for feed in reference.feeds),
+        exchanged=exchanged(outputs, reference.trace, side.trace),
     )
 
 
@@ -107,8 +129,11 @@ def _told(feed: Feed) -> str:
 
 def _sight(reference: Reference, outputs: Sequence[Row]) -> Sight:
     moved = []
-    first = [reference.trace.values[value] for _, value in reference.trace.outputs]
-    for one, other in zip(first, reference.other_outputs, strict=False):
+    held = {row.torch_value for row in outputs if row.outcome != "not compared"}
+    given = [(value, reference.trace.values[value]) for _, value in reference.trace.outputs]
+    pairs = list(zip(given, reference.other_outputs, strict=False))
+    of_held = [pair for pair in pairs if pair[0][0] in held]
+    for (_, one), other in of_held or pairs:
         scale = float(np.max(np.abs(one), initial=0.0))
         if one.shape == other.shape and scale and np.all(np.isfinite(one)) and np.all(np.isfinite(other)):
             moved.append(float(np.max(np.abs(one.astype(np.float64) - other))) / scale)

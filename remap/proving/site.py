@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from remap.proving.difference import Difference, Tolerance, largest_of
 from remap.proving.forms import closest
 from remap.proving.rows import Row
 from remap.proving.step import Step, again, step_of
+from remap.sides.feed import Feed
 from remap.sides.keras.side import KerasSide
 from remap.sides.trace import Call, Trace
 
@@ -34,6 +35,7 @@ class Site:
         side: The Keras side.
         plan: The plan.
         tolerance: The tolerance.
+        feeds: Inputs on which the whole Keras model can run again; none where it cannot.
     """
 
     row: Row
@@ -45,6 +47,7 @@ class Site:
     tolerance: Tolerance
     unseen: np.ndarray | None = None
     branches: list[str] = field(default_factory=list)
+    feeds: Sequence[Feed] = ()
     _known: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False)
 
     def once(self, tell: Callable[[Site], Known]) -> Known:
@@ -91,7 +94,7 @@ class Site:
         return value
 
     def paddings_before(self, step: Step) -> list[Step]:
-        """The ZeroPadding layers right before a step, whether they are part of the site or not."""
+        """The padding layers right before a step, whether they are part of the site or not."""
         keras, paddings = self.side.trace, list[Step]()
         while True:
             made_by = keras.producers.get((paddings[0] if paddings else step).call.inputs[0])

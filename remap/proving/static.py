@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from remap.arguments import CheckpointLike, Rules
@@ -13,8 +12,7 @@ from remap.planning.plan import Plan
 from remap.proving.audit import audit
 from remap.proving.options import VerifyOptions
 from remap.proving.planned import opened_for, planned
-from remap.proving.prepare import modules_in, open_network, recording, title_of
-from remap.proving.recording import is_recording
+from remap.proving.prepare import epsilons_of, modules_for, title_of
 from remap.proving.verified import Verified
 from remap.sides.keras.sizes import built_sizes
 from remap.sides.keras.spec import ModelSource
@@ -38,12 +36,11 @@ def static_audit(
     started = time.perf_counter()
     if isinstance(rules, Plan):
         plan = rules
+        modules = modules_for(torch, options.torch_args, plan.checkpoint, plan.rules.source.strip)
     else:
         file, source, recognised = opened_for(rules, checkpoint, model)
-        plan = replace(planned(file, source, model, None, options), recognised=recognised)
-    if is_recording(title_of(torch)):
-        modules = recording(Path(torch), plan).modules
-    else:
-        modules = modules_in(open_network(torch, options.torch_args), plan)
+        modules = modules_for(torch, options.torch_args, source, file.source.strip)
+        made = planned(file, source, model, None, options, epsilons=epsilons_of(modules))
+        plan = replace(made, recognised=recognised)
     told = audit(plan, modules, partial(built_sizes, model))
     return Verified(plan, title_of(torch), model.spec, audit=told, seconds=time.perf_counter() - started)

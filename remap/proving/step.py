@@ -10,6 +10,7 @@ import numpy as np
 
 from remap.sides.keras.rerun import rerun
 from remap.sides.keras.side import ACTIVATION
+from remap.sides.operation import Operation, Settings
 from remap.sides.trace import Call, Trace
 
 
@@ -34,14 +35,19 @@ class Step:
     place: int = 0
 
     @property
-    def kind(self) -> str:
-        """What it computes: for PyTorch the function, for Keras the class."""
-        return str(self.call.told.get("kind", self.call.kind))
+    def operation(self) -> Operation:
+        """What it computes."""
+        return self.call.operation
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What it is set to, in the words of its framework."""
-        return self.call.told
+    def settings(self) -> Settings:
+        """What its operation is set to, in the vocabulary of both sides."""
+        return self.call.settings
+
+    @property
+    def shown(self) -> str:
+        """What it computes, as messages call it."""
+        return self.call.shown
 
     @property
     def name(self) -> str:
@@ -55,8 +61,13 @@ class Step:
 
     @property
     def pads(self) -> bool:
-        """Whether it puts zeros around its input, and does nothing else."""
-        return self.call.kind.startswith("ZeroPadding")
+        """Whether it puts values around its input, and does nothing else."""
+        return self.operation is Operation.PADDING
+
+    @property
+    def attends(self) -> bool:
+        """Whether it is attention as a function of queries, keys and values, which has no weights of its own."""
+        return self.operation is Operation.ATTENTION and self.call.function
 
 
 def step_of(

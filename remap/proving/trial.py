@@ -9,8 +9,26 @@ from typing import Literal
 import numpy as np
 
 from remap.proving.site import Site
+from remap.proving.step import Step
 
 Blame = Literal["model", "weights", "torch", "rounding", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A layer that a rule gives the weights of another module than the one that it computes.
+
+    Args:
+        layer: Path of the Keras layer.
+        sent: Path of the module whose weights it has.
+        computes: Path of the module that it computes.
+        other: Path of the layer that has that module's weights.
+    """
+
+    layer: str
+    sent: str
+    computes: str
+    other: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +44,10 @@ class Trial:
         title: What the cause is called here; its name if empty.
         also: Codes of other causes that it takes at once.
         expected: For a suspicion that reproduces what Keras has: that value.
+        against: PyTorch's call that the value is held against; whichever of the site's is nearest if None.
+        why: A sentence that comes before what the trial showed.
+        layer: The Keras layer that is to blame; the step's if empty.
+        crossing: Which module the layer computes, where it has the weights of another.
     """
 
     text: str
@@ -36,6 +58,10 @@ class Trial:
     title: str = ""
     also: tuple[str, ...] = ()
     expected: np.ndarray | None = None
+    against: Step | None = None
+    why: str = ""
+    layer: str = ""
+    crossing: Crossing | None = None
 
 
 Trials = Callable[[Site], Iterator[Trial]]

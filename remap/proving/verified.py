@@ -12,7 +12,7 @@ from remap.proving.finding import Finding
 from remap.proving.limits import BLIND, NEARLY, SEEN
 from remap.proving.rows import Outcome, Row
 
-Verdict = Literal["equal", "nearly", "differ", "blind", "weights", "audited"]
+Verdict = Literal["equal", "nearly", "differ", "incomplete", "order", "blind", "weights", "audited"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ class Verified:
         tolerance: Where the tolerance comes from.
         float64: Whether both sides were in double precision.
         inputs: The inputs in words.
+        drawn: What was drawn for each of them; empty for one that was given.
+        guessed: Inputs of which nothing told what they are, where outputs differ.
+        likelier: What ``--input`` takes for them, of a kind under which outputs are equal; empty where none is known.
+        exchanged: Outputs that stand in another order on the two sides, Keras's first.
+        ignored: Outputs that were not to be looked at.
         notes: What a reader should know.
         seconds: Time it took.
     """
@@ -70,12 +75,21 @@ class Verified:
     tolerance: str = ""
     float64: bool = False
     inputs: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()
+    likelier: tuple[str, ...] = ()
+    exchanged: tuple[tuple[str, str], ...] = ()
+    ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
     @property
     def verdict(self) -> Verdict:
-        """The one word: ``equal`` only where weights and outputs are, and the outputs depend on the input."""
+        """The one word.
+
+        ``equal`` only where weights and outputs are, every output was held against one of the other side or need not
+        be, all in one order, and they depend on the input.
+        """
         compared = [row for row in self.outputs if row.outcome != Outcome.NOT_COMPARED]
         if self.weights is None:
             return "audited"
@@ -83,7 +97,16 @@ class Verified:
             return "weights"
         if not compared or any(row.outcome == Outcome.DIFFERS for row in compared) or self.finding is not None:
             return "nearly" if compared and self.float64 and self._single_precision() else "differ"
+        if self.uncompared:
+            return "incomplete"
+        if self.exchanged:
+            return "order"
         return "blind" if self.sight.blind else "equal"
+
+    @property
+    def uncompared(self) -> list[Row]:
+        """Outputs that nothing was held against, and that nothing explains."""
+        return [row for row in self.outputs if row.outcome == Outcome.NOT_COMPARED and not row.accounted]
 
     def _single_precision(self) -> bool:
         """In double precision: whether the outputs are as near as single precision can tell."""

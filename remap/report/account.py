@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from remap.planning.plan import Assignment, Plan
+from remap.planning.plan import Assignment, EpsilonOrigin, Plan
 from remap.planning.suggest import grouped, pattern_of
+from remap.report.pairs import paired_patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class AccountRow:
 
     Args:
         source: Modules, numbers as ranges: ``layer{1..4}.{0..5}.conv{1..3}``.
-        target: Keras layers, likewise.
+        target: Keras layers, likewise; what stands in one place of both belongs together.
         layout: The layout.
         modules: How many modules.
         variables: How many Keras variables.
@@ -74,12 +75,13 @@ def rows(plan: Plan) -> list[AccountRow]:
 
 
 def _row(members: list[Assignment]) -> AccountRow:
-    modules = list(dict.fromkeys(member.module or "(root)" for member in members))
-    layers = list(dict.fromkeys(member.layer for member in members))
+    pairs = list(dict.fromkeys((member.module or "(root)", member.layer) for member in members))
+    source, target = paired_patterns(pairs)
+    modules = len({module for module, _ in pairs})
     first = members[0]
     place = f"{first.place.path.name}:{first.place.line}"
     nbytes = sum(member.nbytes for member in members)
-    return AccountRow(_named(modules), _named(layers), first.layout, len(modules), len(members), nbytes, place)
+    return AccountRow(source, target, first.layout, modules, len(members), nbytes, place)
 
 
 def settled(plan: Plan) -> list[Settled]:
@@ -111,10 +113,11 @@ def account(plan: Plan) -> Account:
 
 def epsilon_lines(plan: Plan) -> Iterator[str]:
     """What is done about differing BatchNorm epsilons, equal cases together."""
-    counts = Counter((mismatch.source, mismatch.target, mismatch.action) for mismatch in plan.epsilons)
-    for (source, target, action), count in counts.items():
+    counts = Counter((mismatch.source, mismatch.target, mismatch.action, mismatch.origin) for mismatch in plan.epsilons)
+    for (source, target, action, origin), count in counts.items():
         done = "folded in exactly" if action == "fold" else "accepted: outputs differ by it"
-        yield f"BatchNorm epsilon {source:g} here, {target:g} in Keras, {count} layers: {done}"
+        told = {EpsilonOrigin.ASSUMED: " (assumed)", EpsilonOrigin.MODULE: " (read from the module)"}.get(origin, "")
+        yield f"BatchNorm epsilon {source:g}{told} here, {target:g} in Keras, {count} layers: {done}"
 
 
 def blind_lines(plan: Plan) -> Iterator[str]:

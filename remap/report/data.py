@@ -8,10 +8,11 @@ from typing import Any
 from remap.api import Result
 from remap.planning.plan import Plan
 from remap.report.account import account, rows, settled
+from remap.report.pairs import module_pairs
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:
-    """A plan as plain data: both sides, every variable, the account."""
+    """A plan as plain data: both sides, every module with its layer, every variable, the account."""
     checkpoint = plan.checkpoint
     return {
         "rules": str(plan.rules.path),
@@ -27,6 +28,10 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "target": plan.target.model if plan.target else None,
         "account": asdict(account(plan)),
         "rows": [asdict(row) for row in rows(plan)],
+        "pairs": [
+            {"module": pair.module, "layer": pair.layer, "layout": pair.layout, "rule": str(pair.place)}
+            for pair in module_pairs(plan)
+        ],
         "settled": [asdict(item) for item in settled(plan)],
         "epsilons": [asdict(mismatch) for mismatch in plan.epsilons],
         "warnings": list(plan.warnings),

@@ -20,6 +20,7 @@ from remap.proving.rows import Row
 from remap.proving.verified import Verified
 from remap.report.account import account, blind_lines, epsilon_lines, rows, settled
 from remap.report.histogram import histogram_of
+from remap.report.pairs import module_pairs
 from remap.report.plot import error_plot
 from remap.report.sizes import human_bytes
 from remap.report.verify_data import row_data
@@ -158,7 +159,15 @@ def _account(plan: Plan) -> str:
             for row in rows(plan)
         ),
     )
-    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in told)}</ul>{moved}"
+    pairs = _table(
+        ("PyTorch", "Keras", "layout", "rule"),
+        (
+            (pair.module or "(root)", pair.layer, pair.layout, f"{pair.place.path.name}:{pair.place.line}")
+            for pair in module_pairs(plan)
+        ),
+    )
+    every = f"<details><summary>every module with its layer</summary>{pairs}</details>"
+    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in told)}</ul>{moved}{every}"
 
 
 def _audit(audit: Sequence[Disagreement]) -> str:

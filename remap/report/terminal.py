@@ -12,6 +12,7 @@ from rich.console import Console
 from remap.planning.plan import Plan
 from remap.report.account import account, blind_lines, epsilon_lines, rows, settled
 from remap.report.console import Grid, styled
+from remap.report.pairs import module_pairs
 from remap.report.sizes import human_bytes
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 ODD_SHOWN = 6
 
 
-def print_plan(plan: Plan, out: Console) -> None:
-    """What will be done: the two sides, one row for each rule, the account."""
+def print_plan(plan: Plan, out: Console, pairs: bool = False) -> None:
+    """What will be done: the two sides, a row for each rule or (``pairs``) a line for each module, the account."""
     about = plan.rules.about
     checkpoint = plan.checkpoint
     out.print(styled("rules", "bold", f"       {plan.rules.path}  {about.source} -> {about.target}".rstrip(" ->")))
@@ -42,7 +43,10 @@ def print_plan(plan: Plan, out: Console) -> None:
         for note in plan.target.notes:
             out.print(f"            {note}")
     out.print()
-    out.print(_rows_table(plan))
+    if pairs:
+        out.print("\n".join(map(str, module_pairs(plan))), soft_wrap=True)
+    else:
+        out.print(_rows_table(plan))
     out.print()
     for item in settled(plan):
         out.print(f"{item.kind}: {item.names} ({item.count}): {item.reason}")
@@ -69,9 +73,9 @@ def _rows_table(plan: Plan) -> Grid:
     return made
 
 
-def print_result(result: Result, out: Console) -> None:
+def print_result(result: Result, out: Console, pairs: bool = False) -> None:
     """What was done: the plan, the file, the proof, the line that loads it."""
-    print_plan(result.plan, out)
+    print_plan(result.plan, out, pairs)
     out.print()
     if result.written is None:
         out.print(f"dry run: {human_bytes(result.plan.nbytes)} would be written; nothing was")

@@ -22,6 +22,9 @@ def verified_data(verified: Verified) -> dict[str, Any]:
         "rules": str(verified.plan.rules.path),
         "checkpoint": str(verified.plan.checkpoint.path),
         "inputs": list(verified.inputs),
+        "drawn": list(verified.drawn),
+        "guessed": list(verified.guessed),
+        "likelier": list(verified.likelier),
         "float64": verified.float64,
         "weights": None
         if verified.weights is None
@@ -31,6 +34,8 @@ def verified_data(verified: Verified) -> dict[str, Any]:
             "differences": [_finite(asdict(entry)) for entry in verified.weights.differences],
         },
         "outputs": [row_data(row) for row in verified.outputs],
+        "exchanged": [list(pair) for pair in verified.exchanged],
+        "ignored": list(verified.ignored),
         "sight": {"moved": verified.sight.moved, "blind": verified.sight.blind},
         "tolerance": verified.tolerance,
         "layers": [row_data(row) for row in verified.rows],
@@ -55,6 +60,7 @@ def row_data(row: Row) -> dict[str, Any]:
             "outcome": row.outcome,
             "alone": row.alone,
             "reason": row.reason,
+            "accounted": row.accounted,
             "largest": None if difference is None else difference.largest,
             "relative": None if difference is None else difference.relative,
             "cosine": None if difference is None else difference.cosine,

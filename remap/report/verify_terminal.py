@@ -16,18 +16,22 @@ AROUND = 3
 """Rows shown before and after the first divergence, beside those that differ by themselves."""
 
 
-def print_verified(verified: Verified, out: Console, all_rows: bool = False, failures: bool = False) -> None:
-    """The verdict, one line a subject, the layers around the first divergence, the settings that disagree.
+def print_verified(
+    verified: Verified, out: Console, all_rows: bool = False, failures: bool = False, wrote: str = ""
+) -> None:
+    """The verdict, one line a subject, the layers around the first divergence, the settings that disagree; the verdict.
 
     Args:
         verified: What the proof found.
         out: Where to.
-        all_rows: Whether every layer is shown, not only those around a divergence.
+        all_rows: Whether every layer and line is shown, not only those around a divergence, and those that matter.
         failures: Whether the trials that could not run are named.
+        wrote: The page that was written.
     """
-    style = "bold green" if verified.proved else "bold red"
-    out.print(styled(headline(verified), style))
-    lines = list(proof_lines(verified))
+    verdict = styled(headline(verified), "bold green" if verified.proved else "bold red")
+    out.print(verdict)
+    equal = verified.verdict == "equal" and not all_rows
+    lines = [line for line in proof_lines(verified) if not (equal and line.aside)]
     width = max((len(line.label) for line in lines), default=0)
     for line in lines:
         mark = {True: "ok  ", False: "!!  ", None: "    "}[line.good]
@@ -35,7 +39,25 @@ def print_verified(verified: Verified, out: Console, all_rows: bool = False, fai
     for trial in failed_trials(verified) if failures else ():
         out.print(f"    trial failed: {trial}")
     _print_rows(verified, out, all_rows)
-    print_audit(verified.audit, out, alone=verified.verdict == "audited")
+    if equal:
+        _print_set_otherwise(verified.audit, out)
+    else:
+        print_audit(verified.audit, out, alone=verified.verdict == "audited")
+    if wrote:
+        out.print(f"wrote {wrote}")
+    out.print(verdict)
+
+
+def _print_set_otherwise(audit: Sequence[Disagreement], out: Console) -> None:
+    """Settings that disagree though outputs are equal: on another input they may not be."""
+    layers: dict[tuple[str, str, str], list[str]] = {}
+    for entry in audit:
+        if not entry.harmless:
+            layers.setdefault((entry.setting, entry.torch, entry.keras), []).append(entry.layer)
+    for (setting, torch, keras), names in layers.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        told = f"PyTorch {torch}, Keras {keras}: equal on this input, and perhaps on no other"
+        out.print(f"    {setting} of {names[0]}{more}: {told}")
 
 
 def _print_rows(verified: Verified, out: Console, all_rows: bool) -> None:

@@ -19,6 +19,8 @@ VERDICTS = {
     "equal": "equal: the Keras model holds the weights, and computes what PyTorch computes",
     "nearly": "nearly equal: as near as single precision can tell, but not exact",
     "differ": "the outputs differ",
+    "incomplete": "not all is proved: an output was held against nothing",
+    "order": "the outputs are equal, but stand in another order",
     "blind": "nothing is proved: the outputs hardly depend on the input",
     "weights": "the weights differ",
     "audited": "settings compared; nothing was run",
@@ -26,7 +28,7 @@ VERDICTS = {
 
 CONCLUSIONS = {
     "model": "the weights are right: it is the Keras model that computes something else",
-    "weights": "the numbers of this layer are not where they belong: mend its rule, or write the file again",
+    "weights": "the numbers of this layer are not where they belong: mend its rule",
     "torch": "the weights are right: the PyTorch side does not compute what it does in production",
     "rounding": "the weights are right, and so is what the model computes: what is left is rounding to float32",
     "unknown": "the weights are as the rules say; why the two part is not known",
@@ -41,26 +43,43 @@ class Line:
         label: What it is about.
         text: What it says.
         good: Whether that is as it should be; None where it is neither.
+        aside: Whether it matters only where something is wrong.
     """
 
     label: str
     text: str
     good: bool | None = None
+    aside: bool = False
 
 
 def headline(verified: Verified) -> str:
     """The verdict in a sentence; a divergence inside of equal outputs is named as such."""
     if verified.verdict == "differ" and not any(row.outcome == Outcome.DIFFERS for row in verified.outputs):
         return "the outputs agree within the tolerance, but a layer computes something else"
+    if verified.verdict == "differ" and verified.guessed:
+        return "the outputs differ on an input that may not be one"
     return VERDICTS[verified.verdict]
+
+
+def failure(verified: Verified) -> str:
+    """What speaks against the conversion, in a sentence; empty where it is the lines that tell."""
+    if verified.finding is not None:
+        return verified.finding.text
+    return "; ".join(line.text for line in _unheld(verified) if line.good is False) or ", ".join(
+        f"{row.layer}: {row.reason}" for row in verified.uncompared
+    )
 
 
 def proof_lines(verified: Verified) -> Iterator[Line]:
     """All that was found, one line a subject."""
     yield from _weights(verified)
+    for text, drawn in zip(verified.inputs, verified.drawn, strict=True):
+        yield Line("input", f"{text}: {drawn}" if drawn else text)
+    yield from _guessed(verified)
     yield from (_output(row) for row in verified.outputs)
+    yield from _unheld(verified)
     if verified.outputs:
-        yield Line("tolerance", verified.tolerance)
+        yield Line("tolerance", verified.tolerance, aside=True)
         yield _sight(verified)
     if verified.rows:
         yield _layers(verified)
@@ -93,16 +112,52 @@ def _weights(verified: Verified) -> Iterator[Line]:
 def _output(row: Row) -> Line:
     name = f"output {row.layer}" if row.named else row.layer
     if row.outcome == Outcome.NOT_COMPARED:
-        return Line(name, f"not compared: {row.reason}", None)
+        return Line(name, f"not compared: {row.reason}", None if row.accounted else False)
     if row.difference is None:
         return Line(name, f"differs: shape {row.shapes[1]}, and PyTorch's is {row.shapes[0]}", False)
     good = row.outcome == Outcome.EQUAL
+    told = f"equal{f', {row.reason}' if row.reason else ''}" if good else "differs"
     return Line(
         name,
-        f"{'equal' if good else 'differs'}: largest difference {row.difference.largest:.2g}, relative "
+        f"{told}: largest difference {row.difference.largest:.2g}, relative "
         f"{row.difference.relative:.2g}, cosine {row.difference.cosine:.9f} (tolerance {row.tolerance:.2g})",
         good,
     )
+
+
+def _guessed(verified: Verified) -> Iterator[Line]:
+    """That an input may not be one, and how to say what it is."""
+    if not verified.guessed:
+        return
+    names = ", ".join(verified.guessed)
+    if verified.likelier:
+        lines = " ".join(f"--input '{text}'" for text in verified.likelier)
+        yield Line("input", f"nothing tells what {names} is: drawn as the next line says, the outputs are equal", False)
+        yield Line("fix", lines)
+        return
+    kinds = "ids[1,16]<VOCABULARY, mask[1,16], positions[1,16], types[1,16]<2, lengths[1]<17"
+    yield Line(
+        "input", f"nothing tells what {names} is, so that it may not be an input that the network can have", False
+    )
+    yield Line("fix", f"say what it is: --input 'NAME=KIND[SHAPE]' with one of {kinds}")
+
+
+def _unheld(verified: Verified) -> Iterator[Line]:
+    """What became of outputs that no row can tell: those left out, in another order, or without a counterpart."""
+    if verified.ignored:
+        yield Line("not looked at", f"outputs {', '.join(verified.ignored)}, as --ignore-output says")
+    if verified.exchanged:
+        pairs = ", ".join(f"Keras's output {ours} is PyTorch's {theirs}" for ours, theirs in verified.exchanged)
+        yield Line("output order", f"differs: {pairs}", False)
+        yield Line("fix", "return the Keras model's outputs in PyTorch's order, or give them names: a dict")
+    if verified.uncompared:
+        names = " ".join(f"--ignore-output {_asked(row)}" for row in verified.uncompared)
+        yield Line("fix", f"let both networks give the same outputs, or say that these do not matter: {names}")
+
+
+def _asked(row: Row) -> str:
+    """How ``--ignore-output`` calls an output that one side gives."""
+    return f"{'torch' if row.torch_value >= 0 else 'keras'}:{row.module}"
 
 
 def _sight(verified: Verified) -> Line:
@@ -144,6 +199,8 @@ def _finding(verified: Verified) -> Iterator[Line]:
     conclusion = CONCLUSIONS[blame]
     if blame == "model" and verified.weights is not None and not verified.weights.equal:
         conclusion = "this layer computes something else; the weights differ besides"
+    if blame == "weights" and verified.weights is not None and not verified.weights.equal:
+        conclusion = "the numbers of this layer are not where they belong: mend its rule, or write the file again"
     yield Line("conclusion", conclusion)
 
 

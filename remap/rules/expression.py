@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from remap.errors import Problem
 from remap.layout.axes import Axes, AxesError, parse_axes, parse_groups
+from remap.layout.combine import is_group
 from remap.layout.expression import Expression, SourcePart, like_parts, source_patterns
 from remap.layout.ops import OPERATIONS
 from remap.layout.take import TakeError, names_in
@@ -37,7 +38,7 @@ def expression_problems(expression: Expression, place: Place, params: Collection
             )
     for i, part in enumerate(expression.sources if isinstance(expression.sources, list) else ()):
         if isinstance(part, SourcePart):
-            yield from _axes(part.axes, part.take, {}, place.of("from", i), params)
+            yield from _part(part, place.of("from", i), params)
     named = {**dict.fromkeys(expression.order, "order"), **dict.fromkeys(expression.flip, "flip")}
     if expression.concat:
         named[expression.concat] = "concat"
@@ -62,6 +63,22 @@ def expression_problems(expression: Expression, place: Place, params: Collection
                 found=str(order),
                 expected=f"each of 0..{len(order) - 1} once",
             )
+
+
+def _part(part: SourcePart, place: Place, params: Collection[str]) -> Iterator[Problem]:
+    """The mistakes of one source's own words; a take may be of a group of its axes."""
+    axes = _parsed(part.axes)
+    groups = {name for name in part.take if is_group(name)}
+    plain = {name: index for name, index in part.take.items() if name not in groups}
+    yield from _axes(part.axes, plain, dict.fromkeys(part.sizes, "sizes"), place, params)
+    if groups and part.axes is None:
+        yield fault("'take' names an axis, so there must be 'axes'", place.of("take"), expected='axes = "..."')
+    left = {f"({' '.join(group)})" for group in axes.left} if axes is not None else groups
+    for name in sorted(groups - left):
+        yield fault(f"'{part.axes}' has no group '{name}' on its left", place.of("take", name))
+    for name, size in part.sizes.items():
+        if isinstance(size, str) and size not in params:
+            yield unknown(f"no parameter is called '{size}'", size, sorted(params), place.of("sizes", name))
 
 
 def sized_axes(expression: Expression) -> set[str]:

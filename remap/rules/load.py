@@ -99,7 +99,7 @@ class _Reader:
         self._format(document, places)
         whole = {
             name: converter.convert(document[name], kinds[name], name)
-            for name in ("about", "batchnorm", "source", "params", "tables", "include")
+            for name in ("allow", "about", "batchnorm", "source", "params", "tables", "include")
             if name in document
         }
         batchnorm = whole.get("batchnorm") or schema.BatchNorm()
@@ -136,6 +136,10 @@ class _Reader:
             keeps=(*own["keep"], *(rule for file in files for rule in file.keeps)),
             fills=(*own["fill"], *(rule for file in files for rule in file.fills)),
             derives=(*own["derive"], *(rule for file in files for rule in file.derives)),
+            allows=(
+                *((text, places.find("allow", i)) for i, text in enumerate(whole.get("allow") or [])),
+                *(answer for file in files for answer in file.allows),
+            ),
         )
 
     def _format(self, document: dict[str, Any], places: Places) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from unicodedata import east_asian_width
@@ -74,6 +74,12 @@ class Place:
         if self._row:
             return self._places.find_in_row(self._key, *key)
         return self._places.find(*self._key, *key)
+
+    def part(self, what: str) -> Place:
+        """The place of a text on the line or further down in the table that begins here; this one where it is not."""
+        if what and (at := self.text.find(what, self.start)) >= 0:
+            return replace(self, start=at, stop=at + len(what))
+        return (what and self._places and self._places.containing(what, self._key)) or self
 
     def excerpt(self, what: str = "", column: int | None = None) -> str:
         """The line with carets under what is meant.

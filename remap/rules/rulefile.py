@@ -67,6 +67,7 @@ class RuleFile:
         keeps: ``[keep]`` rules.
         fills: ``[fill]`` rules.
         derives: ``[[derive]]`` rules.
+        allows: What ``allow`` of the whole file says, each with its place; of included files for those.
     """
 
     path: Path
@@ -84,9 +85,11 @@ class RuleFile:
     keeps: tuple[Rule[Keep], ...]
     fills: tuple[Rule[FillRule], ...]
     derives: tuple[Rule[Derive], ...]
+    allows: tuple[tuple[str, Place], ...] = ()
 
     def layout_of(self, rule: Rename) -> Mapping[str, Expression]:
         """The layout of a rule; for one without, a single variable with an empty name."""
         if rule.layout is not None:
             return self.layouts[rule.layout]
-        return {"": Expression(sources="", axes=rule.axes, take=rule.take, sizes=rule.sizes)}
+        own = Expression("", rule.complex_part, axes=rule.axes, take=rule.take, order=rule.order, sizes=rule.sizes)
+        return {"": own}

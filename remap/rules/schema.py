@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from remap.layout.expression import Expression, Fill, Size, Table
+from remap.layout.expression import ComplexPart, Expression, Fill, Size, Table
 
 Mismatch = Literal["error", "accept", "fold"]
 Reason = Annotated[str, Meta(min_length=1, description="Why; printed in the report.")]
@@ -34,9 +34,12 @@ class BatchNorm(Table, frozen=True):
     """How BatchNorm statistics cross: the two epsilons, and what to do when they differ."""
 
     source_epsilon: Annotated[
-        Annotated[float, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^[A-Za-z_]\w*$")],
-        Meta(description="Epsilon of the PyTorch layers, or the parameter that has it."),
-    ] = 1e-5
+        Annotated[float, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^[A-Za-z_]\w*$")] | None,
+        Meta(
+            description="Epsilon of the PyTorch layers, or the parameter that has it; else read from the module, where "
+            "the network is given, or assumed to be 1e-5."
+        ),
+    ] = None
     target_epsilon: Annotated[
         float | None, Meta(description="Epsilon of the Keras layers; a model, when given, knows better.")
     ] = None
@@ -80,6 +83,10 @@ class Move(Table, frozen=True):
     sizes: Annotated[dict[str, Size], Meta(description="Sizes of the layout's axes.")] = {}
     axes: Annotated[str | None, Meta(description="einops pattern, for a rule without a layout.")] = None
     take: Annotated[dict[str, int | str], Meta(description="Index or slice, for a rule without a layout.")] = {}
+    complex_part: Annotated[
+        ComplexPart | None, Meta(description="What is taken of a complex tensor, for a rule without a layout.")
+    ] = field(name="complex", default=None)
+    order: Annotated[dict[str, list[int]], Meta(description="A permutation along an axis, without a layout.")] = {}
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
     epsilon: Annotated[
         float | None, Meta(description="Epsilon of these normalisation layers; for BatchNorm, where not the file's.")
@@ -87,6 +94,7 @@ class Move(Table, frozen=True):
     absent: Annotated[
         str, Meta(description="Why the target may lack this layer; its tensors are then left behind, and reported.")
     ] = ""
+    allow: Annotated[list[str], Meta(description="Findings of 'remap lint' that are meant: 'CODE: reason'.")] = []
 
 
 class Rename(Move, frozen=True, kw_only=True):
@@ -140,11 +148,14 @@ class FillRule(Filling, frozen=True, kw_only=True):
 class Derive(Table, frozen=True):
     """A tensor computed from others before any rule sees it."""
 
-    op: Annotated[str, Meta(description="A named operation: weight_norm, spectral_norm, fold_batchnorm_kernel ...")]
     sources: Annotated[dict[str, str], Meta(description="The operation's inputs: name to regex of a whole key.")] = (
         field(name="from")
     )
     to: Annotated[str, Meta(description="Key of the new tensor, a template over the captures.")]
+    op: Annotated[str, Meta(description="A named operation: weight_norm, spectral_norm, fold_batchnorm_kernel ...")] = (
+        ""
+    )
+    call: Annotated[str, Meta(description="A function of yours instead, module:function; needs --allow-code.")] = ""
     keep: Annotated[list[str], Meta(description="Inputs that the other rules see too; the rest are used up.")] = []
     options: Annotated[dict[str, float | int | str | bool], Meta(description="The operation's own settings.")] = {}
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
@@ -165,6 +176,9 @@ class Document(Table, frozen=True):
     """A whole rule file."""
 
     format: Annotated[Literal[1], Meta(description="Version of the rule language.")]
+    allow: Annotated[
+        list[str], Meta(description="Findings of 'remap lint' that are meant, in the whole file: 'CODE: reason'.")
+    ] = []
     about: Annotated[About, Meta(description="What the file converts.")] = About()
     batchnorm: Annotated[BatchNorm, Meta(description="The epsilons of BatchNorm, and what a difference means.")] = (
         BatchNorm()

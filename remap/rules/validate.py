@@ -110,10 +110,11 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
         return
     if spec.layout is None:
         yield from expression_problems(layout[""], place, rules.params)
-    elif spec.axes or spec.take:
+    elif spec.axes or spec.take or spec.order or spec.complex_part:
+        word = next(w for w in ("axes", "take", "order", "complex_part") if getattr(spec, w)).removesuffix("_part")
         yield fault(
-            "'axes' and 'take' belong to a rule without a layout",
-            place.of("axes" if spec.axes else "take"),
+            "'axes', 'take', 'order' and 'complex' belong to a rule without a layout",
+            place.of(word),
             fix="move the tensor alone, under [move.tensor], or put them into a layout of your own, [layouts.NAME]",
         )
     yield from _fill(rule, rules)
@@ -166,7 +167,17 @@ def _fill(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
 
 def _derive(rule: Rule[Derive], rules: RuleFile) -> Iterator[Problem]:
     spec, place = rule.spec, rule.place
-    yield from operation_problems(spec.op, spec.options, place)
+    if bool(spec.op) == bool(spec.call):
+        yield fault(
+            "a tensor is derived by an operation or by a function",
+            place,
+            found="both" if spec.op else "neither",
+            expected='op = "NAME" or call = "module:function"',
+        )
+    elif spec.op:
+        yield from operation_problems(spec.op, spec.options, place)
+    elif spec.options:
+        yield fault("'options' are settings of an operation", place.of("options"), fix="give them in the function")
     for name in spec.keep:
         if name not in spec.sources:
             yield unknown(f"'keep' names no input '{name}'", name, spec.sources, place.of("keep"))

@@ -28,7 +28,8 @@ operation                          settings
 ``instance_normalization``         ``epsilon``, ``groups`` (``channels``)
 ``lstm``, ``gru``, ``rnn``,        ``activation``, ``recurrent_activation``, ``gate_order`` (words, in the order of the
 ``convolutional_lstm``             weights), ``reset_after``, ``merge`` (how directions are joined), ``units``
-``attention``                      ``heads``, ``scale`` (of the scores), ``causal``, ``dropout``
+``attention``                      ``heads``, ``scale`` (of the scores), ``causal``, ``dropout``, ``active`` (drops in
+                                   inference mode too)
 ``activation``                     ``function`` (``relu``, ``gelu`` ...), and what sets it: ``approximate``, ``slope``,
                                    ``alpha``, ``max_value``
 ``softmax``                        none
@@ -85,6 +86,7 @@ class Operation(StrEnum):
     SOFTMAX = "softmax"
     INTERPOLATION = "interpolation"
     DROPOUT = "dropout"
+    NOISE = "noise"
     RESHAPE = "reshape"
     PERMUTE = "permute"
     FLATTEN = "flatten"
@@ -103,6 +105,8 @@ class Operation(StrEnum):
     EINSUM = "einsum"
     MEAN = "mean"
     SUM = "sum"
+    COSINE = "cosine"
+    SINE = "sine"
     RESCALING = "rescaling"
     INPUT_NORMALIZATION = "input_normalization"
     IDENTITY = "identity"
@@ -133,7 +137,7 @@ SETTINGS: dict[Operation, tuple[str, ...]] = {
     Operation.GRU: _RECURRENT,
     Operation.RNN: _RECURRENT,
     Operation.CONVOLUTIONAL_LSTM: _RECURRENT,
-    Operation.ATTENTION: ("heads", "scale", "causal", "dropout"),
+    Operation.ATTENTION: ("heads", "scale", "causal", "dropout", "active"),
     Operation.ACTIVATION: ("function", "approximate", "slope", "alpha", "max_value"),
     Operation.INTERPOLATION: ("mode", "align_corners", "antialias"),
     Operation.DROPOUT: ("rate", "active"),
@@ -142,6 +146,7 @@ SETTINGS: dict[Operation, tuple[str, ...]] = {
 
 WINDOWED = (Operation.CONVOLUTION, Operation.SEPARABLE_CONVOLUTION, Operation.MAX_POOLING, Operation.AVERAGE_POOLING)
 """Operations that slide a window over an input that may be padded."""
+POOLING = (Operation.MAX_POOLING, Operation.AVERAGE_POOLING)
 CONVOLVING = (Operation.CONVOLUTION, Operation.SEPARABLE_CONVOLUTION, Operation.TRANSPOSED_CONVOLUTION)
 NORMALISING = (
     Operation.BATCH_NORMALIZATION,
@@ -209,6 +214,15 @@ def settled_pads(settings: Settings, sizes: Sequence[int | None] | None = None) 
             return None
         pads += same_pads([size or 1], [k], [s], [d]) if s > 1 else [_unstrided((k - 1) * d)]
     return tuple(pads)
+
+
+def added_pads(one: Pads, other: Pads) -> Pads:
+    """What two paddings, or two crops, make together.
+
+    >>> added_pads(((0, 1), (0, 1)), ((1, 1), (1, 1)))
+    ((1, 2), (1, 2))
+    """
+    return tuple((a + c, b + d) for (a, b), (c, d) in zip(one, other, strict=True))
 
 
 def _unstrided(reach: int) -> tuple[int, int]:

@@ -43,6 +43,11 @@ class Call:
     told: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def shown(self) -> str:
+        """What it computes, as messages call it: the function that a PyTorch module stands for, else the class."""
+        return str(self.told.get("kind", self.kind))
+
+    @property
     def title(self) -> str:
         """How messages call it."""
         return f"{self.name} ({self.kind})" if self.name else self.kind

@@ -103,13 +103,7 @@ def module_named(spec: str, name: str) -> ModuleType:
         missing = error.name or ""
         if missing.split(".")[0] != name.split(".")[0]:
             raise missing_package(missing.split(".")[0], wanted_by=name) from error
-        raise TargetError(
-            "the model's module is not found",
-            where=spec,
-            found=f"no module named {missing!r}",
-            expected="a module that Python can import from here",
-            fix="run from its folder, install its package, or give the file: path/to/file.py:callable",
-        ) from error
+        raise module_missing(spec, missing) from error
     except (Exception, SystemExit) as error:
         raise user_failure("the model's module fails on import", spec, error) from error
 
@@ -122,7 +116,7 @@ def module_from_file(spec: str, path: Path) -> ModuleType:
         MissingPackageError: A package that it needs is not installed.
     """
     if not path.is_file():
-        raise TargetError("the model's file is not found", where=spec, found=f"no file {path}")
+        raise file_missing(spec, path)
     prepare_process()
     folder = str(path.resolve().parent)
     if folder not in sys.path:
@@ -143,6 +137,22 @@ def module_from_file(spec: str, path: Path) -> ModuleType:
         if previous is not None:
             sys.modules[path.stem] = previous
     return module
+
+
+def file_missing(spec: str, path: Path) -> TargetError:
+    """The error for a file that is not there."""
+    return TargetError("the model's file is not found", where=spec, found=f"no file {path}")
+
+
+def module_missing(spec: str, missing: str) -> TargetError:
+    """The error for a module that is not there."""
+    return TargetError(
+        "the model's module is not found",
+        where=spec,
+        found=f"no module named {missing!r}",
+        expected="a module that Python can import from here",
+        fix="run from its folder, install its package, or give the file: path/to/file.py:callable",
+    )
 
 
 def user_failure(what: str, spec: str, error: BaseException) -> TargetError | Exception:

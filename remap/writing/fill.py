@@ -19,10 +19,11 @@ import numpy as np
 from remap.errors import Problem, WriteError
 from remap.formats.sheet import Region
 from remap.layout.tiles import TILE_BYTES, Tile, tiles
+from remap.tensors.dtypes import is_float
 from remap.tensors.pwrite import write_all
 from remap.writing.disk import Writeback, reserve
 from remap.writing.finite import NotFinite, not_finite
-from remap.writing.narrow import Loss, cast
+from remap.writing.narrow import Loss, Unfit, cast
 
 THREADS = min(2, os.cpu_count() or 1)
 """Two keep a disk cache busy; more only wait for memory."""
@@ -43,7 +44,7 @@ class Filler:
     def __init__(self, progress: Progress | None = None) -> None:
         self.loss = Loss()
         self._progress = progress
-        self._unfit: Counter[str] = Counter()
+        self._unfit: dict[str, tuple[str, Unfit]] = {}
         self._nan: Counter[str] = Counter()
         self._infinite: Counter[str] = Counter()
         self._lock = Lock()
@@ -73,10 +74,10 @@ class Filler:
                 Problem(
                     "numbers do not fit the element type they are written in",
                     where=name,
-                    found=f"{count:,} numbers out of its range",
+                    found=_misfit(unfit, holder),
                     fix="choose a wider --dtype, or build the model with one",
                 )
-                for name, count in self._unfit.items()
+                for name, (holder, unfit) in self._unfit.items()
             )
 
     @property
@@ -85,19 +86,30 @@ class Filler:
         names = sorted(self._nan.keys() | self._infinite.keys())
         return tuple(NotFinite(self._nan[name], self._infinite[name], name) for name in names)
 
-    def account(self, region: Region, loss: Loss, unfit: int, odd: NotFinite, done: int) -> None:
+    def account(self, region: Region, loss: Loss, unfit: Unfit, odd: NotFinite, done: int) -> None:
         """Take up one tile, ``done`` elements."""
         assignment = region.assignment
         with self._lock:
             if loss.absolute or loss.relative:
                 self.loss.add(Loss(loss.absolute, loss.relative, assignment.name))
-            if unfit:
-                self._unfit[assignment.name] += unfit
+            if unfit.count:
+                whole = assignment.value.recipe.dtype.kind in "iu" and is_float(region.dtype)
+                _, before = self._unfit.get(assignment.name, ("", Unfit()))
+                self._unfit[assignment.name] = (region.dtype.name if whole else "", before + unfit)
             if odd:
                 self._nan[assignment.name] += odd.nan
                 self._infinite[assignment.name] += odd.infinite
             if self._progress is not None:
                 self._progress(done * assignment.dtype.itemsize)
+
+
+def _misfit(unfit: Unfit, holder: str) -> str:
+    """In words; ``holder`` is the float type that whole numbers were to be written in, empty for other numbers."""
+    if not holder:
+        return f"{unfit.count:,} numbers out of its range"
+    return (
+        f"{unfit.count:,} whole numbers that {holder} does not hold: the first, {unfit.first}, becomes {unfit.written}"
+    )
 
 
 class _Run:
@@ -143,7 +155,7 @@ class _Run:
 
     def _tile(self, region: Region, tile: Tile, rendered: _Room, casted: _Room) -> None:
         value = region.assignment.value
-        loss, unfit = Loss(), 0
+        loss, unfit = Loss(), Unfit()
         numbers = value.render(tile, rendered.take(tile.shape, value.recipe.dtype))
         odd = not_finite(numbers)
         if numbers.dtype != region.dtype:

@@ -34,6 +34,25 @@ class Loss:
         self.relative = max(self.relative, other.relative)
 
 
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Numbers that the element type they are written in does not hold.
+
+    Args:
+        count: How many.
+        first: The first of them; empty where there is none.
+        written: What it would become.
+    """
+
+    count: int = 0
+    first: str = ""
+    written: str = ""
+
+    def __add__(self, later: Unfit) -> Unfit:
+        first = self if self.count else later
+        return Unfit(self.count + later.count, first.first, first.written)
+
+
 def is_exact(source: np.dtype, target: np.dtype) -> bool:
     """Whether every number of one element type is one of the other.
 
@@ -44,7 +63,7 @@ def is_exact(source: np.dtype, target: np.dtype) -> bool:
     return source == target or (np.can_cast(source, target, "safe") and not wide_integer)
 
 
-def cast(source: np.ndarray, into: np.ndarray, loss: Loss) -> int:
+def cast(source: np.ndarray, into: np.ndarray, loss: Loss) -> Unfit:
     """``into[...] = source``, measuring the loss.
 
     Args:
@@ -53,18 +72,20 @@ def cast(source: np.ndarray, into: np.ndarray, loss: Loss) -> int:
         loss: Takes up what was lost; its name is left alone.
 
     Returns:
-        How many numbers do not fit: finite ones that turned infinite, or whatever an integer type changed.
-        NaN and infinities that float types keep are no loss.
+        Numbers that do not fit: finite ones that turned infinite, whatever an integer type changed, and integers that
+        a float type has no digits for. NaN and infinities that float types keep are no loss.
 
     >>> loss = Loss()
     >>> cast(np.array([0.1, 1e9], "f4"), np.empty(2, "f2"), loss), round(loss.relative, 5)
-    (1, 0.00024)
+    (Unfit(count=1, first='1000000000.0', written='inf'), 0.00024)
+    >>> cast(np.array([2**24, 2**24 + 1], "i4"), np.empty(2, "f4"), loss)
+    Unfit(count=1, first='16777217', written='16777216')
     """
     source, into = source.reshape(-1), into.reshape(-1)
     if is_exact(source.dtype, into.dtype):
         into[...] = source
-        return 0
-    unfit = 0
+        return Unfit()
+    unfit = Unfit()
     for start in range(0, source.size, CHUNK):
         piece = slice(start, start + CHUNK)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -73,21 +94,41 @@ def cast(source: np.ndarray, into: np.ndarray, loss: Loss) -> int:
     return unfit
 
 
-def _measure(before: np.ndarray, after: np.ndarray, loss: Loss) -> int:
-    if not is_float(after.dtype) and after.dtype.kind != "c":
-        return int(np.count_nonzero(before != after))
-    wide = working_dtype(before.dtype) if before.dtype.kind not in "iub" else np.dtype(np.float64)
-    before, after = before.astype(wide, copy=False), after.astype(wide)
+def _measure(given: np.ndarray, cast: np.ndarray, loss: Loss) -> Unfit:
+    if cast.dtype.kind == "c" and given.dtype.kind != "c":
+        cast = cast.real
+    if not is_float(cast.dtype) and cast.dtype.kind != "c":
+        return _unfit(given != cast, given, cast)
+    if given.dtype.kind in "iub":
+        return _unfit(_changed(given, cast), given, cast)
+    wide = working_dtype(given.dtype)
+    before, after = given.astype(wide, copy=False), cast.astype(wide)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         lost = np.abs(after - before)
         largest = lost.max(initial=0.0)
-        unfit = 0
+        unfit = Unfit()
         if not np.isfinite(largest):
             finite = np.isfinite(before)
-            unfit = int(np.count_nonzero(finite & ~np.isfinite(after)))
+            unfit = _unfit(finite & ~np.isfinite(after), given, cast)
             lost[~(finite & np.isfinite(after))] = 0
             largest = lost.max(initial=0.0)
         relative = np.fmax.reduce(lost / np.abs(before), initial=0.0)
     loss.absolute = max(loss.absolute, float(largest))
     loss.relative = max(loss.relative, float(relative))
     return unfit
+
+
+def _changed(integers: np.ndarray, floats: np.ndarray) -> np.ndarray:
+    """Which integers a float type does not hold, however large both are."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        wide = floats.astype(np.float64)
+        return np.asarray(~np.isfinite(wide) | (wide.astype(integers.dtype) != integers))
+
+
+def _unfit(wrong: np.ndarray, given: np.ndarray, cast: np.ndarray) -> Unfit:
+    count = int(np.count_nonzero(wrong))
+    if not count:
+        return Unfit()
+    at = int(np.argmax(wrong))
+    whole = given.dtype.kind in "iu" and bool(np.isfinite(cast[at]))
+    return Unfit(count, str(given[at]), str(int(cast[at])) if whole else str(cast[at]))

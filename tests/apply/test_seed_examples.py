@@ -50,7 +50,7 @@ def test_converted_file_gives_equal_outputs(
     out = tmp_path / f"out{suffix}"
     ran = remap_command("apply", rules, fixtures / checkpoint, "-o", out, "--model", f"{factory}:build")
     assert ran.code == 0, ran.err
-    assert "equal bit for bit" in ran.out
+    assert "as your rules say, bit for bit" in ran.out
     keras_model = load_file(f"{name}/keras_model.py").build()
     keras_model.load_weights(out)
     expected, found = outputs(torch_twin(load_file, fixtures, name, checkpoint), keras_model, shape)

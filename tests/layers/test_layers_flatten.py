@@ -202,6 +202,7 @@ def test_channels_of_branches_are_joined(join, channels, tmp_path):
 
 AROUND_BATCHNORM = """
 [batchnorm]
+source_epsilon = 1e-5
 on_mismatch = "fold"
 [[rename]]
 match = '0'

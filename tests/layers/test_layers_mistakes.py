@@ -277,7 +277,7 @@ MISTAKES = {
         chain(
             lambda: nn.BatchNorm2d(5),
             lambda: layers.BatchNormalization(name="layer"),
-            '[batchnorm]\non_mismatch = "fold"\n' + rule("batch_normalization") + COUNTER,
+            '[batchnorm]\nsource_epsilon = 1e-5\non_mismatch = "fold"\n' + rule("batch_normalization") + COUNTER,
             (5, 4, 4),
             True,
         ),

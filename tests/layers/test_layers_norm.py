@@ -21,7 +21,7 @@ from remap.errors import PlanError
 
 RULES = """
 [batchnorm]
-on_mismatch = "{mismatch}"
+{told}on_mismatch = "{mismatch}"
 [[rename]]
 match = '0'
 to = 'layer'
@@ -40,7 +40,9 @@ def one(name, module, layer, layout, input, more="", channels=True, mismatch="er
         name,
         lambda: nn.Sequential(module()),
         lambda: sequential(shape, layer()),
-        RULES.format(layout=layout, more=more, mismatch=mismatch),
+        RULES.format(
+            layout=layout, more=more, mismatch=mismatch, told="source_epsilon = 1e-5\n" if mismatch == "fold" else ""
+        ),
         input,
         channels and len(input) > 1,
         **case,

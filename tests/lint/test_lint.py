@@ -60,6 +60,7 @@ FOUND = {
     "would explode elsewhere": (ignore(r"(?:\w+\.?)+x"), None, "R105", 3, "warning"),
     "a star in a star": (ignore(r"(?:a*)*"), None, "R105", 3, "warning"),
     "a loose dot": (rule("a.w"), None, "R106", 3, "warning"),
+    "an answer that nothing needs": (rule("a", rest="allow = ['R106: any']\n"), None, "R207", 5, "warning"),
     "an unused capture": (rule(r"a<i>\.w", "b"), None, "R201", 3, "warning"),
     "an unused capture of a layout": (
         "[layouts.x]\nkernel = 'w<l>'\n" + rule("a", "b", 'layout = "x"\n'),
@@ -98,8 +99,8 @@ def test_finding_has_its_code_place_and_fix(tmp_path, text, keys, code, line, le
     assert code in CODES
 
 
-def test_every_code_but_the_warnings_of_a_plan_is_in_the_table():
-    assert {code for _, _, code, _, _ in FOUND.values()} == set(CODES) - {"R402"}
+def test_every_code_but_those_of_what_a_plan_tells_is_in_the_table():
+    assert {code for _, _, code, _, _ in FOUND.values()} == set(CODES) - {"R402", "R403"}
 
 
 CLEAN = {
@@ -189,3 +190,11 @@ def test_command_as_github_annotations(tmp_path, remap_command):
 def test_command_is_content_with_a_good_file(remap_command):
     ran = remap_command("lint", "resnet")
     assert (ran.code, ran.err) == (0, "")
+
+
+def test_a_prefix_that_all_names_miss_is_one_finding(tmp_path):
+    rules = rule(r"a<i>\.w", "a{i}") + rule(r"b<i>\.w", "b{i}")
+    (finding,) = linted(tmp_path, rules, ["net.a1.w", "net.a2.w", "net.b1.w"])
+    assert finding.code == "R401"
+    assert finding.place.line == 3
+    assert r"strip = ['net\.']" in finding.fix

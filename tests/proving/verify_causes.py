@@ -13,9 +13,11 @@ import torch
 from keras import layers, ops
 from torch import nn
 from torch.nn import functional as F
+from verify_exchanges import EXCHANGES, text_of
 from verify_faults import FAULTS, Fault, tanh_gelu
 from verify_more_faults import MORE_FAULTS, activation, attention, in_proj, norm, old_hard_sigmoid
 from verify_networks import Always, OldHardSwish, rules_text
+from verify_reorderings import REORDERINGS
 from verify_sequences import Unscaled
 
 
@@ -63,6 +65,11 @@ def between(*inner, before=5, width=6, **up):
 
 
 DENSE = rules_text({"up": ("up", "dense"), "head": ("head", "dense")}, ignore=False)
+
+
+def exchanged(case):
+    """A row of the table of exchanges."""
+    return Seeded(Fault(case.torch, case.keras, text_of(case)[0], case.layer, "", "weights"))
 
 
 def line(compute, build, layer, blame="model", module=None):
@@ -371,6 +378,12 @@ SEEDED = {
     "V405": Seeded(value_heads()),
     "V406": existing("bias not loaded"),
     "V407": Seeded(line(lambda x: x, between, "up", "weights"), weights=scrambled),
+    "V408": exchanged(EXCHANGES["two linear layers"]),
+    "V409": exchanged(EXCHANGES["biases"]),
+    "V410": exchanged(EXCHANGES["directions inside of a Bidirectional"]),
+    "V411": exchanged(EXCHANGES["query and key as layers"]),
+    "V412": exchanged(REORDERINGS["a flatten joined with numbers"][0]),
+    "V413": exchanged(REORDERINGS["a depth to space"][0]),
     "V501": Seeded(attention("", kind=Unscaled)),
     "V502": existing("mask of padding"),
     "V503": existing("query and key exchanged"),

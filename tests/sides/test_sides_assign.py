@@ -78,6 +78,7 @@ print("equal")
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("way", ["into", "beside"])
 def test_narrow_floats_on_the_torch_backend(way, tmp_path):
     script = SCRIPT.replace("WAY(", f"{way}(").replace("FOLDER", repr(str(tmp_path)))

@@ -1,7 +1,8 @@
 """Every cause that is looked for: a file of this folder each, and a row here.
 
 A cause is its file's ``CAUSE``. Their order is that in which they are tried: first what is likely and explains one
-thing alone, last what explains anything, such as a factor.
+thing alone, last what explains anything, such as a factor. An exchange of weights is tried before what no weights can
+mend: it holds only where a layer gives exactly what another module gave.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from importlib import import_module
 from remap.proving.cause import Cause
 
 ORDER = (
+    "layers_exchanged",
+    "tensors_exchanged",
+    "layers_beside",
     "kernel_size",
     "stride",
     "dilation",
@@ -50,6 +54,7 @@ ORDER = (
     "attention_mask",
     "qkv_exchanged",
     "heads",
+    "parts_exchanged",
     "inner_activation",
     "recurrent_activation",
     "bias_order",
@@ -59,6 +64,8 @@ ORDER = (
     "head_order",
     "transposition",
     "flatten_order",
+    "input_order",
+    "output_order",
     "flip",
     "channel_order",
     "bias_not_loaded",

@@ -6,6 +6,7 @@ from functools import partial
 
 from remap.proving.cause import Cause
 from remap.proving.numerics.resize import ResizeFault, trials_of
+from remap.proving.numerics.stated import word
 
 CAUSE = Cause(
     "V122",
@@ -14,4 +15,5 @@ CAUSE = Cause(
     "model",
     "Keras has no aligned corners: a layer of your own, or a PyTorch model with align_corners=False",
     partial(trials_of, fault=ResizeFault.CORNERS),
+    word("align_corners"),
 )

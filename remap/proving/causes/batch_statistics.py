@@ -25,7 +25,7 @@ def trials(site: Site) -> Iterator[Trial]:
 def _of_batch(norm: Normalisation) -> np.ndarray:
     x, held = norm.step.inputs[0], norm.vectors()
     axes = tuple(range(x.ndim - 1))
-    y = (x - x.mean(axes)) / np.sqrt(x.var(axes) + norm.step.layer.epsilon)
+    y = (x - x.mean(axes)) / np.sqrt(x.var(axes) + norm.epsilon)
     return np.asarray(y * held.get("gamma", 1.0) + held.get("beta", 0.0))
 
 

@@ -23,7 +23,7 @@ def trials(site: Site) -> Iterator[Trial]:
 def _whole_bias(site: Site, recurrent: Recurrent) -> dict[str, np.ndarray]:
     """The sum of both biases, where the layer has room for one and holds something else."""
     biases = recurrent.biases()
-    sums = [one + other for one, other in torch_biases(site, recurrent.kind)]
+    sums = [one + other for one, other in torch_biases(site, recurrent.operation)]
     if len(sums) != len(biases) or any(array.ndim > 1 for array in biases.values()):
         return {}
     order = sorted(biases, key=lambda name: "backward" in name)

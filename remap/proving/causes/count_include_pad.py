@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from remap.proving.cause import Cause
+from remap.proving.numerics.stated import word
 from remap.proving.numerics.window import WindowSetting, alone
 
 CAUSE = Cause(
@@ -14,4 +15,5 @@ CAUSE = Cause(
     "model",
     "a ZeroPadding layer before it and padding='valid' count the padding, padding='same' does not",
     partial(alone, setting=WindowSetting.COUNTS),
+    word("count_include_pad"),
 )

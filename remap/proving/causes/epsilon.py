@@ -8,10 +8,10 @@ from functools import partial
 from remap.proving.cause import Cause
 from remap.proving.numerics.normalisation import normalisations
 from remap.proving.numerics.stated import constant
-from remap.proving.settings import torch_epsilon
 from remap.proving.site import Site
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import rerun
+from remap.sides.operation import Operation
 
 FOLD = "give the Keras layer that epsilon, or let the rule file fold it: [batchnorm] on_mismatch = 'fold'"
 
@@ -20,13 +20,13 @@ def trials(site: Site) -> Iterator[Trial]:
     """PyTorch's epsilon."""
     for norm in normalisations(site):
         for event in norm.events:
-            wanted = torch_epsilon(event.settings)
-            if wanted is not None and wanted != norm.step.layer.epsilon:
+            wanted = event.settings.get("epsilon")
+            if wanted is not None and wanted != norm.epsilon:
                 yield Trial(
                     f"epsilon {wanted:g} instead of {norm.epsilon:g}",
                     partial(rerun, norm.step.layer, norm.step.inputs, {"epsilon": wanted}),
                     norm.position,
-                    hint=FOLD if event.kind == "batch_norm" else None,
+                    hint=FOLD if event.operation is Operation.BATCH_NORMALIZATION else None,
                 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import permutations
 
 from remap.proving.cause import Cause
-from remap.proving.numerics.recurrent import GATES, gates, recurrent_layers
+from remap.proving.numerics.recurrent import gates, recurrent_layers
 from remap.proving.site import Site
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import arrays_of
@@ -16,7 +16,7 @@ def trials(site: Site) -> Iterator[Trial]:
     """Every other order."""
     for recurrent in recurrent_layers(site):
         held = arrays_of(recurrent.step.layer)
-        for order in list(permutations(range(GATES[recurrent.kind])))[1:]:
+        for order in list(permutations(range(len(recurrent.settings["gate_order"]))))[1:]:
             yield recurrent.holding(
                 f"the gates in the order {order}", {name: gates(array, order) for name, array in held.items()}
             )

@@ -12,14 +12,14 @@ from remap.proving.numerics.window import windows
 from remap.proving.site import Site
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import arrays_of, rerun
-from remap.sides.operation import CHANNELS, Settings
+from remap.sides.operation import CHANNELS, POOLING, Settings
 
 
 def trials(site: Site) -> Iterator[Trial]:
     """A dense kernel without its numbers outside of the blocks that PyTorch's groups have."""
     for window in site.once(windows):
         step, groups = window.step, int(window.event.settings.get("groups", 1))
-        kernel = arrays_of(step.layer).get("kernel") if "Conv" in step.call.kind else None
+        kernel = arrays_of(step.layer).get("kernel") if step.operation not in POOLING else None
         if groups == 1 or kernel is None or kernel.shape[-2] != step.inputs[0].shape[-1]:
             continue
         blocks = np.zeros(kernel.shape[-2:], bool)

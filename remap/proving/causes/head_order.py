@@ -8,14 +8,14 @@ from functools import partial
 import numpy as np
 
 from remap.proving.cause import Cause
-from remap.proving.numerics.kernels import LAYOUT, reordered
+from remap.proving.numerics.kernels import LAYOUT, convolves, reordered
 from remap.proving.site import Site
 from remap.proving.step import Step
 
 
 def orders(site: Site, step: Step, kernel: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """The last two axes, then the first two, split the other way round: before they were put in order, or after."""
-    if kernel.ndim != 3 or "Conv" in step.call.kind:
+    if kernel.ndim != 3 or convolves(step, kernel):
         return
     a, b, c = kernel.shape
     yield "with heads and their sizes exchanged", kernel.reshape(a, c, b).swapaxes(1, 2)

@@ -22,14 +22,15 @@ from remap.proving.causes import (
 )
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.operation import Operation
 
-INSIDE = ("Rescaling", "Normalization")
+INSIDE = (Operation.RESCALING, Operation.INPUT_NORMALIZATION)
 WINDOWS = (kernel_size, stride, dilation, padding, padding_mode, padding_value, count_include_pad, ceil_mode)
 
 
 def trials(site: Site) -> Iterator[Trial]:
     """The Keras model without its normalisation; then with PyTorch's settings of the first layer besides."""
-    places = [position for position, step in enumerate(site.steps) if step.call.kind in INSIDE]
+    places = [position for position, step in enumerate(site.steps) if step.operation in INSIDE]
     if not places:
         return
     first, last = places[0], places[-1]

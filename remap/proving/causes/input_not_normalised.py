@@ -10,6 +10,7 @@ from remap.proving.cause import Cause
 from remap.proving.numerics.fit import input_fit
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.operation import Operation
 
 SHOWN = 4
 """Channels whose numbers are told."""
@@ -22,7 +23,8 @@ def trials(site: Site) -> Iterator[Trial]:
         return
     if not fit.unique:  # through two values a scale and a shift lead always
         return
-    if any(event.kind == "embedding" for event in site.events):  # rows that Keras does not add normalise nothing
+    # rows that Keras does not add normalise nothing
+    if any(event.operation is Operation.EMBEDDING for event in site.events):
         return
     numbers = f"{_numbers(fit.scale)} plus {_numbers(fit.shift)}"
     yield fit.trial(site, f"the input times {numbers} by channel, as PyTorch normalises it inside")

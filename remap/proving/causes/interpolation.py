@@ -6,6 +6,7 @@ from functools import partial
 
 from remap.proving.cause import Cause
 from remap.proving.numerics.resize import ResizeFault, trials_of
+from remap.proving.numerics.stated import word
 
 CAUSE = Cause(
     "V121",
@@ -14,4 +15,5 @@ CAUSE = Cause(
     "model",
     "give the Keras layer that interpolation",
     partial(trials_of, fault=ResizeFault.KIND),
+    word("mode"),
 )

@@ -9,9 +9,10 @@ from remap.proving.cause import Cause
 from remap.proving.forms import closest
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.operation import CONVOLVING, Operation
 
-CONTRACTIONS = ("matmul", "bmm", "baddbmm", "einsum", "linear", "conv", "scaled_dot_product_attention")
-"""How PyTorch's functions that take products of whole tensors begin: no Keras model leaves such a one out."""
+CONTRACTIONS = (Operation.MATMUL, Operation.EINSUM, Operation.LINEAR, *CONVOLVING)
+"""What takes products of whole tensors, as attention does too: no Keras model leaves such a one out."""
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -22,14 +23,14 @@ def trials(site: Site) -> Iterator[Trial]:
     for count, event in enumerate(left_out, 1):
         made = closest(event.output, site.steps[0].inputs[0])
         before = [step for step in site.events[:count] if step.output.dtype.kind == "f"]
-        if any(step.kind.startswith(CONTRACTIONS) for step in before):
+        if any(step.operation in CONTRACTIONS or step.attends for step in before):
             break
         if made is not None and before:
             yield Trial(
                 f"{', '.join(dict.fromkeys(step.call.title for step in before))} before it, as PyTorch computes it,",
                 partial(site.through, 0, made[0].astype(site.steps[0].inputs[0].dtype)),
                 site.blamed,
-                title=f"missing {', '.join(dict.fromkeys(step.kind for step in before))}",
+                title=f"missing {', '.join(dict.fromkeys(step.shown for step in before))}",
             )
     yield from _summand(site)
 
@@ -45,7 +46,7 @@ def _summand(site: Site) -> Iterator[Trial]:
                 f"what PyTorch's {event.call.title} gives added to the input of {site.steps[0].name}",
                 partial(site.through, 0, (site.unseen + near[0]).astype(site.unseen.dtype)),
                 site.blamed,
-                title=f"missing {event.kind}",
+                title=f"missing {event.shown}",
             )
 
 

@@ -8,9 +8,9 @@ from functools import partial
 from remap.proving.cause import Cause
 from remap.proving.causes import epsilon
 from remap.proving.numerics.normalisation import normalisations
-from remap.proving.settings import torch_epsilon
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.keras.realise import setting
 from remap.sides.keras.rerun import rerun
 from remap.sides.operation import CHANNELS, Settings
 
@@ -18,15 +18,16 @@ from remap.sides.operation import CHANNELS, Settings
 def trials(site: Site) -> Iterator[Trial]:
     """PyTorch's number of groups, alone and with its epsilon; an instance is a group of one channel."""
     for norm in normalisations(site):
-        step, own = norm.step, getattr(norm.step.layer, "groups", None)
+        step, own = norm.step, setting(norm.step.layer, "groups")
         for event in norm.events if own is not None else ():
-            groups = step.inputs[0].shape[-1] if event.kind == "instance_norm" else event.settings.get("num_groups")
+            told = event.settings.get("groups")
+            groups = step.inputs[0].shape[-1] if told == CHANNELS else told
             if groups in (None, own):
                 continue
             compute = partial(rerun, step.layer, step.inputs, {"groups": groups})
             yield Trial(f"groups {groups}", compute, norm.position)
-            small = torch_epsilon(event.settings) or norm.epsilon
-            if small != step.layer.epsilon:
+            small = event.settings.get("epsilon") or norm.epsilon
+            if small != norm.epsilon:
                 yield Trial(
                     f"groups {groups} and epsilon {small:g}",
                     partial(rerun, step.layer, step.inputs, {"groups": groups, "epsilon": small}),

@@ -17,7 +17,7 @@ def trials(site: Site) -> Iterator[Trial]:
         return
     last = site.steps[-1]
     near = closest(site.events[-1].inputs[0], last.inputs[0])
-    theirs = ", ".join(dict.fromkeys(event.kind for event in site.events[:-1]))
+    theirs = ", ".join(dict.fromkeys(event.shown for event in site.events[:-1]))
     ours = ", ".join(dict.fromkeys(step.call.kind for step in site.steps[:-1]))
     if near is None or ours.lower() == theirs.lower() or site.lowered:  # the second says nothing, the third more
         return

@@ -12,8 +12,12 @@ from remap.proving.limits import SAME_ROWS
 from remap.proving.site import Site
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import arrays_of
+from remap.sides.operation import Operation
+from remap.sides.vocabulary.keras_hub import POSITIONS
+from remap.sides.vocabulary.keras_layers import EMBEDDINGS
 
-TABLES = ("position_embeddings", "embeddings")
+TABLES = (POSITIONS, EMBEDDINGS)
+"""Weights that may hold a row for each position, the likelier first."""
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -26,7 +30,7 @@ def trials(site: Site) -> Iterator[Trial]:
         count = step.output.shape[-2]
         own = _first_row(table, step.output)
         for event in site.events:
-            theirs = _first_row(table, event.output) if event.kind == "embedding" else None
+            theirs = _first_row(table, event.output) if event.operation is Operation.EMBEDDING else None
             if own is None or theirs is None or own == theirs:
                 continue
             yield Trial(

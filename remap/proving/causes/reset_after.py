@@ -17,11 +17,11 @@ from remap.proving.trial import Trial
 def trials(site: Site) -> Iterator[Trial]:
     """The reset gate where PyTorch has it, with PyTorch's two biases where there are any."""
     for recurrent in recurrent_layers(site):
-        if recurrent.kind != "GRU" or recurrent.cell.reset_after:
+        if recurrent.settings.get("reset_after") is not False:
             continue
-        pairs = [np.stack(pair) for pair in torch_biases(site, recurrent.kind)]
+        pairs = [np.stack(pair) for pair in torch_biases(site, recurrent.operation)]
         bias = pairs if len(pairs) == len(recurrent.layers) else []
-        if bias or not recurrent.cell.use_bias:
+        if bias or not recurrent.biases():
             yield Trial(
                 "the reset gate after the product (reset_after=True), as PyTorch has it,",
                 partial(recurrent.run, {"reset_after": True}, bias),

@@ -20,9 +20,9 @@ from remap.proving.trial import Trial
 from remap.sides.framework import import_keras
 from remap.sides.keras.attribute import attribute
 from remap.sides.keras.rerun import rerun
+from remap.sides.operation import Operation
+from remap.sides.vocabulary.keras_hub import ANGLES, TURN
 
-ANGLES, TURN = "_compute_cos_sin_embedding", "_apply_rotary_pos_emb"
-"""What keras_hub's RotaryEmbedding, and every class made from it, computes: cosines and sines, and the rotation."""
 HALVES, NEIGHBOURS = "halves", "neighbours"
 """Which two channels are turned: the first half with the second, or each with the next."""
 FIX_PAIRS = "the Keras model turns other pairs of channels: reorder those of queries and keys in the rule"
@@ -86,9 +86,13 @@ def _rotary(layer: Any) -> Any:
 
 def _angles(site: Site) -> Iterator[Angles]:
     """All that PyTorch computes before the row, each with the factor that may follow."""
-    for one in site.events:
-        for other in site.events:
-            if (one.kind, other.kind) == ("cos", "sin") and np.array_equal(one.inputs[0], other.inputs[0]):
+    cosines, sines = (
+        [event for event in site.events if event.operation is operation]
+        for operation in (Operation.COSINE, Operation.SINE)
+    )
+    for one in cosines:
+        for other in sines:
+            if np.array_equal(one.inputs[0], other.inputs[0]):
                 angles = half(one.inputs[0])
                 cos, sin = (half(_scaled(site, event.output), like=event.inputs[0]) for event in (one, other))
                 if angles.ndim == 3 and angles.shape[1] > 1:
@@ -98,7 +102,7 @@ def _angles(site: Site) -> Iterator[Angles]:
 def _scaled(site: Site, value: np.ndarray) -> np.ndarray:
     """A value times a number, where PyTorch multiplies it by one."""
     for event in site.events:
-        if event.kind == "mul" and len(event.inputs) == 1 and np.array_equal(event.inputs[0], value):
+        if event.operation is Operation.MULTIPLY and len(event.inputs) == 1 and np.array_equal(event.inputs[0], value):
             return event.output
     return value
 

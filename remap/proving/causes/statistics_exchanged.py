@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 
 from remap.proving.cause import Cause
-from remap.proving.numerics.normalisation import STATISTICS, normalisations
+from remap.proving.numerics.normalisation import normalisations
 from remap.proving.site import Site
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import rerun
+from remap.sides.vocabulary.keras_layers import STATISTICS
 
 
 def trials(site: Site) -> Iterator[Trial]:

@@ -12,14 +12,16 @@ from remap.proving.numerics.normalisation import checkpoint_statistics, normalis
 from remap.proving.site import Site
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import rerun
+from remap.sides.vocabulary.keras_layers import STATISTICS
 
 
 def trials(site: Site) -> Iterator[Trial]:
     """The checkpoint's statistics in the place of zeros and ones."""
+    mean, variance = STATISTICS
     for norm in normalisations(site):
         held = norm.vectors()
         own = checkpoint_statistics(site, held) if norm.batch else {}
-        if own and not np.any(held["moving_mean"]) and np.all(held["moving_variance"] == 1):
+        if own and not np.any(held[mean]) and np.all(held[variance] == 1):
             compute = partial(rerun, norm.step.layer, norm.step.inputs, None, own)
             yield Trial("the checkpoint's statistics instead of zeros and ones", compute, norm.position)
 

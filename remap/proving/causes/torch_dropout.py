@@ -11,6 +11,7 @@ from remap.proving.cause import Cause
 from remap.proving.forms import closest
 from remap.proving.site import Site
 from remap.proving.trial import Trial
+from remap.sides.operation import Operation
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -19,7 +20,7 @@ def trials(site: Site) -> Iterator[Trial]:
     for event in site.events if have is not None else ():
         assert have is not None
         changed = event.inputs and not np.array_equal(event.inputs[0], event.output)
-        if "dropout" in event.kind and changed and closest(event.inputs[0], have) is not None:
+        if event.operation is Operation.DROPOUT and changed and closest(event.inputs[0], have) is not None:
             text = "PyTorch's own dropout is on, and Keras has its input"
             yield Trial(text, partial(_aligned, event.inputs[0], have), expected=have)
 

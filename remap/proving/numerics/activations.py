@@ -88,17 +88,17 @@ def activations_with(settings: Mapping[str, Any], constant: ScalarFunction = flo
     """All activations by name, and those that a module or layer is set to by a number, the likeliest first.
 
     Args:
-        settings: What it is set to.
+        settings: What it is set to, in the vocabulary of both sides.
         constant: What becomes of every number in them; :func:`single` rounds it.
 
-    >>> activations_with({"negative_slope": 0.25})["leaky_relu (0.25)"](np.array([-4.0])).tolist()
+    >>> activations_with({"slope": 0.25})["leaky_relu (0.25)"](np.array([-4.0])).tolist()
     [-1.0]
     """
     every = [
         NamedActivation(name, function, FORMS.get(name, ActivationForm.OTHER))
         for name, function in _functions(constant)
     ]
-    slope, alpha = settings.get("negative_slope"), settings.get("alpha")
+    slope, alpha = settings.get("slope"), settings.get("alpha")
     if isinstance(slope, float):
         every.append(NamedActivation(f"leaky_relu ({slope:g})", _leaky(constant(slope))))
     if isinstance(alpha, float):

@@ -11,26 +11,16 @@ import numpy as np
 
 from remap.proving.limits import SAME_ATTENTION, SAME_ATTENTION_EXACT
 from remap.proving.numerics.bands import Attend, fitted
-from remap.proving.numerics.softmax import (
-    NO_MASK,
-    PLAIN,
-    SOFTMAX,
-    AttentionFault,
-    Variant,
-    attention,
-    masks_of,
-    split,
-    variants,
-)
+from remap.proving.numerics.softmax import NO_MASK, PLAIN, AttentionFault, Variant, attention, masks_of, split, variants
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import arrays_of
+from remap.sides.operation import Operation
+from remap.sides.vocabulary.keras_layers import JOINING, PROJECTIONS, bias_of
 
 Projections = tuple[np.ndarray, ...]
-PROJECTIONS = ("query", "key", "value")
 WINDOW = "a window"
-KERNELS = ("query/kernel", "key/kernel", "value/kernel", "attention_output/kernel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +55,8 @@ def trials_of(site: Site, fault: AttentionFault) -> Iterator[Trial]:
 def _in_layers(site: Site) -> list[Attending]:
     attending = []
     for position, step in enumerate(site.steps):
-        weights = arrays_of(step.layer) if len(step.inputs) >= 2 or "Attention" in step.call.kind else {}
-        if set(KERNELS) <= set(weights):
+        weights = arrays_of(step.layer) if len(step.inputs) >= 2 or step.operation is Operation.ATTENTION else {}
+        if {*PROJECTIONS, JOINING} <= set(weights):
             attending.append(_in_the_layer(site, position, step, weights))
     return attending
 
@@ -82,10 +72,10 @@ def _beside_layers(site: Site) -> list[Attending]:
 def _in_the_layer(site: Site, position: int, step: Step, weights: Mapping[str, np.ndarray]) -> Attending:
     queries, keys = step.inputs[0], step.inputs[min(1, len(step.inputs) - 1)]
     masks = masks_of([step, *site.events], len(queries), queries.shape[1], keys.shape[1])
-    heads = [event.settings["num_heads"] for event in site.events if "num_heads" in event.settings]
+    heads = [event.settings["heads"] for event in site.events if "heads" in event.settings]
     projections = _projections(step, weights)
     compute = partial(_layer, projections, weights, masks)
-    every = list(variants(masks, [*heads, weights["query/kernel"].shape[1]], site.tolerance.float64))
+    every = list(variants(masks, [*heads, weights[PROJECTIONS[0]].shape[1]], site.tolerance.float64))
 
     def attend(positions: np.ndarray, mask: np.ndarray) -> np.ndarray:
         query = [projections[0][0][:, positions]]
@@ -199,15 +189,15 @@ def _mixed(operands: Projections, masks: Mapping[str, np.ndarray], variant: Vari
 def _projections(step: Step, weights: Mapping[str, np.ndarray]) -> list[list[np.ndarray]]:
     """Each of the layer's three inputs by each of its three projections, of shape (batch, positions, heads, size)."""
     query, value = step.inputs[0], step.inputs[1] if len(step.inputs) > 1 else step.inputs[0]
-    width = len(weights["key/kernel"])
+    width = len(weights[PROJECTIONS[1]])
     key = next((x for x in step.inputs[2:3] if x.dtype.kind == "f" and x.shape[-1] == width), value)
     made: dict[tuple[int, str], np.ndarray] = {}
     for x in (query, key, value):
         for name in PROJECTIONS:
-            kernel = weights[f"{name}/kernel"]
+            kernel = weights[name]
             if (id(x), name) not in made and x.shape[-1] == kernel.shape[0]:
                 y = (x.astype(np.float64) @ kernel.reshape(len(kernel), -1)).reshape(*x.shape[:2], *kernel.shape[1:])
-                made[id(x), name] = y + weights.get(f"{name}/bias", 0.0)
+                made[id(x), name] = y + weights.get(bias_of(name), 0.0)
     return [[made.get((id(x), name), np.empty(0)) for name in PROJECTIONS] for x in (query, key, value)]
 
 
@@ -221,30 +211,32 @@ def _layer(
     chosen = [y.swapaxes(2, 3) if variant.interleaved else y for y in chosen]
     q, k, v = (split(y, variant.heads or y.shape[2]) for y in chosen)
     mixed = attention(q, k, v, variant.factor(q.shape[-1], q.shape[1]), masks.get(variant.mask)).swapaxes(1, 2)
-    kernel = weights["attention_output/kernel"]
+    kernel = weights[JOINING]
     if variant.interleaved == "everywhere":
         kernel = kernel.swapaxes(0, 1)
     out = mixed.reshape(*mixed.shape[:2], -1) @ kernel.reshape(-1, kernel.shape[-1])
-    return np.asarray(out + weights.get("attention_output/bias", 0.0))
+    return np.asarray(out + weights.get(bias_of(JOINING), 0.0))
 
 
 def _operands(site: Site) -> Iterator[tuple[Projections, np.ndarray, dict[str, np.ndarray]]]:
     """Queries, keys and values of PyTorch's attention, and what it makes of them: one function, or two products."""
     for event in site.events:
-        if event.kind == "scaled_dot_product_attention" and len(event.inputs) >= 3 and event.inputs[0].ndim == 4:
+        if event.attends and len(event.inputs) >= 3 and event.inputs[0].ndim == 4:
             q, k = event.inputs[:2]
             yield event.inputs[:3], event.output, masks_of([event], len(q), q.shape[2], k.shape[2])
     products = [
         event
         for event in site.events
-        if event.kind in ("matmul", "bmm", "einsum") and len(event.inputs) == 2 and event.inputs[0].ndim == 4
+        if event.operation in (Operation.MATMUL, Operation.EINSUM)
+        and len(event.inputs) == 2
+        and event.inputs[0].ndim == 4
     ]
     if len(products) >= 2:
         q, k = products[0].inputs
         v = products[-1].inputs[1]
-        written = products[0].kind == "einsum" and k.shape == v.shape and k.shape[-1] == q.shape[-1]
+        written = products[0].operation is Operation.EINSUM and k.shape == v.shape and k.shape[-1] == q.shape[-1]
         k = k if written else k.swapaxes(-1, -2)
-        between = [event for event in site.events if event.kind == SOFTMAX]
+        between = [event for event in site.events if event.operation is Operation.SOFTMAX]
         yield (q, k, v), products[-1].output, masks_of(between, len(q), q.shape[2], k.shape[2])
 
 

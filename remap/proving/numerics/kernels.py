@@ -12,6 +12,8 @@ from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.operation import CONVOLVING, Operation
+from remap.sides.vocabulary.keras_layers import KERNELS
 
 Orders = Callable[[Site, Step, np.ndarray], Iterator[tuple[str, np.ndarray]]]
 """Given a step and one of its kernels: other orders of its numbers, each in words that follow "the kernel"."""
@@ -22,7 +24,7 @@ def reordered(site: Site, orders: Orders) -> Iterator[Trial]:
     """The kernels and tables of each suspected layer in other orders."""
     for position, step in enumerate(site.steps):
         for name, kernel in arrays_of(step.layer).items():
-            if name.endswith(("kernel", "embeddings")):
+            if name.endswith(KERNELS):
                 for text, changed in orders(site, step, kernel):
                     compute = partial(rerun, step.layer, step.inputs, None, {name: changed})
                     yield Trial(f"the {name} {text}", compute, position)
@@ -30,7 +32,7 @@ def reordered(site: Site, orders: Orders) -> Iterator[Trial]:
 
 def convolves(step: Step, kernel: np.ndarray) -> bool:
     """Whether a kernel has spatial axes in front of its inputs and outputs."""
-    return "Conv" in step.call.kind and kernel.ndim >= 3
+    return kernel.ndim > 3 or (kernel.ndim == 3 and step.operation in (*CONVOLVING, Operation.CONVOLUTIONAL_LSTM))
 
 
 def spatial_orders(kernel: np.ndarray) -> Iterator[tuple[int, ...]]:

@@ -8,6 +8,7 @@ from functools import partial
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
+from remap.sides.operation import Operation
 
 
 def without_each(site: Site) -> Iterator[tuple[Step, Trial]]:
@@ -20,4 +21,4 @@ def without_each(site: Site) -> Iterator[tuple[Step, Trial]]:
 
 def random(step: Step) -> bool:
     """Whether a step is there for training: dropout or noise."""
-    return any("Dropout" in base.__name__ or "Noise" in base.__name__ for base in type(step.layer).__mro__)
+    return step.operation in (Operation.DROPOUT, Operation.NOISE)

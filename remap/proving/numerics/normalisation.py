@@ -9,10 +9,10 @@ import numpy as np
 
 from remap.proving.site import Site
 from remap.proving.step import Step
-from remap.sides.keras.rerun import arrays_of
-
-VECTORS = ("gamma", "beta", "moving_mean", "moving_variance")
-STATISTICS = ("moving_mean", "moving_variance")
+from remap.sides.keras.realise import setting
+from remap.sides.keras.rerun import arrays_of, weights_of
+from remap.sides.operation import NORMALISING
+from remap.sides.vocabulary.keras_layers import STATISTICS, VECTORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class Normalisation:
     @property
     def batch(self) -> bool:
         """Whether it is one by stored statistics."""
-        return "BatchNormalization" in self.step.call.kind
+        return set(STATISTICS) <= set(weights_of(self.step.layer))
 
     @property
     def epsilon(self) -> float:
         """Keras's epsilon."""
-        return float(self.step.layer.epsilon)
+        return float(setting(self.step.layer, "epsilon"))
 
     def vectors(self) -> dict[str, np.ndarray]:
         """The layer's own vectors, in Keras's order."""
@@ -47,9 +47,9 @@ class Normalisation:
 
 def normalisations(site: Site) -> Iterator[Normalisation]:
     """The layers of a site that have an epsilon."""
-    events = [event for event in site.events if event.kind.endswith("_norm")]
+    events = [event for event in site.events if event.operation in NORMALISING]
     for position, step in enumerate(site.steps):
-        if getattr(step.layer, "epsilon", None) is not None and ("Normalization" in step.call.kind or events):
+        if setting(step.layer, "epsilon") is not None:
             yield Normalisation(position, step, events)
 
 

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, TypeVar
-
-from remap.proving.step import Step
+from typing import TypeVar
 
 OfAxis = TypeVar("OfAxis")
 SharedAxes = tuple[int | None, ...]
 """For each of Keras's spatial axes PyTorch's; None for one that PyTorch has not."""
-
-
-def torch_rank(event: Step, rank: int) -> int:
-    """Spatial axes of a PyTorch convolution or pooling; as many as Keras's where its input has no batch."""
-    axes = event.inputs[0].ndim - 2
-    return rank if axes < 1 or (axes + 1 == rank and not _listed(event.settings, axes)) else axes
-
-
-def _listed(settings: Mapping[str, Any], axes: int) -> bool:
-    """Whether a setting is told for so many axes."""
-    return any(isinstance(value, list | tuple) and len(value) == axes for value in settings.values())
 
 
 def axes_of(theirs: Sequence[int], ours: Sequence[int]) -> SharedAxes | None:

@@ -15,11 +15,14 @@ from remap.proving.step import Step
 from remap.proving.trial import Trial
 from remap.sides.framework import import_keras
 from remap.sides.keras.attribute import attribute
+from remap.sides.keras.operations import GATES as KERAS_GATES
+from remap.sides.keras.realise import attributes, described_live
 from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.operation import RECURRENT, Operation, Settings
+from remap.sides.torch.operations import GATES as TORCH_GATES
 
-GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}
-ORDER = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "SimpleRNN": (0,)}
-"""PyTorch's gates in Keras's order."""
+PLAIN = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+"""What PyTorch's recurrent layers compute with, unless they say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,14 @@ class Recurrent:
     layers: list[Any]
 
     @property
-    def kind(self) -> str:
-        """A key of :data:`GATES`."""
-        return type(self.layers[0]).__name__
+    def operation(self) -> Operation:
+        """What each direction computes."""
+        return described_live(self.layers[0])[0]
 
     @property
-    def cell(self) -> Any:
-        """The cell of the first direction; those of both are set alike."""
-        return self.layers[0].cell
+    def settings(self) -> Settings:
+        """What the first direction is set to; both are set alike."""
+        return described_live(self.layers[0])[1]
 
     def biases(self) -> dict[str, np.ndarray]:
         """The layer's biases by name."""
@@ -58,13 +61,13 @@ class Recurrent:
         """The layer's output with its cells set otherwise.
 
         Args:
-            settings: Attributes of every cell.
+            settings: What to set every cell to, in the vocabulary of both sides.
             bias: The bias of each direction, in the place of the cell's own.
         """
         ops = import_keras().ops
         with ExitStack() as stack:
             for index, layer in enumerate(self.layers):
-                for name, value in settings.items():
+                for name, value in attributes(layer.cell, settings).items():
                     stack.enter_context(attribute(layer.cell, name, value))
                 if bias:
                     tensor = ops.convert_to_tensor(bias[index], layer.cell.dtype)
@@ -76,9 +79,13 @@ def recurrent_layers(site: Site) -> Iterator[Recurrent]:
     """The recurrent layers of a site."""
     for position, step in enumerate(site.steps):
         both = [getattr(step.layer, name, None) for name in ("forward_layer", "backward_layer")]
-        layers = [entry for entry in (step.layer, *both) if type(entry).__name__ in GATES]
+        layers = [entry for entry in (step.layer, *both) if hasattr(entry, "cell") and _is_recurrent(entry)]
         if layers:
             yield Recurrent(position, step, layers)
+
+
+def _is_recurrent(layer: Any) -> bool:
+    return described_live(layer)[0] in RECURRENT
 
 
 def activations_inside(site: Site, names: tuple[str, ...]) -> Iterator[Trial]:
@@ -86,23 +93,19 @@ def activations_inside(site: Site, names: tuple[str, ...]) -> Iterator[Trial]:
 
     Args:
         site: The place.
-        names: Attributes of a cell; all of them must differ.
+        names: Settings of the layer; all of them must differ.
     """
-    theirs = str(site.events[-1].settings.get("nonlinearity", "tanh")) if site.events else "tanh"
-    wanted = {"activation": theirs, "recurrent_activation": "sigmoid"}
+    theirs = site.events[-1].settings if site.events else {}
+    wanted = {name: theirs.get(name, PLAIN[name]) for name in names}
     for recurrent in recurrent_layers(site):
-        cell, functions = recurrent.cell, {name: import_keras().activations.get(wanted[name]) for name in names}
-        if all(hasattr(cell, name) and getattr(cell, name) is not functions[name] for name in names):
+        ours = recurrent.settings
+        if all(ours.get(name, wanted[name]) != wanted[name] for name in names):
             yield Trial(
-                " and ".join(f"{name} {wanted[name]} instead of {_title(getattr(cell, name))}" for name in names),
-                partial(recurrent.run, {name: functions[name] for name in names}),
+                " and ".join(f"{name} {wanted[name]} instead of {ours[name]}" for name in names),
+                partial(recurrent.run, wanted),
                 recurrent.position,
                 hint=f"give the Keras layer {', '.join(f'{name}={wanted[name]!r}' for name in names)}",
             )
-
-
-def _title(function: Any) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def gates(array: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
@@ -115,14 +118,15 @@ def gates(array: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(blocks[..., list(order), :]).reshape(array.shape)
 
 
-def torch_biases(site: Site, kind: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def torch_biases(site: Site, operation: Operation) -> list[tuple[np.ndarray, np.ndarray]]:
     """PyTorch's two biases for each direction of the first layer of the row's module, in Keras's order of gates."""
     pairs = []
+    order = tuple(TORCH_GATES[operation].index(gate) for gate in KERAS_GATES[operation])
     for module in site.modules:
         for ending in ("l0", "l0_reverse"):
             keys = [f"{module}.bias_{side}_{ending}" if module else f"bias_{side}_{ending}" for side in ("ih", "hh")]
             tensors = [site.plan.checkpoint.get(key) for key in keys]
             if tensors[0] is not None and tensors[1] is not None:
-                one, other = (gates(np.array(tensor.array()), ORDER[kind]) for tensor in tensors if tensor is not None)
+                one, other = (gates(np.array(tensor.array()), order) for tensor in tensors if tensor is not None)
                 pairs.append((one, other))
     return pairs

@@ -15,6 +15,7 @@ from remap.proving.limits import SAME_PIXELS
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
+from remap.sides.operation import Operation
 
 A = -0.75
 """PyTorch's coefficient of cubic interpolation; TensorFlow and JAX have -0.5, and leave out what is over the edge."""
@@ -67,7 +68,7 @@ INTERPOLATIONS = (
 def trials_of(site: Site, fault: ResizeFault) -> Iterator[Trial]:
     """What PyTorch may do, in the place of what Keras does, as far as it is apart from it in one way."""
     for event in site.events:
-        if event.kind not in ("interpolate", "upsample", "grid_sample") and "upsample" not in event.kind:
+        if event.operation is not Operation.INTERPOLATION:
             continue
         for position, step in enumerate(site.steps):
             x = step.inputs[0] if step.inputs else None
@@ -80,7 +81,7 @@ def trials_of(site: Site, fault: ResizeFault) -> Iterator[Trial]:
 
 
 def _fault(wanted: Interpolation, step: Step) -> ResizeFault:
-    if wanted.between == "nearest" or step.settings.get("interpolation") != wanted.between:
+    if wanted.between == "nearest" or step.settings.get("mode") != wanted.between:
         return ResizeFault.KIND
     coefficient = wanted.between == "bicubic" and not _has_coefficient(step)
     if wanted.aligned:

@@ -14,6 +14,7 @@ from remap.proving.limits import HIDDEN, LOWEST
 from remap.proving.numerics.activations import single, softmax
 from remap.proving.numerics.bands import Band, band_of
 from remap.proving.step import Step
+from remap.sides.operation import Operation
 
 Scale = Callable[[int, int], float]
 SCALES: dict[str, Scale] = {
@@ -24,8 +25,6 @@ SCALES: dict[str, Scale] = {
     "sqrt(head size)": lambda size, heads: size**0.5,
 }
 NO_MASK, CAUSAL = "no mask", "a causal mask"
-SOFTMAX = "softmax"
-"""PyTorch's function of that name."""
 Interleaved = Literal["", "inputs", "everywhere"]
 
 
@@ -163,7 +162,7 @@ def masks_of(steps: Sequence[Step], batch: int, queries: int, keys: int) -> dict
             shaped = _shaped(mask, batch, queries) if mask.ndim >= 2 and mask.shape[-1] == keys else None
             if shaped is None or (keras and not kept):
                 continue
-            keeps = keras or step.kind in ("scaled_dot_product_attention", SOFTMAX)
+            keeps = keras or step.attends or step.operation is Operation.SOFTMAX
             added = np.where((shaped != 0) == keeps, 0.0, LOWEST) if kept else np.maximum(shaped, LOWEST)
             masks["Keras's mask" if keras else "PyTorch's mask"] = added
     return {_told(name, mask): mask for name, mask in masks.items()}
@@ -171,7 +170,7 @@ def masks_of(steps: Sequence[Step], batch: int, queries: int, keys: int) -> dict
 
 def _given(step: Step) -> list[np.ndarray]:
     """What may be a mask: that of attention is an input; that of a softmax shows in the scores."""
-    if step.kind == SOFTMAX:
+    if step.operation is Operation.SOFTMAX:
         seen = step.inputs[0] > HIDDEN
         return [] if seen.all() else [seen]
     first = step.inputs[0]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
-from remap.proving.numerics.ranks import along, axes_of, torch_rank
-from remap.proving.settings import keras_crops, keras_window, pairs_of, torch_crops, torch_window
+from remap.proving.numerics.ranks import along, axes_of
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
+from remap.sides.keras.realise import first_spatial, spatial_sizes
 from remap.sides.keras.rerun import arrays_of, rerun
-from remap.sides.operation import per_axis
+from remap.sides.operation import Operation, Pads, added_pads
+from remap.sides.torch.operations import given_padding
 
 CROPPED = "padding='valid' and a Cropping layer after it give PyTorch's padding; output_padding adds at the end"
 
@@ -37,7 +37,7 @@ class Crops:
 
     strides: tuple[int, ...]
     dilation: tuple[int, ...]
-    crops: tuple[tuple[int, int], ...]
+    crops: Pads
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +86,13 @@ def together(site: Site) -> Iterator[tuple[tuple[CropSetting, ...], Trial]]:
 
 def transposed_layers(site: Site) -> list[Transposed]:
     """The transposed convolutions of a site."""
-    event = next((event for event in site.events if event.kind.startswith("conv_transpose") and event.inputs), None)
+    kind = Operation.TRANSPOSED_CONVOLUTION
+    event = next((event for event in site.events if event.operation is kind and event.inputs), None)
     layers = []
     for position, step in enumerate(site.steps):
-        if event is None or not step.call.kind.endswith("Transpose"):
-            continue
-        rank = step.inputs[0].ndim - 2
-        want = _torch(event, step, rank)
-        if want is not None:
-            layers.append(Transposed(position, step, event, _keras(step, site.steps[position + 1 :], rank), want))
+        want = _torch(event, step) if event is not None and step.operation is kind else None
+        if event is not None and want is not None:
+            layers.append(Transposed(position, step, event, _keras(step, site.steps[position + 1 :]), want))
     return layers
 
 
@@ -111,30 +109,22 @@ def _changed(transposed: Transposed, keys: tuple[CropSetting, ...]) -> Trial:
     return Trial(told, partial(_compute, transposed.step, used), transposed.position, hint=hint)
 
 
-def _spatial(step: Step, rank: int) -> tuple[int, ...]:
-    first = 2 if step.settings.get("data_format") == "channels_first" else 1
-    return step.inputs[0].shape[first : first + rank]
-
-
-def _keras(step: Step, after: list[Step], rank: int) -> Crops:
+def _keras(step: Step, after: list[Step]) -> Crops:
     """What the layer does, the cropping right after it included."""
-    window = keras_window(step.settings, rank)
-    crops = keras_crops(step.settings, rank)
+    crops = step.settings["crop"]
     for layer in after:
-        if not layer.call.kind.startswith("Cropping"):
+        if layer.operation is not Operation.CROPPING:
             break
-        more = pairs_of(layer.settings.get("cropping"))
-        crops = tuple((a + c, b + d) for (a, b), (c, d) in zip(crops, more, strict=True))
-    return Crops(window["strides"], window["dilation"], crops)
+        crops = added_pads(crops, layer.settings["crop"])
+    return Crops(step.settings["stride"], step.settings["dilation"], crops)
 
 
-def _torch(event: Step, step: Step, rank: int) -> Crops | None:
-    own = torch_rank(event, rank)
-    axes = axes_of(event.inputs[0].shape[-own:], _spatial(step, rank))
+def _torch(event: Step, step: Step) -> Crops | None:
+    told, sizes = event.settings, spatial_sizes(step.layer, step.inputs[0].shape, step.settings["rank"])
+    axes = axes_of(event.inputs[0].shape[-told["rank"] :], sizes)
     if axes is None:
         return None
-    window, crops = torch_window(event.settings, own), torch_crops(event.settings, own)
-    return Crops(along(axes, window["strides"], 1), along(axes, window["dilation"], 1), along(axes, crops, (0, 0)))
+    return Crops(along(axes, told["stride"], 1), along(axes, told["dilation"], 1), along(axes, told["crop"], (0, 0)))
 
 
 def _word(key: CropSetting, transposed: Transposed) -> str:
@@ -142,28 +132,19 @@ def _word(key: CropSetting, transposed: Transposed) -> str:
         return f"stride {transposed.want.strides}"
     if key is CropSetting.DILATION:
         return f"dilation {transposed.want.dilation}"
-    settings = transposed.event.settings
-    rank = torch_rank(transposed.event, len(transposed.want.strides))
-    padding, more = (per_axis(settings.get(name, 0), rank) for name in ("padding", "output_padding"))
+    padding, more = given_padding(transposed.event.settings["crop"])
     return f"padding {padding}{f' and output_padding {more}' if any(more) else ''}"
 
 
 def _compute(step: Step, used: Crops) -> np.ndarray:
     """The layer without padding, its output cropped by hand; beyond its end there is the bias alone."""
-    settings: Mapping[str, Any] = {
-        "padding": "valid",
-        "output_padding": None,
-        "strides": used.strides,
-        "dilation_rate": used.dilation,
-    }
-    first = step.settings.get("data_format") == "channels_first"
-    x = step.inputs[0]
-    rank = x.ndim - 2
-    bias = arrays_of(step.layer).get("bias", np.zeros(1, x.dtype)).reshape(-1, *(1,) * (rank if first else 0))
-    y = rerun(step.layer, [x], settings) - bias
-    reach = [(k - 1) * d + 1 for k, d in zip(keras_window(step.settings, rank)["kernel"], used.dilation, strict=True)]
-    for axis, (before, after) in enumerate(used.crops, 2 if first else 1):
-        place = axis - (2 if first else 1)
+    x, first = step.inputs[0], first_spatial(step.layer)
+    bias = arrays_of(step.layer).get("bias", np.zeros(1, x.dtype))
+    bias = bias.reshape(-1, *(1,) * (x.ndim - 2)) if first > 1 else bias
+    y = rerun(step.layer, [x], {"crop": (), "stride": used.strides, "dilation": used.dilation}) - bias
+    reach = [(k - 1) * d + 1 for k, d in zip(step.settings["kernel_size"], used.dilation, strict=True)]
+    for axis, (before, after) in enumerate(used.crops, first):
+        place = axis - first
         size = (x.shape[axis] - 1) * used.strides[place] + reach[place] - before - after
         y = np.take(y, range(before, y.shape[axis]), axis)
         widths = [(0, max(size - y.shape[axis], 0)) if a == axis else (0, 0) for a in range(y.ndim)]

@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 
 from remap.proving.limits import MOST_SETTINGS
-from remap.proving.numerics.ranks import along, axes_of, torch_rank
-from remap.proving.settings import keras_pads, keras_window, torch_pads, torch_window, zero_padding
+from remap.proving.numerics.ranks import along, axes_of
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
+from remap.sides.keras.realise import first_spatial, spatial_sizes
 from remap.sides.keras.rerun import rerun
-from remap.sides.operation import same_pads
+from remap.sides.operation import POOLING, SAME, WINDOWED, Operation, Pads, added_pads, same_pads, settled_pads
 
-_LAYERS = {"Conv1D": 1, "Conv2D": 2, "Conv3D": 3, "Pooling1D": 1, "Pooling2D": 2, "Pooling3D": 3}
 _PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 ASYMMETRIC = "put a ZeroPadding layer before it and padding='valid'; at an odd input size both coincide (--odd-size)"
 PADDING = "give the Keras layer PyTorch's padding: padding='valid', after a ZeroPadding layer where it is not 0"
@@ -30,8 +29,8 @@ STRIDE = "the weights do not depend on it: move the stride in the Keras model"
 class WindowSetting(StrEnum):
     """What a window is set to."""
 
-    KERNEL = "kernel"
-    STRIDES = "strides"
+    KERNEL = "kernel_size"
+    STRIDES = "stride"
     DILATION = "dilation"
     PADS = "pads"
     MODE = "mode"
@@ -41,6 +40,8 @@ class WindowSetting(StrEnum):
 
 
 WindowSettings = Mapping[WindowSetting, Any]
+SLIDING = (WindowSetting.KERNEL, WindowSetting.STRIDES, WindowSetting.DILATION)
+"""Those that are called as in the vocabulary of both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +88,35 @@ def together(site: Site) -> Iterator[tuple[tuple[WindowSetting, ...], Trial]]:
 
 def windows(site: Site) -> list[Window]:
     """The convolutions and poolings of a site."""
-    entries = (_window(site, position, step) for position, step in enumerate(site.steps))
+    entries = (
+        _window(site, position, step)
+        for position, step in enumerate(site.steps)
+        if step.operation in WINDOWED and step.inputs
+    )
     return [entry for entry in entries if entry is not None]
 
 
 def _window(site: Site, position: int, step: Step) -> Window | None:
-    rank = _rank(step)
-    event = next((event for event in site.events if _fits(step, event)), None) if rank else None
+    event = next((event for event in site.events if _fits(step, event)), None)
     if event is None:
         return None
     first = position
     while first and site.steps[first - 1].pads:
         first -= 1
-    padded = next((pad for pad in site.events if pad.kind == "pad" and pad.output is event.inputs[0]), None)
+    padded = next((pad for pad in site.events if pad.pads and pad.output is event.inputs[0]), None)
     paddings = site.steps[first:position] if first or padded is None else site.paddings_before(step)
     x = (paddings[0] if paddings else step).inputs[0]
-    want = _torch(event, padded, _spatial(step, x, rank))
-    return Window(position, step, event, x, _keras(step, paddings, x, rank), want) if want is not None else None
+    sizes = spatial_sizes(step.layer, x.shape, step.settings["rank"])
+    want = _torch(event, padded, sizes)
+    return Window(position, step, event, x, _keras(step, paddings, sizes), want) if want is not None else None
 
 
 def _changed(window: Window, keys: tuple[WindowSetting, ...]) -> Iterator[Trial]:
     step, x = window.step, window.x
     used = {**window.have, **{key: window.want[key] for key in keys}}
     tried = [(keys, used)]
-    if WindowSetting.PADS not in keys and step.settings.get("padding") == "same":
-        sizes = _spatial(step, x, len(used[WindowSetting.STRIDES]))
+    if WindowSetting.PADS not in keys and step.settings["padding"] == SAME:
+        sizes = spatial_sizes(step.layer, x.shape, step.settings["rank"])
         pads = same_pads(sizes, used[WindowSetting.KERNEL], used[WindowSetting.STRIDES], used[WindowSetting.DILATION])
         tried = [(keys, {**used, WindowSetting.PADS: pads})]
         if pads != window.have[WindowSetting.PADS]:  # what 'same' pads follows the setting; PyTorch's padding does not
@@ -121,35 +126,20 @@ def _changed(window: Window, keys: tuple[WindowSetting, ...]) -> Iterator[Trial]
         yield Trial(told, partial(_compute, step, x, settings), window.position, hint=_hint(words, step))
 
 
-def _rank(step: Step) -> int:
-    kind = step.call.kind
-    if "Transpose" in kind or kind.startswith("Global"):
-        return 0
-    return next((rank for name, rank in _LAYERS.items() if kind.endswith(name)), 0) if step.inputs else 0
-
-
 def _fits(step: Step, event: Step) -> bool:
-    kind = step.call.kind
-    wanted = "max_pool" if "MaxPooling" in kind else "avg_pool" if "AveragePooling" in kind else "conv"
-    return event.kind.startswith(wanted) and not event.kind.startswith("conv_transpose") and bool(event.inputs)
+    wanted = step.operation if step.operation in POOLING else Operation.CONVOLUTION
+    return event.operation is wanted and bool(event.inputs)
 
 
-def _spatial(step: Step, x: np.ndarray, rank: int) -> tuple[int, ...]:
-    first = 2 if step.settings.get("data_format") == "channels_first" else 1
-    return x.shape[first : first + rank]
-
-
-def _keras(step: Step, paddings: Sequence[Step], x: np.ndarray, rank: int) -> dict[WindowSetting, Any]:
-    sizes = list(_spatial(step, x, rank))
-    pads = [(0, 0)] * rank
-    for layer in (*[zero_padding(padding.settings) for padding in paddings], None):
-        more = keras_pads(step.settings, sizes) if layer is None else layer
-        pads = [(a + c, b + d) for (a, b), (c, d) in zip(pads, more, strict=True)]
-        sizes = [n + a + b for n, (a, b) in zip(sizes, more, strict=True)]
-    pooling = "Pooling" in step.call.kind
+def _keras(step: Step, paddings: Sequence[Step], sizes: Sequence[int]) -> dict[WindowSetting, Any]:
+    pads: Pads = ((0, 0),) * len(sizes)
+    for padding in paddings:
+        pads = added_pads(pads, padding.settings["padding"])
+    inner = [n + a + b for n, (a, b) in zip(sizes, pads, strict=True)]
+    pooling = step.operation in POOLING
     return {
-        **{WindowSetting(name): value for name, value in keras_window(step.settings, rank).items()},
-        WindowSetting.PADS: tuple(pads),
+        **{setting: step.settings[setting] for setting in SLIDING},
+        WindowSetting.PADS: added_pads(pads, settled_pads(step.settings, inner) or ()),
         WindowSetting.MODE: "constant",
         WindowSetting.VALUE: "zeros" if paddings or not pooling else "nothing",
         WindowSetting.COUNTS: bool(paddings),
@@ -159,22 +149,17 @@ def _keras(step: Step, paddings: Sequence[Step], x: np.ndarray, rank: int) -> di
 
 def _torch(event: Step, padded: Step | None, sizes: Sequence[int]) -> dict[WindowSetting, Any] | None:
     """PyTorch's settings for each axis of Keras's; None where the module, or what becomes of its axes, is not told."""
-    rank = torch_rank(event, len(sizes))
+    rank = event.settings["rank"]
     axes = axes_of(event.inputs[0].shape[-rank:], sizes)
-    pads = torch_pads(event.settings, rank)
-    if pads is None or axes is None:
+    pads = event.settings.get("padding")
+    if pads in (None, SAME) or axes is None:
         return None
-    told = torch_window(event.settings, rank)
-    if "conv" in event.kind and "kernel_size" not in event.settings:
-        told.pop("kernel")
-    filler = "nothing" if "pool" in event.kind else "zeros"
-    if padded is not None and len(padded.settings.get("pad", ())) == 2 * rank:
-        given = padded.settings["pad"]  # the last axis first
-        before = [(given[2 * axis], given[2 * axis + 1]) for axis in reversed(range(rank))]
-        pads = tuple((a + c, b + d) for (a, b), (c, d) in zip(pads, before, strict=True))
+    filler = "nothing" if event.operation in POOLING else "zeros"
+    if padded is not None and len(padded.settings["padding"]) == rank:
+        pads = added_pads(pads, padded.settings["padding"])
         filler = "nothing" if padded.settings.get("value") == float("-inf") else "zeros"
     return {
-        **{WindowSetting(name): along(axes, value, 1) for name, value in told.items()},
+        **{setting: along(axes, event.settings[setting], 1) for setting in SLIDING if setting in event.settings},
         WindowSetting.PADS: along(axes, pads, (0, 0)),
         WindowSetting.MODE: _PAD_MODES.get(str(event.settings.get("padding_mode")), "constant"),
         WindowSetting.VALUE: filler,
@@ -185,17 +170,16 @@ def _torch(event: Step, padded: Step | None, sizes: Sequence[int]) -> dict[Windo
 
 def _compute(step: Step, x: np.ndarray, used: WindowSettings) -> np.ndarray:
     """The step on an input padded by hand."""
-    first = 2 if step.settings.get("data_format") == "channels_first" else 1
+    first = first_spatial(step.layer)
     pads: list[tuple[int, int]] = [(0, 0)] * x.ndim
     pads[first : first + len(used[WindowSetting.PADS])] = used[WindowSetting.PADS]
-    settings = {"padding": "valid", "strides": tuple(used[WindowSetting.STRIDES])}
-    kind = step.call.kind
-    if "Pooling" not in kind:
+    settings = {"padding": (), "stride": used[WindowSetting.STRIDES]}
+    if step.operation not in POOLING:
         padded = np.pad(x, pads, mode=used[WindowSetting.MODE])
-        return rerun(step.layer, [padded], {**settings, "dilation_rate": tuple(used[WindowSetting.DILATION])})
+        return rerun(step.layer, [padded], {**settings, "dilation": used[WindowSetting.DILATION]})
     over = _over_the_edge(x, pads, first, used)
-    settings["pool_size"] = tuple(used[WindowSetting.KERNEL])
-    if "Max" in kind:
+    settings["kernel_size"] = used[WindowSetting.KERNEL]
+    if step.operation is Operation.MAX_POOLING:
         filler = -np.inf if used[WindowSetting.VALUE] == "nothing" else 0.0
         padded = np.pad(np.pad(x, pads, constant_values=filler), over, constant_values=-np.inf)
         return rerun(step.layer, [padded.astype(x.dtype)], settings)
@@ -246,8 +230,8 @@ def _word(key: WindowSetting, value: Any) -> str:
 
 
 def _hint(keys: Sequence[WindowSetting], step: Step) -> str | None:
-    strided = any(stride > 1 for stride in keras_window(step.settings, 1)["strides"])
-    if keys == (WindowSetting.PADS,) and strided and step.settings.get("padding") == "same":
+    strided = any(stride > 1 for stride in step.settings["stride"])
+    if keys == (WindowSetting.PADS,) and strided and step.settings["padding"] == SAME:
         return ASYMMETRIC
     if WindowSetting.PADS in keys:
         return PADDING

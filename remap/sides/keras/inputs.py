@@ -8,10 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from remap.sides.feed import Feed, KerasInput
+from remap.sides.feed import Feed, InputKind, KerasInput
 from remap.sides.keras.layers import kind_of, walk
 from remap.sides.keras.operations import family_of, operation_of
-from remap.sides.operation import CONVOLVING
+from remap.sides.operation import CONVOLVING, Operation
+
+LARGE = 1e3
+"""A factor from which on it is one that closes a softmax to what a mask hides."""
+DIM = 1 / 64
+"""A scale below which an image comes as pixels from 0 to 255."""
 
 
 def keras_inputs(model: Any) -> list[KerasInput] | None:
@@ -30,6 +35,7 @@ def keras_inputs(model: Any) -> list[KerasInput] | None:
                 str(tensor.dtype),
                 _wants_channels_first(fed[id(tensor)], len(tensor.shape)),
                 _bound(fed[id(tensor)]),
+                _kind(tensor, fed[id(tensor)], _nodes(model)),
             )
             for tensor in tensors
         ]
@@ -49,6 +55,7 @@ def keras_inputs(model: Any) -> list[KerasInput] | None:
                 "float32",
                 _wants_channels_first(weighted, len(shape)),
                 _bound(weighted),
+                invented=True,
             )
         )
     return inputs or None
@@ -78,6 +85,43 @@ def _fed(tensor: Any, own: set[int]) -> Iterator[Any]:
                 waiting.append(reached)
 
 
+def _kind(tensor: Any, layers: Sequence[Any], own: set[int]) -> InputKind | None:
+    """What an input is, told by what takes it: a mask, or pixels; None where that tells nothing.
+
+    A mask goes to an argument so called, or is multiplied by a number that drives a softmax to zero, and no embedding
+    takes it. Pixels are scaled down at once.
+    """
+    if _bound(layers) is not None:
+        return None
+    used = list(_uses(tensor, own))
+    if any("mask" in name for name, _ in used) or any(abs(number) >= LARGE for _, each in used for number in each):
+        return InputKind.MASK
+    scales = [
+        getattr(layer, "scale", None) for layer in layers if operation_of(family_of(layer)) is Operation.RESCALING
+    ]
+    if len(tensor.shape) >= 4 and any(isinstance(scale, int | float) and abs(scale) < DIM for scale in scales):
+        return InputKind.PIXELS
+    return None
+
+
+def _uses(tensor: Any, own: set[int]) -> Iterator[tuple[str, list[float]]]:
+    """How an input is taken, and what is made of it without weights: the argument's name, and the numbers beside it."""
+    waiting, seen = [tensor], set[int]()
+    while waiting:
+        value = waiting.pop(0)
+        history = getattr(value, "_keras_history", None)
+        for node in history.operation._outbound_nodes if history is not None else ():
+            if id(node) not in own or id(node) in seen or not any(each is value for each in node.input_tensors):
+                continue
+            seen.add(id(node))
+            arguments = node.arguments
+            numbers = [float(each) for each in arguments.args if isinstance(each, int | float)]
+            yield "", numbers
+            yield from ((name, []) for name, each in arguments.kwargs.items() if each is value)
+            if not getattr(node.operation, "weights", None):
+                waiting += node.output_tensors
+
+
 def _opened(layer: Any) -> Iterator[Any]:
     """A layer, or the first layers with weights of a model inside of the model."""
     inner = [sub for sub, _ in walk(layer) if sub.weights] if hasattr(layer, "_flatten_layers") else []
@@ -92,11 +136,7 @@ def _wants_channels_first(layers: Sequence[Any], rank: int) -> bool:
 
 
 def _bound(layers: Sequence[Any]) -> int | None:
-    sizes = [
-        layer.input_dim
-        for layer in layers
-        if type(layer).__name__.endswith("Embedding") and hasattr(layer, "input_dim")
-    ]
+    sizes = [layer.input_dim for layer in layers if operation_of(family_of(layer)) is Operation.EMBEDDING]
     return min(sizes) if sizes else None
 
 

@@ -81,6 +81,17 @@ def settings_of(layer: Any) -> dict[str, Any]:
     return told
 
 
+def settings_of_any(operation: Any) -> dict[str, Any]:
+    """What a layer is set to; for an operation of a graph, its plain attributes."""
+    if hasattr(operation, "_flatten_layers"):
+        return settings_of(operation)
+    return {
+        key: value
+        for key, value in vars(operation).items()
+        if not key.startswith("_") and isinstance(value, bool | int | float | str)
+    }
+
+
 def _parameters(cls: type) -> tuple[str, ...]:
     """Parameters of the constructors of a layer class and its bases, those of every Keras object left out."""
     names: dict[str, None] = {}

@@ -11,6 +11,7 @@ import numpy as np
 from remap.sides.framework import import_keras
 from remap.sides.keras.assign import assign
 from remap.sides.keras.attribute import attribute, ends_in_activation
+from remap.sides.keras.realise import attributes
 from remap.tensors.to_numpy import to_numpy
 
 
@@ -25,17 +26,17 @@ def rerun(
     Args:
         layer: A live layer or operation; it is as before afterwards.
         inputs: Arrays for its call.
-        settings: Attributes to change for the time.
+        settings: What to set it to for the time, in the vocabulary of both sides.
         weights: Values for its weights by name, to change for the time.
     """
     keras = import_keras()
     with ExitStack() as stack:
-        for name, value in (settings or {}).items():
+        for name, value in attributes(layer, settings or {}).items():
             stack.enter_context(attribute(layer, name, value))
         if ends_in_activation(layer):
             stack.enter_context(attribute(layer, "activation", None))
         if weights:
-            stack.enter_context(_weights(layer, weights))
+            stack.enter_context(holding(layer, weights))
         tensors = [keras.ops.convert_to_tensor(array) for array in inputs]
         output = layer(*tensors)
     while isinstance(output, list | tuple):
@@ -44,7 +45,13 @@ def rerun(
 
 
 @contextmanager
-def _weights(layer: Any, weights: Mapping[str, np.ndarray]) -> Iterator[None]:
+def holding(layer: Any, weights: Mapping[str, np.ndarray]) -> Iterator[None]:
+    """A layer with other weights for the time.
+
+    Args:
+        layer: A live layer.
+        weights: Values for its weights, by the names of :func:`weights_of`.
+    """
     variables = weights_of(layer)
     before = {name: np.array(to_numpy(variables[name])) for name in weights}
     try:
@@ -57,12 +64,14 @@ def _weights(layer: Any, weights: Mapping[str, np.ndarray]) -> Iterator[None]:
 
 
 def weights_of(layer: Any) -> dict[str, Any]:
-    """A layer's variables by the end of their paths, one component where that tells them apart."""
+    """A layer's variables by the end of their paths: as few components as tell them apart."""
     variables = list(getattr(layer, "weights", ()))
-    short = [variable.path.rpartition("/")[2] for variable in variables]
-    if len(set(short)) == len(short):
-        return dict(zip(short, variables, strict=True))
-    return {"/".join(variable.path.split("/")[-2:]): variable for variable in variables}
+    paths = [variable.path.split("/") for variable in variables]
+    for count in range(1, max(map(len, paths), default=0) + 1):
+        names = ["/".join(path[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            return dict(zip(names, variables, strict=True))
+    return {variable.path: variable for variable in variables}
 
 
 def arrays_of(layer: Any) -> dict[str, np.ndarray]:

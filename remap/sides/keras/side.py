@@ -18,7 +18,7 @@ from remap.sides.keras.assign import assign_arrays
 from remap.sides.keras.attribute import attribute, ends_in_activation
 from remap.sides.keras.inputs import call_model
 from remap.sides.keras.keras_model import build_model, identify, inventory_of
-from remap.sides.keras.layers import kind_of, settings_of
+from remap.sides.keras.layers import kind_of, settings_of_any
 from remap.sides.keras.operations import activation as activation_named
 from remap.sides.keras.operations import described, family_of
 from remap.sides.keras.rerun import rerun
@@ -46,6 +46,7 @@ class KerasSide(Side):
         title: How messages call it.
         trace: Its run; empty before it.
         layer_of: The live layer or operation of every call, by position in the trace.
+        left_out: Places of outputs that no run notes.
     """
 
     model: Any
@@ -53,6 +54,7 @@ class KerasSide(Side):
     title: str = ""
     trace: Trace = field(default_factory=Trace)
     layer_of: dict[int, Any] = field(default_factory=dict)
+    left_out: frozenset[int] = frozenset()
 
     @classmethod
     def build(cls, spec: str | ModelSource, args: Mapping[str, object] | None = None) -> Self:
@@ -141,9 +143,9 @@ def run_keras(side: KerasSide, feeds: Sequence[Feed], spec: str, replace: Replac
                 expected=f"a model that takes {shapes}",
                 fix="give its inputs with --input",
             ) from error
-    for name, tensor in flatten(outputs, keras.ops.is_tensor):
+    for place, (name, tensor) in enumerate(flatten(outputs, keras.ops.is_tensor)):
         position = recorder.note(tensor)
-        if position is not None:
+        if position is not None and place not in side.left_out:
             recorder.trace.outputs.append((name, position))
     side.trace = recorder.trace
 
@@ -207,17 +209,6 @@ def _watch(side: KerasSide, recorder: Recorder, name: str, layer: Any, replace: 
 
     with attribute(layer, "call", call):
         yield
-
-
-def settings_of_any(operation: Any) -> dict[str, Any]:
-    """What a layer is set to; for an operation of a graph, its plain attributes."""
-    if hasattr(operation, "_flatten_layers"):
-        return settings_of(operation)
-    return {
-        key: value
-        for key, value in vars(operation).items()
-        if not key.startswith("_") and isinstance(value, bool | int | float | str)
-    }
 
 
 @contextmanager

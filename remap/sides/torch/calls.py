@@ -155,6 +155,8 @@ def function_settings(name: str, function: Any, args: Sequence[Any], kwargs: dic
             names = ()
     bound |= dict(zip(names, args, strict=False)) | kwargs
     told = {key: plain(value) for key, value in bound.items() if key in SETTINGS}
+    if name.startswith("conv") and hasattr(bound.get("weight"), "shape"):
+        told["kernel_size"] = list(bound["weight"].shape[2:])
     if name.startswith(("max_pool", "avg_pool")):
         told["stride"] = told.get("stride") or told.get("kernel_size")
     if "attn_mask" in bound:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from remap.sides.operation import CHANNELS, SAME, Operation, Pads, Settings, kept, per_axis
+from remap.sides.operation import CHANNELS, CONVOLVING, POOLING, SAME, Operation, Pads, Settings, kept, per_axis
 from remap.sides.vocabulary import torch_libraries
 
 RMS_EPSILON = 2.0**-23
@@ -38,12 +39,16 @@ _PAD_MODES_OF_CLASSES = {
 _FUNCTIONS: dict[str, Operation] = {
     **{f"conv{n}d": Operation.CONVOLUTION for n in (1, 2, 3)},
     **{f"conv_transpose{n}d": Operation.TRANSPOSED_CONVOLUTION for n in (1, 2, 3)},
-    **{f"max_pool{n}d": Operation.MAX_POOLING for n in (1, 2, 3)},
+    "convolution": Operation.CONVOLUTION,
+    **{f"max_pool{n}d{more}": Operation.MAX_POOLING for n in (1, 2, 3) for more in ("", "_with_indices")},
     **{f"avg_pool{n}d": Operation.AVERAGE_POOLING for n in (1, 2, 3)},
     **{f"adaptive_{kind}_pool{n}d": Operation.ADAPTIVE_POOLING for n in (1, 2, 3) for kind in ("avg", "max")},
     **dict.fromkeys(_ACTIVATIONS, Operation.ACTIVATION),
     **dict.fromkeys(
-        ("interpolate", "upsample", *(f"upsample_{mode}2d" for mode in ("nearest", "bilinear", "bicubic"))),
+        (
+            *("interpolate", "upsample", "grid_sample", "upsample_nearest", "upsample_bilinear"),
+            *(f"upsample_{mode}2d" for mode in ("nearest", "nearest_exact", "bilinear", "bicubic")),
+        ),
         Operation.INTERPOLATION,
     ),
     **dict.fromkeys(("multi_head_attention", "scaled_dot_product_attention"), Operation.ATTENTION),
@@ -58,18 +63,24 @@ _FUNCTIONS: dict[str, Operation] = {
     **dict.fromkeys(("mul", "imul", "rmul", "multiply"), Operation.MULTIPLY),
     **dict.fromkeys(("div", "truediv", "idiv", "itruediv", "divide", "true_divide"), Operation.DIVIDE),
     **dict.fromkeys(("matmul", "bmm", "mm", "baddbmm", "addmm", "rmatmul"), Operation.MATMUL),
-    "batch_norm": Operation.BATCH_NORMALIZATION,
-    "layer_norm": Operation.LAYER_NORMALIZATION,
-    "group_norm": Operation.GROUP_NORMALIZATION,
+    **dict.fromkeys(("batch_norm", "native_batch_norm"), Operation.BATCH_NORMALIZATION),
+    **dict.fromkeys(("layer_norm", "native_layer_norm"), Operation.LAYER_NORMALIZATION),
+    **dict.fromkeys(("group_norm", "native_group_norm"), Operation.GROUP_NORMALIZATION),
     "instance_norm": Operation.INSTANCE_NORMALIZATION,
-    "rms_norm": Operation.RMS_NORMALIZATION,
+    **dict.fromkeys(("rms_norm", "fused_rms_norm"), Operation.RMS_NORMALIZATION),
     "lstm": Operation.LSTM,
     "gru": Operation.GRU,
     "rnn": Operation.RNN,
     "linear": Operation.LINEAR,
     "embedding": Operation.EMBEDDING,
     "softmax": Operation.SOFTMAX,
-    "dropout": Operation.DROPOUT,
+    **dict.fromkeys(
+        (
+            *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"),
+            *("feature_dropout", "feature_alpha_dropout", "native_dropout"),
+        ),
+        Operation.DROPOUT,
+    ),
     "flatten": Operation.FLATTEN,
     "pad": Operation.PADDING,
     "pixel_shuffle": Operation.PIXEL_SHUFFLE,
@@ -78,6 +89,8 @@ _FUNCTIONS: dict[str, Operation] = {
     "einsum": Operation.EINSUM,
     "mean": Operation.MEAN,
     "sum": Operation.SUM,
+    "cos": Operation.COSINE,
+    "sin": Operation.SINE,
 }
 """By the name of the function, which a module's ``kind`` is too (:func:`remap.sides.torch.calls.kind_of`)."""
 
@@ -110,7 +123,9 @@ def described(class_names: Sequence[str], told: Settings) -> tuple[Operation, di
     operation = _KNOWN.get(name, Operation.OTHER)
     if operation is Operation.OTHER and torch_libraries.ATTENTION in "".join(class_names[:1]):
         operation = Operation.ATTENTION
-    rank = _rank(name)
+    rank = _rank(name) or _listed(told)
+    if rank is None and operation in (*CONVOLVING, *POOLING):
+        operation = Operation.OTHER
     if operation is Operation.ADAPTIVE_POOLING and set(per_axis(told.get("output_size", 0), rank or 1)) == {1}:
         largest = "max" in name.lower()
         operation = Operation.GLOBAL_MAX_POOLING if largest else Operation.GLOBAL_AVERAGE_POOLING
@@ -120,8 +135,15 @@ def described(class_names: Sequence[str], told: Settings) -> tuple[Operation, di
 
 
 def _rank(name: str) -> int | None:
-    """Spatial axes, as the end of a name tells them: ``conv2d``, ``ZeroPad2d``."""
-    return int(name[-2]) if name.endswith(("1d", "2d", "3d")) else None
+    """Spatial axes, as a name tells them: ``conv2d``, ``ZeroPad2d``, ``max_pool2d_with_indices``."""
+    told = re.search(r"([123])d(?:_|$)", name)
+    return int(told[1]) if told else None
+
+
+def _listed(told: Settings) -> int | None:
+    """Spatial axes, as the length of a stride tells them where the name of a function does not."""
+    stride = told.get("stride")
+    return len(stride) if isinstance(stride, list) else None
 
 
 def _window(operation: Operation, kind: str, told: Settings, rank: int | None) -> dict[str, Any]:
@@ -164,6 +186,15 @@ def _transposed(operation: Operation, kind: str, told: Settings, rank: int | Non
     padding, more = (per_axis(told.get(name, 0), rank) for name in ("padding", "output_padding"))
     crop = tuple((p, p - m) for p, m in zip(padding, more, strict=True))
     return {**_axes(told, rank), "groups": told.get("groups", 1), "crop": crop}
+
+
+def given_padding(crop: Pads) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The ``padding`` and ``output_padding`` of a transposed convolution that takes so much off its full output.
+
+    >>> given_padding(((1, 0), (1, 1)))
+    ((1, 1), (1, 0))
+    """
+    return tuple(before for before, _ in crop), tuple(before - after for before, after in crop)
 
 
 def _padding(operation: Operation, kind: str, told: Settings, rank: int | None) -> dict[str, Any]:
@@ -216,6 +247,7 @@ def _attention(operation: Operation, kind: str, told: Settings, rank: int | None
         "scale": float(scale) if isinstance(scale, int | float) else None,
         "causal": told.get("is_causal"),
         "dropout": rate,
+        "active": True if told.get("training") else None,
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from remap.errors import CheckpointError, Problem, RemapError, TargetError
 from remap.sides.framework import import_module, prepare_process
+from remap.sides.torch.held import held_spelling
 from remap.sides.torch.names import Spelling, spelling_of
 from remap.sides.usercode import fitting_arguments, object_named
 from remap.tensors.tensor import Checkpoint
@@ -98,14 +99,18 @@ def load_weights(
     Raises:
         CheckpointError: Keys or shapes differ.
 
-    A key that the checkpoint lacks is forgiven where the network ties it to one that is there, and for
-    :data:`OPTIONAL` ones.
+    A network that holds the checkpoint's tensors already, under names of its own, is left as it is
+    (:func:`~remap.sides.torch.held.held_spelling`). A key that the checkpoint lacks is forgiven where the network ties
+    it to one that is there, and for :data:`OPTIONAL` ones.
     """
     spelling = spelling_of(network, checkpoint, strip)
     state = spelling.tensors
     problems = list(_problems(state, checkpoint, set(checkpoint) if lenient else set(ignored)))
     if problems:
-        raise CheckpointError(problems)
+        held = held_spelling(network, checkpoint, set(checkpoint) if lenient else set(ignored))
+        if held is None:
+            raise CheckpointError(problems)
+        return held
     torch = import_module("torch")
     with torch.no_grad():
         for name, tensor in state.items():

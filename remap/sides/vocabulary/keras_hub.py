@@ -42,5 +42,9 @@ ACTIVATIONS = {"gelu_approximate": ("gelu", {"approximate": True}), "quick_gelu"
 """Its activations by the names of their functions: what they compute, and how they are set."""
 CAUSAL = ("use_causal_mask", "is_causal", "causal")
 """Attributes, and arguments of calls, that say whether attention is causal."""
+ANGLES, TURN = "_compute_cos_sin_embedding", "_apply_rotary_pos_emb"
+"""What its RotaryEmbedding, and every class made from it, computes: cosines and sines, and the rotation."""
+POSITIONS = "position_embeddings"
+"""The weight of its PositionEmbedding: a row for each position."""
 NEVER_CAUSAL = ("TransformerEncoder",)
 """Layers whose attention is not, whatever is in them."""
