@@ -72,10 +72,10 @@ class TorchPickle:
 
     def find(self, module: str, name: str) -> Any:
         """What stands for a global; the dangerous ones are noted."""
-        found = self._also.get((module, name)) or allowed.find(module, name)
-        if type(found) is Global and allowed.is_dangerous(found.name):
-            self._dangerous[found.name] = None
-        return found
+        stand_in = self._also.get((module, name)) or allowed.find(module, name)
+        if type(stand_in) is Global and allowed.is_dangerous(stand_in.name):
+            self._dangerous[stand_in.name] = None
+        return stand_in
 
     def _array(self, *args: Any) -> NumpyArray:
         made = NumpyArray("numpy.ndarray", args)
@@ -102,10 +102,10 @@ class TorchPickle:
         if type(start) is not int or type(numel) is not int or start < 0 or numel < 0:
             raise TypeError("storage whose size is no count")
         token = key, kind, start, numel
-        found = self.storages.get(token)
-        if found is None:
-            found = self.storages[token] = StorageRef(str(key), kind.dtype, kind.name, numel, start)
-        return found
+        ref = self.storages.get(token)
+        if ref is None:
+            ref = self.storages[token] = StorageRef(str(key), kind.dtype, kind.name, numel, start)
+        return ref
 
     def _refuse_dangerous(self) -> None:
         if self._dangerous:
