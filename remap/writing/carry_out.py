@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -53,11 +52,15 @@ def carry_out(sheet: Sheet, staging: Staging, filler: Filler, *, force: bool) ->
                     write_all(written.fileno(), piece.data, piece.offset)
 
 
-def _add(file: SheetFile) -> None:
-    """Make a file that a folder has one of, unless it has one already."""
-    with suppress(OSError), file.path.open("xb") as written:
-        for piece in file.fixed:
-            write_all(written.fileno(), piece.data, piece.offset)
+def _add(file: SheetFile) -> Path | None:
+    """Make a file that a folder has one of, unless it has one already: its path if it was made."""
+    try:
+        with file.path.open("xb") as written:
+            for piece in file.fixed:
+                write_all(written.fileno(), piece.data, piece.offset)
+    except OSError:  # the output is whole without it
+        return None
+    return file.path
 
 
 def _begin(path: Path, file: SheetFile) -> None:

@@ -95,15 +95,16 @@ class Staging:
         self._finals: dict[Path, Path] = {}
         self._scratch: list[Path] = []
         self._fresh: list[Path] = []
-        self._after: list[Callable[[], None]] = []
+        self._after: list[Callable[[], Path | None]] = []
+        self._made: list[Path] = []
         self._token = ""
         self._locked = Path()
         self._handles: list[int] = []
 
     @property
     def finals(self) -> tuple[Path, ...]:
-        """The files by their final names."""
-        return tuple(self._finals.values())
+        """The files by their final names, and those that were made afterwards."""
+        return (*self._finals.values(), *self._made)
 
     def temporary(self, final: Path, replace: bool = True) -> Path:
         """Where to write what will be ``final``: an empty file.
@@ -127,9 +128,9 @@ class Staging:
         self._scratch.append(path)
         return path
 
-    def after(self, action: Callable[[], None]) -> None:
-        """Have something done once the files have their names."""
-        self._after.append(action)
+    def after(self, make: Callable[[], Path | None]) -> None:
+        """Have a file made once the others have their names: ``make`` gives its path, None where it made none."""
+        self._after.append(make)
 
     def _create(self, final: Path) -> Path:
         clear_abandoned(final)
@@ -170,8 +171,10 @@ class Staging:
             else:
                 index.replace(last)
         _sync_folder(last.parent)
-        for action in self._after:
-            action()
+        for path in (make() for make in self._after):
+            if path is not None:
+                self._made.append(path)
+                self.nbytes += path.stat().st_size
 
     def _exchange(self, parts: list[tuple[Path, Path]], index: Path, last: Path) -> None:
         """Let several files take their names, or none of them."""

@@ -78,7 +78,7 @@ def _check_names(datasets: Sequence[Dataset]) -> None:
 
 def _place(path: str) -> str:
     """A path as HDF5 understands it."""
-    return "/".join(part for part in path.split("/") if part not in ("", ".")) if "//" in path or "." in path else path
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def _demand_single(datasets: Sequence[Dataset]) -> None:

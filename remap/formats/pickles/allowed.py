@@ -95,8 +95,8 @@ class ElementType:
 
 def find(module: str, name: str) -> Any:
     """What stands for a global in the machine."""
-    allowed = ALLOWED.get((module, name))
-    return Global(f"{'builtins' if module == '__builtin__' else module}.{name}") if allowed is None else allowed
+    known = ALLOWED.get((module, name))
+    return Global(f"{'builtins' if module == '__builtin__' else module}.{name}") if known is None else known
 
 
 def is_dangerous(name: str) -> bool:

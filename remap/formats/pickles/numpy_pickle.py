@@ -61,8 +61,8 @@ def _dtype_code(dtype: Any) -> tuple[str, str]:
 def _bytes(data: Any, blob: Blob) -> Storage | None:
     if type(data) is Span:
         return blob.storage(data.start, data.stop - data.start)
-    raw = decoded(data)
-    return None if raw is None else ArrayStorage(np.frombuffer(raw, np.uint8), f"an array in {blob.name}")
+    content = decoded(data)
+    return None if content is None else ArrayStorage(np.frombuffer(content, np.uint8), f"an array in {blob.name}")
 
 
 def decoded(data: Any) -> bytes | None:

@@ -94,12 +94,12 @@ def _contents(index: Location, entries: dict[bytes, bytes]) -> Contents:
         dtype = dtype_of(_DTYPES[code])
         if reason := refusal(name):
             raise ValueError(f"{name!r:.200} is {reason}")
-        if is_absurd(shape, dtype.itemsize, size):
-            raise ValueError(f"{name!r:.200}: absurd shape, {size} bytes for shape {shape!r:.200}")
         if shard not in files:
             files[shard] = _data_file(index, shard, shards)
         if size != prod(shape) * dtype.itemsize:
-            raise ValueError(f"{name!r:.200}: {size} bytes for shape {shape} of {dtype.name}")
+            raise ValueError(f"{name!r:.200}: {size} bytes for shape {shape!r:.200} of {dtype.name}")
+        if is_absurd(shape, dtype.itemsize, size):
+            raise ValueError(f"{name!r:.200}: absurd shape {shape!r:.200}")
         check_range(files[shard], offset, size)
         tensors[name] = Tensor(name, shape, dtype, dense_strides(shape), files[shard].storage(offset, size))
     kind = "tf_object" if any(entry.name == OBJECT_GRAPH for entry in skipped) else "tf_name"
