@@ -237,10 +237,10 @@ MORE_FAULTS = {
     "heads split wrongly": attention("heads", in_proj("d h")),
     "heads split and joined wrongly": attention("heads", in_proj("d h").replace('"e (h d)', '"e (d h)')),
     "query and key exchanged, written out": spelled_out(
-        "layers exchanged", {"q": ("k", "dense"), "k": ("q", "dense")}, blame="weights", layer="q"
+        "layers beside one another exchanged", {"q": ("k", "dense"), "k": ("q", "dense")}, blame="weights", layer="q"
     ),
     "key and value exchanged, written out": spelled_out(
-        "layers exchanged", {"v": ("k", "dense"), "k": ("v", "dense")}, blame="weights", layer="k"
+        "layers beside one another exchanged", {"v": ("k", "dense"), "k": ("v", "dense")}, blame="weights", layer="k"
     ),
     "bias not loaded": Fault(
         partial(TorchNorm, nn.GroupNorm, 3, 6),
