@@ -171,10 +171,10 @@ class Staging:
             else:
                 index.replace(last)
         _sync_folder(last.parent)
-        for path in (make() for make in self._after):
-            if path is not None:
-                self._made.append(path)
-                self.nbytes += path.stat().st_size
+        for made in (make() for make in self._after):
+            if made is not None:
+                self._made.append(made)
+                self.nbytes += made.stat().st_size
 
     def _exchange(self, parts: list[tuple[Path, Path]], index: Path, last: Path) -> None:
         """Let several files take their names, or none of them."""
