@@ -17,8 +17,8 @@ MAX_STACK = 4_000_000
 """Values that wait to be put into something: Python itself puts them there by the thousand."""
 ROUND = 4096
 """Operations after which the limits are looked at."""
-_TUPLE = 64
-"""Bytes that one takes."""
+_TUPLE = 150
+"""Bytes that one takes, until its tensors are counted."""
 _U32 = struct.Struct("<I")
 
 
