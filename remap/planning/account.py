@@ -49,7 +49,8 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         keys: All keys.
         unused: Keys that a rule claims but no variable is made from.
     """
-    owners = {key: link.rule.place for link in claims.links for key in link.claimed()}
+    links = claims.links if claims.unclaimed else ()
+    owners = {key: link.rule.place for link in links for key in link.claimed()}
     claimed = Nearest(owners)
     for pattern, members in grouped(claims.unclaimed):
         near = claimed.to(members[0], 1)

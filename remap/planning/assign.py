@@ -46,11 +46,12 @@ class Assigner:
     links: list[Link] = field(default_factory=list)
     left: list[Ignored] = field(default_factory=list)
     parts: set[IncludedPart] = field(default_factory=set)
-    _captured: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    _all: Sequence[Link] = ()
+    _captured: dict[int, tuple[str, ...]] | None = None
 
     def assign(self, links: Sequence[Link]) -> Iterator[Assignment]:
         """The assignments of all links: one for each variable of their layouts."""
-        self._captured = varying_captures(links)
+        self._all = links
         there = {id(link.tensors) for link in links if self._is_there(link)}
         self.parts = {part for link in links if id(link.tensors) in there and (part := link.rule.part)}
         behind: set[int] = set()
@@ -110,6 +111,8 @@ class Assigner:
         place, subject = link.rule.place, f"{link.module} {entry}"
         problem = self.names.problem(name, where=f"{place} ({subject})")
         code = None if candidates else ProblemCode.NO_VARIABLE
+        if self._captured is None:
+            self._captured = varying_captures(self._all)
         unsaid = self._captured.get(id(link.rule))
         fix = unsaid_fix(link.rule, unsaid) if unsaid else problem.fix
         raise PlanError(replace(problem, fix=fix, code=code, place=place, subject=subject, names=(name, link.module)))

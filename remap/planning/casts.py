@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from remap.errors import Problem
+from remap.layout.tiles import Source
 from remap.planning.derived import Derived, leaves
 from remap.planning.operate import Operated
 from remap.planning.plan import Assignment
@@ -43,16 +44,23 @@ def cast_problems(assignments: Iterable[Assignment]) -> Iterator[Problem]:
 def _fault(assignment: Assignment) -> tuple[str, str, str] | None:
     """What is wrong with one assignment's cast, its element types, and the fix; None where nothing is."""
     made, written = assignment.value.recipe.dtype, assignment.dtype
-    into = f"{made.name} into {written.name}"
     if made.kind == "c" and written.kind != "c":
+        into = f"{made.name} into {written.name}"
         return "complex numbers do not fit a variable of real ones", into, f"in the rule or its layout, {COMPLEX}"
-    operated = [s for s in assignment.value.sources if isinstance(s, Derived) and isinstance(s.computation, Operated)]
-    if any(leaf.dtype.kind == "c" for source in operated for leaf in leaves(source)):
+    if any(_is_operated(source) and _of_complex(source) for source in assignment.value.sources):
         return "a named operation computes with real numbers", f"{made.name} of a complex tensor", COMPLEX
-    if assignment.kind == "moved" and written.name in QUANTISED and is_float(made):
+    if written.itemsize == 1 and assignment.kind == "moved" and written.name in QUANTISED and is_float(made):
         fix = "convert first, quantise after: give the model as it is before model.quantize(...)"
-        return "floats do not fit a variable that is quantised", into, fix
+        return "floats do not fit a variable that is quantised", f"{made.name} into {written.name}", fix
     return None
+
+
+def _is_operated(source: Source) -> bool:
+    return isinstance(source, Derived) and isinstance(source.computation, Operated)
+
+
+def _of_complex(source: Source) -> bool:
+    return any(leaf.dtype.kind == "c" for leaf in leaves(source))
 
 
 def whole_numbers_held(made: np.dtype, written: np.dtype) -> int | None:
