@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from remap.errors import UsageError
 from remap.inventory.inventory import Inventory
 from remap.opening.open import open_checkpoint
-from remap.planning.make import Initial
+from remap.planning.settle import Initial
 from remap.rules.load import load_rules
 from remap.rules.rulefile import RuleFile
 from remap.tensors.tensor import Checkpoint

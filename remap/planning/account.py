@@ -10,14 +10,13 @@ from remap.layout.axes import AxesError
 from remap.layout.compile import Form, compile_recipe
 from remap.layout.expression import source_patterns
 from remap.layout.tiles import Source
-from remap.planning.match import Claims, match_keys
+from remap.planning.match import Claims
 from remap.planning.meant import MeantRules
 from remap.planning.plan import Assignment
-from remap.planning.suggest import Nearest, grouped
+from remap.planning.suggest import Nearest, grouped, named_once, several
 from remap.planning.unsaid import unsaid_fix, varying_captures
 from remap.rules.rulefile import Rule, RuleFile
 from remap.rules.schema import Ignore, Rename
-from remap.tensors.tensor import SkipCode, Skipped
 
 _ROLES = {
     "kernel": ("weight", "kernel", "proj"),
@@ -56,16 +55,16 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
         near = claimed.to(members[0], 1)
         yield Problem(
             ProblemCode.UNCLAIMED.value,
-            where=_several(pattern, members),
+            where=several(pattern, members),
             fix=_fix_unclaimed(members[0], [f"{owners[key]} for '{key}'" for key in near], keys),
             code=ProblemCode.UNCLAIMED,
-            names=_one(members),
+            names=named_once(members),
         )
     for rules, contested in _by_rules(claims):
         for pattern, members in grouped(contested):
             yield Problem(
                 ProblemCode.CONTESTED.value,
-                _several(pattern, members),
+                several(pattern, members),
                 ", ".join(f"{rule.place} ('{rule.spec.match}')" for rule in rules),
                 "one rule",
                 f"narrow the pattern at {' or '.join(str(rule.place) for rule in rules)}",
@@ -96,9 +95,9 @@ def source_problems(claims: Claims, keys: Sequence[str], unused: Sequence[str]) 
     for pattern, members in grouped(unused):
         yield Problem(
             "a rule claims a source tensor and makes nothing of it",
-            where=_several(pattern, members),
+            where=several(pattern, members),
             fix="name it in the layout, or [ignore] it with a reason",
-            names=_one(members),
+            names=named_once(members),
         )
 
 
@@ -111,38 +110,6 @@ def _by_rules(claims: Claims) -> Iterator[tuple[list[Rule[Rename] | Rule[Ignore]
         keys.setdefault(same, []).append(key)
         owners[same] = rules
     yield from ((owners[same], members) for same, members in keys.items())
-
-
-def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
-    """That quantised tensors were left out, which may be why something does not close."""
-    names = [entry.name for entry in skipped if entry.code is SkipCode.QUANTIZED]
-    if names:
-        yield Problem(
-            "quantised tensors of the checkpoint were left out",
-            where=_several(names[0], names),
-            names=_one(names),
-            fix="--dequantize (dequantize=True in Python) reads them as float32",
-        )
-
-
-def skipped_problems(skipped: Sequence[Skipped], rules: RuleFile) -> Iterator[Problem]:
-    """Entries of the checkpoint that rules would claim, had they not been left alone: why something does not close."""
-    reasons = {entry.name: entry.reason for entry in skipped if entry.code is not SkipCode.QUANTIZED}
-    if not reasons:
-        return
-    claimed = [key for link in match_keys(rules, reasons).links for key in link.claimed()]
-    by_reason: dict[str, list[str]] = {}
-    for key in dict.fromkeys(claimed):
-        by_reason.setdefault(reasons[key], []).append(key)
-    for reason, keys in by_reason.items():
-        patterns = [_several(pattern, members) for pattern, members in grouped(keys)]
-        yield Problem(
-            "rules claim what was left alone in the checkpoint",
-            where=", ".join(patterns),
-            found=reason,
-            fix="save the checkpoint with it as a plain dense tensor of numbers",
-            names=tuple(keys),
-        )
 
 
 def target_problems(
@@ -184,11 +151,11 @@ def target_problems(
         variable = missing[members[0]]
         yield Problem(
             ProblemCode.MISSING.value,
-            where=_several(pattern, members),
+            where=several(pattern, members),
             found=f"shape {variable.shape}",
             fix=_fix_missing(members[0], siblings, unclaimed, rules, meant),
             code=ProblemCode.MISSING,
-            names=_one(members),
+            names=named_once(members),
         )
 
 
@@ -290,15 +257,6 @@ def _usual(entry: str) -> str:
 
 def _origin(assignment: Assignment) -> str:
     return f"{assignment.module or assignment.reason} ({assignment.place})"
-
-
-def _one(members: Sequence[str]) -> tuple[str, ...]:
-    """The one name that a group stands for, if it is one: a pattern names none in full."""
-    return tuple(members) if len(members) == 1 else ()
-
-
-def _several(pattern: str, members: Sequence[str]) -> str:
-    return pattern if len(members) == 1 else f"{pattern} ({len(members)})"
 
 
 def _plain(pattern: str) -> str:

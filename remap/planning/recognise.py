@@ -12,10 +12,11 @@ from remap.errors import PlanError, RemapError
 from remap.inventory.inventory import Inventory
 from remap.inventory.shipped import shipped_inventory
 from remap.planning.derive import derive_tensors
-from remap.planning.make import Initial, make_plan
+from remap.planning.make import make_plan
 from remap.planning.match import Claims, claimed_keys
 from remap.planning.operate import Caller
 from remap.planning.params import resolve_params
+from remap.planning.settle import Initial
 from remap.planning.shipped import closest_inventory
 from remap.rules.load import load_rules
 from remap.rules.pattern import Patterns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from functools import cached_property
 from heapq import nlargest
@@ -76,3 +76,13 @@ def _range(values: list[int]) -> str:
 
 def _words(name: str) -> list[str]:
     return re.findall(r"[a-zA-Z]+|\d+", name)
+
+
+def named_once(members: Sequence[str]) -> tuple[str, ...]:
+    """The one name that a group stands for, if it is one: a pattern names none in full."""
+    return tuple(members) if len(members) == 1 else ()
+
+
+def several(pattern: str, members: Sequence[str]) -> str:
+    """A pattern with the number of names that it stands for, where they are several."""
+    return pattern if len(members) == 1 else f"{pattern} ({len(members)})"

@@ -9,6 +9,8 @@ import sys
 import pytest
 from repository import FIXTURES
 
+pytestmark = pytest.mark.full  # a framework that is not installed is told before what is asked of it
+
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax"}
 
 SCRIPT = """
