@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from remap.planning.plan import Ignored
 from remap.proving.difference import Tolerance
 from remap.proving.rows import Outcome, Row, compare_values
 from remap.sides.keras.side import KerasSide
+from remap.sides.operation import Operation
 from remap.sides.reference import Reference
 from remap.sides.trace import Trace
 
@@ -190,17 +191,57 @@ def accounted(
     One that a layer gives inside of the Keras model is held against that layer. One that another is made from, which is
     equal, need not have a counterpart: the Keras model has it on its way, in one form or another. One that comes out of
     a module that no layer is made from, as a head whose tensors the rules leave behind or that is tied to an embedding,
-    need not either.
+    need not either; nor a part of an equal output, nor what a head makes of it whose weights an embedding holds.
     """
     known = {row.torch_value for row in (*rows, *outputs) if row.outcome == Outcome.EQUAL}
+    ends = {row.torch_value: row.layer for row in outputs if row.outcome == Outcome.EQUAL}
     left = {entry.name: entry for entry in ignored}
     made_from = {path for row in rows if row.pair is not None for path in row.pair.modules}
+    reversible = {path for path in made_from if _is_linear(reference, path) and path not in _compared_modules(rows)}
     return [
-        _accounted(row, known, reference, keras, left, made_from, tolerance)
+        _made_of(_accounted(row, known, reference, keras, left, made_from, tolerance), ends, reversible, reference)
         if row.outcome == Outcome.NOT_COMPARED and row.torch_value >= 0
         else row
         for row in outputs
     ]
+
+
+def _is_linear(reference: Reference, path: str) -> bool:
+    return path in reference.modules and reference.modules[path].operation is Operation.LINEAR
+
+
+def _compared_modules(rows: Iterable[Row]) -> set[str]:
+    """Modules whose own output a layer's is held against: not a head whose weights an embedding holds."""
+    return {row.module for row in rows}
+
+
+def _made_of(row: Row, ends: Mapping[int, str], reversible: Container[str], reference: Reference) -> Row:
+    """The row of an output that is a part of an equal one, or what a head makes of it whose weights an embedding holds.
+
+    Keras uses such an embedding the other way round in its task, which the Keras model at hand ends before.
+    """
+    if row.outcome != Outcome.NOT_COMPARED or row.accounted or row.torch_value < 0:
+        return row
+    torch = reference.trace
+    between = torch.between(ends, [row.torch_value])
+    of = next((value for index in between for value in torch.calls[index].inputs if value in ends), None)
+    weighted = {path for index in between if (path := _module(torch, index)) and _has_weights(reference, path)}
+    by_head = bool(weighted) and all(path in reversible for path in weighted)
+    if of is None or not (by_head or _is_part(torch.values[row.torch_value], torch.values[of])):
+        return row
+    return replace(row, reason=f"PyTorch makes it of {ends[of]}, where the Keras model ends", accounted=True)
+
+
+def _has_weights(reference: Reference, path: str) -> bool:
+    return path in reference.modules and bool(reference.modules[path].tensors)
+
+
+def _is_part(part: np.ndarray, whole: np.ndarray) -> bool:
+    """Whether an array is, sample by sample, one place of another's second axis: a class token, the end of a text."""
+    if whole.ndim != part.ndim + 1 or whole.ndim < 2 or whole[:, 0].shape != part.shape:
+        return False
+    alike = (whole == np.expand_dims(part, 1)).reshape(*whole.shape[:2], -1)
+    return bool(alike.all(axis=-1).any(axis=1).all())
 
 
 def _accounted(
