@@ -131,7 +131,7 @@ def apply(
     progress: Callable[[str, int, int], None] | None = None,
     **options: Any,
 ) -> Result:
-    """Convert a checkpoint: plan it, write it, and prove it where a model is given.
+    """Convert a checkpoint: plan it, write it, and check it where a model is given.
 
     Args:
         rules: See :func:`plan`.

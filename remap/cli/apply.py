@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
 @click.option("--pairs", is_flag=True, help="List every module with its layer, one a line.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
-@click.option("--check/--no-check", default=True, help="Whether the result is proved in the model.")
+@click.option("--check/--no-check", default=True, help="Whether the result is checked in the model.")
 @options.allow_code
 @options.as_json
 def command(

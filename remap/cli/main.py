@@ -14,7 +14,7 @@ from remap import __version__
 from remap.errors import RemapError
 
 COMMANDS = {
-    "apply": "Convert a checkpoint by a rule file, and prove the result.",
+    "apply": "Convert a checkpoint by a rule file, and check the result.",
     "check": "Hold a written file against rules, checkpoint and model.",
     "diff": "Hold two weight files of any format against each other.",
     "explain": "Tell how one tensor or one variable is converted, step by step.",
@@ -34,7 +34,7 @@ again, a twentieth of a short run."""
 
 EXIT_CODES = """\b
 Exit codes:
-  0  done, and proved where a model was given
+  0  done, and checked where a model was given
   1  an internal error (please report it), or 'lint' or 'diff' found something
   2  the command itself is off: a wrong argument, an output that exists
   3  the checkpoint cannot be read

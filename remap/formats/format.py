@@ -40,7 +40,7 @@ class FormatOptions:
 
 
 class Restorer(Protocol):
-    """The framework's own readers, which a written file is proved by."""
+    """The framework's own readers, which a written file is checked by."""
 
     def load_weights(self, path: Path) -> Mapping[str, Any]:
         """Live variables by Keras path, of a fresh model that ``load_weights`` has given what ``path`` holds."""

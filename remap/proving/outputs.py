@@ -187,9 +187,10 @@ def accounted(
 ) -> list[Row]:
     """The rows of outputs, with what is known of PyTorch's that Keras does not give.
 
-    One that a layer gives inside of the Keras model is held against that layer. One that comes out of a module that no
-    layer is made from, as a head whose tensors the rules leave behind or that is tied to an embedding, need not have a
-    counterpart.
+    One that a layer gives inside of the Keras model is held against that layer. One that another is made from, which is
+    equal, need not have a counterpart: the Keras model has it on its way, in one form or another. One that comes out of
+    a module that no layer is made from, as a head whose tensors the rules leave behind or that is tied to an embedding,
+    need not either.
     """
     known = {row.torch_value for row in (*rows, *outputs) if row.outcome == Outcome.EQUAL}
     left = {entry.name: entry for entry in ignored}
@@ -220,6 +221,9 @@ def _accounted(
             if near.outcome == Outcome.EQUAL:
                 reason = f"as {call.name} gives it inside of the Keras model"
                 return replace(near, layer=row.layer, module=row.module, kind="output", named=row.named, reason=reason)
+    ends = [value for _, value in torch.outputs if value in known]
+    if any(row.torch_value in torch.calls[index].inputs for index in torch.between((), ends)):
+        return replace(row, reason="what PyTorch makes from it is equal", accounted=True)
     for index in torch.between(known, [row.torch_value]):
         path = _module(torch, index)
         head = f"{path}." if path else ""

@@ -56,7 +56,7 @@ class Account:
     moved: int
     filled: int
     kept: int
-    unverified: int
+    blind: int
 
     def lines(self) -> Iterator[str]:
         """The account in words, one line a side."""
@@ -107,7 +107,7 @@ def account(plan: Plan) -> Account:
         moved=kinds.count("moved"),
         filled=kinds.count("filled"),
         kept=kinds.count("kept"),
-        unverified=sum(assignment.blindness is not None for assignment in plan.assignments),
+        blind=sum(assignment.blindness is not None for assignment in plan.assignments),
     )
 
 
@@ -124,7 +124,7 @@ def blind_lines(plan: Plan) -> Iterator[str]:
     """How many variables have a shape that a wrong layout would keep, by cause."""
     headings = (assignment.blindness.heading for assignment in plan.assignments if assignment.blindness is not None)
     for heading, count in Counter(headings).items():
-        yield f"shape cannot verify this: {count} variables ({heading})"
+        yield f"shape cannot check this: {count} variables ({heading})"
 
 
 def _named(names: Iterable[str]) -> str:

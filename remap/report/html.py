@@ -98,7 +98,7 @@ def result_page(
         lines.append(Line("weights", f"equal: {checked.variables} variables, bit for bit, in the model", True))
     verdict = "planned; nothing was written"
     if written is not None:
-        verdict = "written, and proved in the model" if checked is not None else "written; not checked in a model"
+        verdict = "written, and checked in the model" if checked is not None else "written; not checked in a model"
     good = True if checked is not None else None
     return render(Page("Conversion", verdict, good, plan, lines, (), audit, facts))
 

@@ -121,6 +121,9 @@ def pattern_problems(pattern: str, place: Place) -> Iterator[Problem]:
         )
 
 
+_TOLD = ("found", "expected", "fix")
+
+
 def captures(pattern: str) -> tuple[str, ...]:
     """The captures of a regex; none where it is invalid, which is reported once elsewhere."""
     try:
@@ -129,9 +132,19 @@ def captures(pattern: str) -> tuple[str, ...]:
         return ()
 
 
-def fault(what: str, place: Place, text: str = "", found: str = "", expected: str = "", fix: str = "") -> Problem:
-    """A problem at a place, with carets under ``text`` or all that is meant."""
-    return Problem(what, str(place), found, expected, fix, place.excerpt(text))
+def fault(what: str, place: Place, text: str = "", *told: str, **words: str) -> Problem:
+    """A problem at a place, with carets under ``text`` or all that is meant.
+
+    Args:
+        what: See :class:`Problem`.
+        place: Where it is.
+        text: What the carets stand under.
+        *told: What was found, what was expected, and the fix.
+        **words: The same by name.
+    """
+    fields = dict(zip(_TOLD, told, strict=False)) | words
+    given, expected, fix = (fields.get(name, "") for name in _TOLD)
+    return Problem(what, str(place), given, expected, fix, place.excerpt(text))
 
 
 def unknown(what: str, name: str, known: Iterable[str], place: Place) -> Problem:

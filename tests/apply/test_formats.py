@@ -1,4 +1,4 @@
-"""One ``apply``, one ``-o``: every output format, proved in the model and read back."""
+"""One ``apply``, one ``-o``: every output format, checked in the model and read back."""
 
 from __future__ import annotations
 

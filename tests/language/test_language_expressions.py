@@ -229,5 +229,5 @@ def test_the_report_counts_what_no_shape_verifies(tmp_path):
     rules = "[[rename]]\nmatch = 'b<n>'\nto = 'b{n}'\nlayout = 'dense'\n"
     source = arrays(b0__weight=(4, 4), b1__weight=(4, 4), b2__weight=(4, 5))
     assert list(blind_lines(plan_of(tmp_path, rules, source))) == [
-        "shape cannot verify this: 2 variables (axes of one size)"
+        "shape cannot check this: 2 variables (axes of one size)"
     ]

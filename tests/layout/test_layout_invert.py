@@ -294,10 +294,14 @@ def test_take_with_all_its_parts(data):
             right = data.draw(rights(list(sizes)))
         common = right if common is None or not alike else common
         own = dict(words)
-        if not isinstance(taken, int):  # the parts may have orders of their own along the axis that is cut
+        if not isinstance(
+            taken, int
+        ):  # the parts may be turned and shuffled along the axis that is cut, each in its own way
             length = len(range(*_slice(taken).indices(sizes[axis])))
             if length > 1 and data.draw(st.booleans()):
                 own = {**words, "order": {**words["order"], axis: list(data.draw(st.permutations(range(length))))}}
+            if data.draw(st.booleans()):
+                own = {**own, "flip": [*own["flip"], axis]}
         expressions[f"v{number}", -1] = Expression(sources="t", axes=text(left, common), take={axis: taken}, **own)
     tensors = {"t": [numbers_of(shape_of(left, sizes))]}
     variables, solved = forwards(expressions, tensors, dict.fromkeys(expressions, sizes))

@@ -173,6 +173,9 @@ def test_a_resnet_50_takes_less_than_200_kilobytes(tmp_path):
     kernel = next(a for a in there.assignments if a.name == "conv1_conv/kernel")
     assert kernel.variable is next(v for v in there.target.variables if v.path == kernel.name)
     np.testing.assert_array_equal(kernel.value.array(), np.zeros((7, 7, 3, 64), "f4"))
+    for assignment in made.assignments:
+        assignment.value.array()
+    assert len(pickle.dumps(made)) == len(data)  # the file that is open now stays behind
 
 
 def test_places_of_a_small_file_still_point_into_it(made):

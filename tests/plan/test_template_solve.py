@@ -58,8 +58,8 @@ def captures_by(match, inner, names):
 
 
 def in_plain_numbers(captures):
-    """Numbers below 300 without zeros in front, as lists of modules have them."""
-    return {name: str(int(text) % 300) if text.isdigit() else text for name, text in captures.items()}
+    """Numbers below 150 without zeros in front, as lists of modules have them."""
+    return {name: str(int(text) % 150) if text.isdigit() else text for name, text in captures.items()}
 
 
 SHIPPED = shipped_templates()

@@ -96,6 +96,10 @@ def test_what_a_layer_gives_on_its_way_counts(hold):
     verified = hold(network(lambda f, z: {"features": f, "logits": z}), model(lambda f, head: head()), RULES)
     assert verified.verdict == "equal"
     assert "output features: equal, as body" in words(verified)
+    way = lambda f, z: {"thrice": z * 3, "logits": z * 3 / 3}  # noqa: E731
+    on_its_way = hold(network(way), model(lambda f, head: head()), RULES)
+    assert on_its_way.verdict == "equal"
+    assert "output thrice: not compared: what PyTorch makes from it is equal" in words(on_its_way)
 
 
 def test_another_order_is_said_to_be_that(hold):

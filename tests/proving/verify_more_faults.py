@@ -53,10 +53,10 @@ def attention(cause, body="", blame="model", torch=TorchMHA, **settings):
     return Fault(torch, partial(keras_mha, **settings), rules, "attn", cause, blame)
 
 
-def spelled_out(cause, rules=None, torch=None, blame="model", **settings):
+def spelled_out(cause, rules=None, torch=None, blame="model", layer="out", **settings):
     rules = {**{name: (name, "dense") for name in ("q", "k", "v", "out")}, **(rules or {})}
     text = rules_text(rules, ignore=False)
-    return Fault(partial(TorchWritten, **(torch or {})), partial(written, **settings), text, "out", cause, blame)
+    return Fault(partial(TorchWritten, **(torch or {})), partial(written, **settings), text, layer, cause, blame)
 
 
 def activation(layer, cause, torch, act):
@@ -237,10 +237,10 @@ MORE_FAULTS = {
     "heads split wrongly": attention("heads", in_proj("d h")),
     "heads split and joined wrongly": attention("heads", in_proj("d h").replace('"e (h d)', '"e (d h)')),
     "query and key exchanged, written out": spelled_out(
-        "query, key, value exchanged", {"q": ("k", "dense"), "k": ("q", "dense")}, blame="weights"
+        "layers beside one another exchanged", {"q": ("k", "dense"), "k": ("q", "dense")}, blame="weights", layer="q"
     ),
     "key and value exchanged, written out": spelled_out(
-        "query, key, value exchanged", {"v": ("k", "dense"), "k": ("v", "dense")}, blame="weights"
+        "layers beside one another exchanged", {"v": ("k", "dense"), "k": ("v", "dense")}, blame="weights", layer="k"
     ),
     "bias not loaded": Fault(
         partial(TorchNorm, nn.GroupNorm, 3, 6),

@@ -206,7 +206,14 @@ REORDERINGS = {
         "with its input in that order",
     ),
     "a flatten inside of a layer": (
-        Exchange(Flat, lambda: flat(Inside(name="in")), (*CONV, ("dense", "fc", "in/fc")), "in/fc", "V404", ("as (",)),
+        Exchange(
+            Flat,
+            lambda: flat(Inside(name="in")),
+            (*CONV, ("dense", "fc", "in/fc")),
+            "in/fc",
+            "V404",
+            ("a flatten of (3, 4, 6) by (2, 1, 0)",),
+        ),
         "mend the layout",
     ),
 }

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from remap.layout.combine import Shape
 from remap.proving.cause import Cause
 from remap.proving.numerics.layout_lines import layout_lines
-from remap.proving.numerics.reorder import Shape, Stretch, reordered
+from remap.proving.numerics.reorder import Stretch, reordered
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
 from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.operation import CHANNELS
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -121,7 +122,7 @@ def _run(step: Step, order: np.ndarray) -> np.ndarray:
     """The layer with its weights on PyTorch's order of the input; what keeps the order is brought back into it."""
     held = arrays_of(step.layer)
     kernel = next((name for name in held if name.endswith("kernel")), None)
-    if kernel is not None and not _by_channel(step.layer):
+    if kernel is not None and not _by_channel(step):
         axis = 0 if held[kernel].ndim == 2 else -2
         return rerun(step.layer, step.inputs, None, {kernel: np.take(held[kernel], order, axis)})
     moved = {name: np.take(array, order, -2 if array.ndim > 1 else 0) for name, array in held.items()}
@@ -131,9 +132,9 @@ def _run(step: Step, order: np.ndarray) -> np.ndarray:
     return back
 
 
-def _by_channel(layer: Any) -> bool:
+def _by_channel(step: Step) -> bool:
     """Whether each channel goes through by itself."""
-    return any("Depthwise" in base.__name__ for base in type(layer).__mro__)
+    return step.settings.get("groups") == CHANNELS
 
 
 CAUSE = Cause(

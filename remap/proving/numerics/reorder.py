@@ -12,9 +12,9 @@ from math import prod
 
 import numpy as np
 
+from remap.layout.combine import Shape
 from remap.proving.limits import MOST_DIVISIONS
 
-Shape = tuple[int, ...]
 MOST_FACTORS = 4
 """A map has channels and three further axes at most."""
 
