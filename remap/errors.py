@@ -35,6 +35,15 @@ class Located(Protocol):
     def line(self) -> int: ...
 
 
+def printable(text: str) -> str:
+    """A text, halves of characters written as their codes: names in files can have them.
+
+    >>> printable(chr(0xD800))
+    '\\\\ud800'
+    """
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong: what, where, what was found, what was expected, the likeliest fix.
@@ -72,6 +81,8 @@ class Problem:
         if not self.where and self.place is not None:
             where = f"{self.place} ({self.subject})" if self.subject else str(self.place)
             object.__setattr__(self, "where", where)
+        for name in ("what", "where", "found", "expected", "fix", "excerpt"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
 
     def details(self) -> str:
         """Everything but ``what``, indented, one line a field."""

@@ -39,15 +39,6 @@ def is_text(name: str) -> bool:
     return True
 
 
-def printable(name: str) -> str:
-    """A name, halves of characters written as their codes.
-
-    >>> printable(chr(0xD800))
-    '\\\\ud800'
-    """
-    return name if name.isascii() else name.encode(errors="backslashreplace").decode()
-
-
 class NameBudget:
     """Counts the characters of names that are made of a nested file.
 

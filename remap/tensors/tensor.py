@@ -11,9 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from remap.errors import CheckpointError
+from remap.errors import CheckpointError, printable
 from remap.tensors.local_file import LocalFile, demand_unchanged, files_of
-from remap.tensors.names import printable
 
 
 class Storage(Protocol):

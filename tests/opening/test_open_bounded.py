@@ -22,6 +22,7 @@ OTHER_PROCESS = 400_000
 SECONDS, SECONDS_PER_BYTE = 6.0, 1.5e-6
 """Of a processor; a pickle of its most operations takes some."""
 ADDRESS_SPACE = 4 << 30
+_HEADER = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}"
 
 READ = """
 import json, resource, sys
@@ -109,6 +110,20 @@ def test_what_is_skipped_can_be_printed(tmp_path, remap_command):
     ran = remap_command("inspect", tmp_path / "a.pt")
     assert ran.code == 0, ran.err
     ran.out.encode()
+
+
+def test_what_an_error_names_can_be_printed(tmp_path):
+    """A file in an archive whose name is no text, and whose contents are damaged."""
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as made:
+        made.writestr("nXYm.npy", b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + _HEADER.ljust(118))
+    data = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(data.replace(b"nXYm", b"n\xff\xfem"))
+    with pytest.raises(CheckpointError, match="shape does not fit its bytes") as failure:
+        open_checkpoint(tmp_path / "a.npz")
+    assert r"\udcff" in str(failure.value)
+    str(failure.value).encode()
 
 
 def test_an_index_that_names_half_of_a_character(tmp_path):
