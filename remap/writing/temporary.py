@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ _NAME = re.compile(rf"\.(.+)\.([0-9a-f]{{8}})\.({TEMPORARY}|{KEPT})", re.DOTALL)
 
 def new_token() -> str:
     """What tells the files of one run from those of any other."""
-    return secrets.token_hex(4)
+    return os.urandom(4).hex()
 
 
 def beside(path: Path, token: str, kind: str = TEMPORARY) -> Path:
