@@ -16,12 +16,13 @@ from remap.errors import UsageError
 from remap.planning.plan import Plan
 from remap.proving.alignment import align
 from remap.proving.audit import audit
+from remap.proving.counterparts import accounted
 from remap.proving.difference import Tolerance
 from remap.proving.findings import find
 from remap.proving.guess import likelier
 from remap.proving.inputs import InputSpec
 from remap.proving.options import VerifyOptions
-from remap.proving.outputs import accounted, compare_outputs, exchanged, leave_out
+from remap.proving.outputs import compare_outputs, exchanged, leave_out
 from remap.proving.planned import opened_for, planned, with_tensors
 from remap.proving.prepare import epsilons_of, modules_in, open_network, ran, recorded, recording, specified, title_of
 from remap.proving.recording import is_recording
