@@ -132,7 +132,8 @@ def _wants_channels_first(layers: Sequence[Any], rank: int) -> bool:
     formats = [getattr(layer, "data_format", None) for layer in layers if getattr(layer, "data_format", None)]
     if "channels_first" in formats:
         return False
-    return rank >= 4 or (rank == 3 and any(operation_of(family_of(layer)) in CONVOLVING for layer in layers))
+    sequences = (layer for layer in layers if getattr(layer, "rank", None) == 1)
+    return rank >= 4 or (rank == 3 and any(operation_of(family_of(layer)) in CONVOLVING for layer in sequences))
 
 
 def _bound(layers: Sequence[Any]) -> int | None:
