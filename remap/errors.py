@@ -35,10 +35,10 @@ class Located(Protocol):
     def line(self) -> int: ...
 
 
-def printable(text: str) -> str:
+def encodable(text: str) -> str:
     """A text, halves of characters written as their codes: names in files can have them.
 
-    >>> printable(chr(0xD800))
+    >>> encodable(chr(0xD800))
     '\\\\ud800'
     """
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()
@@ -82,7 +82,7 @@ class Problem:
             where = f"{self.place} ({self.subject})" if self.subject else str(self.place)
             object.__setattr__(self, "where", where)
         for name in ("what", "where", "found", "expected", "fix", "excerpt"):
-            object.__setattr__(self, name, printable(getattr(self, name)))
+            object.__setattr__(self, name, encodable(getattr(self, name)))
 
     def details(self) -> str:
         """Everything but ``what``, indented, one line a field."""

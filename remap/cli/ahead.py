@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remap.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from remap.rules.rulefile import RuleFile
 
 
 def look_ahead(
@@ -23,7 +27,7 @@ def look_ahead(
     written: str | None = None,
     weights: str | None = None,
     inputs: Iterable[str] = (),
-) -> None:
+) -> RuleFile | None:
     """Raise where an argument of a command names what is not there, or an output that is.
 
     Args:
@@ -41,9 +45,13 @@ def look_ahead(
         weights: A Keras weights file.
         inputs: ``--input`` arguments.
 
+    Returns:
+        The rule file, which need not be read again; None where none is named.
+
     Raises:
         RemapError: The error that the command itself would end in later.
     """
+    file: RuleFile | None = None
     if out is not None and writes:
         from remap.writing.staging import check_free
 
@@ -55,16 +63,16 @@ def look_ahead(
     if rules is not None and rules != "auto":
         from remap.rules.load import load_rules
 
-        load_rules(rules)
+        file = load_rules(rules)
     for checkpoint in filter(None, checkpoints):
         _check_checkpoint(checkpoint)
     if target is not None and not Path(target).is_file():
         from remap.inventory.inventory import Inventory
 
         Inventory.load(Path(target))
-    for file in filter(None, (weights, written)):
-        if not _exists(file):
-            raise UsageError("no such file", where=file)
+    for path in filter(None, (weights, written)):
+        if not _exists(path):
+            raise UsageError("no such file", where=path)
     if inputs:
         from remap.proving.inputs import check_input
 
@@ -76,6 +84,7 @@ def look_ahead(
         check_model(model)
     if torch is not None:
         _check_torch(torch)
+    return file
 
 
 def _check_checkpoint(path: str) -> None:

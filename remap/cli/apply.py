@@ -80,7 +80,7 @@ def command(
         raise UsageError("a model and a target are given", expected="one of them", fix="leave out --target")
     known = model is not None or target is not None
     out_ahead = out if out is not None or not known else str(output_beside(checkpoint, target=True))
-    look_ahead(
+    file = look_ahead(
         rules=rules,
         checkpoints=[checkpoint],
         model=model,
@@ -98,7 +98,7 @@ def command(
     network = options.torch_source(torch, torch_args)
     with progress_bars() as progress:
         result = apply(
-            rules,
+            file or rules,
             options.checkpoint_source(checkpoint, dequantize),
             out,
             model=source,

@@ -45,11 +45,11 @@ def command(
 ) -> None:
     """Load FILE into the model by Keras's own load_weights and compare every variable with what RULES make
     of the checkpoint, bit for bit."""
-    look_ahead(rules=rules, checkpoints=[checkpoint], model=model, written=file)
+    read = look_ahead(rules=rules, checkpoints=[checkpoint], model=model, written=file)
     with progress_bars() as progress:
         checked = check(
             file,
-            rules,
+            read or rules,
             options.checkpoint_source(checkpoint, dequantize),
             options.model_source(model, model_args),
             params=options.parsed_settings(settings),

@@ -48,13 +48,13 @@ def command(
 
     Exits with 1 when they differ. Nothing is loaded whole.
     """
-    look_ahead(rules=rules, checkpoints=[a, b], model=model, target=target)
+    file = look_ahead(rules=rules, checkpoints=[a, b], model=model, target=target)
     first, second = (options.checkpoint_source(file, dequantize) for file in (a, b))
     inventory = _inventory(target, model, model_args)
     if rules is None:
         left = plain_names(open_weights(first), inventory)
     else:
-        planned = plan(rules, first, target=inventory, params=options.parsed_settings(settings))
+        planned = plan(file or rules, first, target=inventory, params=options.parsed_settings(settings))
         inventory = planned.target
         left = planned_names(planned)
     right = plain_names(open_weights(second), inventory)

@@ -92,7 +92,7 @@ def command(
     from remap.report.verify_words import failure, headline
     from remap.sides.keras.spec import parse_model_args
 
-    look_ahead(
+    file = look_ahead(
         rules=rules,
         checkpoints=[checkpoint],
         model=model,
@@ -105,7 +105,7 @@ def command(
     weights_from = options.checkpoint_source(checkpoint, dequantize)
     params = options.parsed_settings(settings)
     wanted = VerifyOptions(params=params, torch_args=parse_model_args(torch_args), **asked)
-    verified = verify(rules, weights_from, source, torch, wanted)
+    verified = verify(file or rules, weights_from, source, torch, wanted)
     if page is not None:
         from remap.report.html import verified_page
 

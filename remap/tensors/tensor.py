@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from remap.errors import CheckpointError, printable
+from remap.errors import CheckpointError, encodable
 from remap.tensors.local_file import LocalFile, demand_unchanged, files_of
 
 
@@ -202,8 +202,8 @@ class Skipped:
     code: SkipCode | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", printable(self.name))
-        object.__setattr__(self, "reason", printable(self.reason))
+        object.__setattr__(self, "name", encodable(self.name))
+        object.__setattr__(self, "reason", encodable(self.reason))
 
 
 class Checkpoint(Mapping[str, Tensor]):
