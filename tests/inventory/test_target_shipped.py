@@ -46,6 +46,7 @@ def test_regenerated_inventories_are_the_shipped_ones(tmp_path, monkeypatch):
         assert known.model == spec
 
 
+@pytest.mark.no_cover
 def test_reading_takes_milliseconds():
     times = []
     for _ in range(5):

@@ -68,6 +68,7 @@ def keras_images():
 IMAGES = r"""
 [batchnorm]
 on_mismatch = "fold"
+source_epsilon = 1e-5
 
 [[derive]]
 op = "weight_norm"

@@ -165,6 +165,7 @@ def test_no_framework_is_imported(tmp_path):
     assert done.stdout.split("\n")[:2] == ["2.0", "[]"]
 
 
+@pytest.mark.no_cover
 def test_opening_reads_no_tensor_data(tmp_path):
     torch.save({f"layer{i}.weight": torch.randn(256, 256) for i in range(200)}, tmp_path / "a.pt")
     best = min(_seconds(tmp_path / "a.pt") for _ in range(5))
