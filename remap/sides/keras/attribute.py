@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from remap.sides.keras.operations import family_of, operation_of
+from remap.sides.keras.family import family_of
+from remap.sides.keras.operations import operation_of
 from remap.sides.operation import CONVOLVING, Operation
 
 ACTIVATED = (*CONVOLVING, Operation.LINEAR)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from remap.sides.feed import Feed, InputKind, KerasInput
+from remap.sides.keras.family import family_of
 from remap.sides.keras.layers import kind_of, walk
-from remap.sides.keras.operations import family_of, operation_of
+from remap.sides.keras.operations import operation_of
 from remap.sides.operation import CONVOLVING, Operation
 
 LARGE = 1e3

@@ -14,11 +14,11 @@ from remap.formats.keras.weights_h5 import WEIGHTS_H5
 from remap.formats.tensorflow.tf_object import TF_OBJECT
 from remap.inventory.inventory import Inventory, Layer, StoredPlace, Variable
 from remap.sides.framework import import_keras
+from remap.sides.keras.family import family_of
 from remap.sides.keras.h5_paths import datasets_of
 from remap.sides.keras.layers import graph_inputs, is_model, kind_of, settings_of
 from remap.sides.keras.lazy import is_lazy, without_weights
 from remap.sides.keras.live import clear_sessions, dtype_name, framework_of, path_of
-from remap.sides.keras.operations import family_of
 from remap.sides.keras.saved_model import Exported, exported_inventory, identify_exported
 from remap.sides.keras.spec import ModelSource, checked_model
 from remap.sides.keras.survey import Legacy, Survey

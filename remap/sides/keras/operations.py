@@ -13,8 +13,6 @@ from remap.inventory.inventory import Layer
 from remap.sides.operation import CHANNELS, SAME, Operation, Pads, Settings, kept, per_axis
 from remap.sides.vocabulary import keras_hub
 
-KERAS = ("keras", "tf_keras")
-REVIVED = ".saved_model.load"
 GATES = {
     Operation.LSTM: ("input", "forget", "cell", "output"),
     Operation.CONVOLUTIONAL_LSTM: ("input", "forget", "cell", "output"),
@@ -101,21 +99,6 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     **keras_hub.ACTIVATIONS,
 }
 """Activations by the names of their functions."""
-
-
-def family_of(thing: Any) -> str:
-    """The nearest class that the vocabulary can know among those that an object's class is made from.
-
-    That is one of Keras's own, or one of keras_hub's that its table lists. Classes that Keras makes up where it loads
-    somebody's SavedModel are called as somebody's were, and stand in Keras's own module: they tell nothing.
-    """
-    for base in type(thing).__mro__:
-        root = base.__module__.partition(".")[0]
-        if base.__module__.endswith(REVIVED):
-            continue
-        if root in KERAS or (root == "keras_hub" and base.__name__ in keras_hub.OPERATIONS):
-            return base.__name__
-    return ""
 
 
 def operation_of(family: str) -> Operation:

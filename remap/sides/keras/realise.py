@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from remap.sides.framework import import_keras
+from remap.sides.keras.family import family_of
 from remap.sides.keras.layers import settings_of_any
-from remap.sides.keras.operations import described, family_of, operation_of
+from remap.sides.keras.operations import described, operation_of
 from remap.sides.operation import POOLING, SAME, Operation
 
 _ATTRIBUTES = {"stride": "strides", "dilation": "dilation_rate"}

@@ -16,11 +16,12 @@ from remap.sides.feed import Feed
 from remap.sides.framework import import_keras
 from remap.sides.keras.assign import assign_arrays
 from remap.sides.keras.attribute import attribute, ends_in_activation
+from remap.sides.keras.family import family_of
 from remap.sides.keras.inputs import call_model
 from remap.sides.keras.keras_model import build_model, identify, inventory_of
 from remap.sides.keras.layers import kind_of, settings_of_any
 from remap.sides.keras.operations import activation as activation_named
-from remap.sides.keras.operations import described, family_of
+from remap.sides.keras.operations import described
 from remap.sides.keras.rerun import rerun
 from remap.sides.keras.spec import ModelSource, load_model_builder
 from remap.sides.keras.survey import Survey
