@@ -67,7 +67,9 @@ def _crossing(site: Site, own: Sent, name: str, other: Assignment) -> Crossing |
 
 
 def _holding(step: Step, live: str, other: Assignment) -> np.ndarray:
-    return rerun(step.layer, step.inputs, None, {live: made(other)})
+    value, own = rerun(step.layer, step.inputs, None, {live: made(other)}), rerun(step.layer, step.inputs)
+    # What changes nothing, as the bias of keys does not, explains nothing, however the layer runs on its own.
+    return step.output if np.allclose(value, own, rtol=1e-5, atol=1e-5 * float(np.abs(own).max())) else value
 
 
 CAUSE = Cause(
