@@ -64,6 +64,12 @@ class Step:
         """Whether it puts values around its input, and does nothing else."""
         return self.operation is Operation.PADDING
 
+    def rerun(
+        self, settings: Mapping[str, Any] | None = None, weights: Mapping[str, np.ndarray] | None = None
+    ) -> np.ndarray:
+        """What the layer makes of the same inputs, called in the same way: :func:`remap.sides.keras.rerun.rerun`."""
+        return rerun(self.layer, self.inputs, settings, weights, self.call.keywords)
+
     @property
     def attends(self) -> bool:
         """Whether it is attention as a function of queries, keys and values, which has no weights of its own."""
@@ -95,7 +101,7 @@ def again(step: Step, value: np.ndarray) -> np.ndarray:
         return activated(step.layer, value)
     places = step.call.inputs
     inputs = [value if at == places[step.place] else old for at, old in zip(places, step.inputs, strict=True)]
-    return rerun(step.layer, inputs)
+    return rerun(step.layer, inputs, keywords=step.call.keywords)
 
 
 def activated(function: Any, value: np.ndarray) -> np.ndarray:

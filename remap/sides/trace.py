@@ -30,6 +30,7 @@ class Call:
         function: Whether it is one of a function, which has no path.
         operation: What it computes.
         told: What the framework itself says that it depends on, in the framework's own words.
+        keywords: What it was asked for by name, as far as that is yes or no; not whether it is trained.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Call:
     function: bool = False
     operation: Operation = Operation.OTHER
     told: dict[str, Any] = field(default_factory=dict)
+    keywords: dict[str, bool] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:

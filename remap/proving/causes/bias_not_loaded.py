@@ -11,7 +11,7 @@ from remap.proving.cause import Cause
 from remap.proving.numerics.kernels import LAYOUT
 from remap.proving.site import Site
 from remap.proving.trial import Trial
-from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.keras.rerun import arrays_of
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -19,7 +19,7 @@ def trials(site: Site) -> Iterator[Trial]:
     for position, step in enumerate(site.steps):
         bias = _checkpoint_bias(site, arrays_of(step.layer).get("bias"))
         if bias is not None:
-            compute = partial(rerun, step.layer, step.inputs, None, {"bias": bias})
+            compute = partial(step.rerun, None, {"bias": bias})
             yield Trial("the checkpoint's bias instead of zeros", compute, position)
 
 

@@ -10,7 +10,6 @@ from remap.proving.numerics.normalisation import normalisations
 from remap.proving.numerics.stated import constant
 from remap.proving.site import Site
 from remap.proving.trial import Trial
-from remap.sides.keras.rerun import rerun
 from remap.sides.operation import Operation
 
 FOLD = "give the Keras layer that epsilon, or let the rule file fold it: [batchnorm] on_mismatch = 'fold'"
@@ -24,7 +23,7 @@ def trials(site: Site) -> Iterator[Trial]:
             if wanted is not None and wanted != norm.epsilon:
                 yield Trial(
                     f"epsilon {wanted:g} instead of {norm.epsilon:g}",
-                    partial(rerun, norm.step.layer, norm.step.inputs, {"epsilon": wanted}),
+                    partial(norm.step.rerun, {"epsilon": wanted}),
                     norm.position,
                     hint=FOLD if event.operation is Operation.BATCH_NORMALIZATION else None,
                 )

@@ -11,7 +11,7 @@ from remap.proving.cause import Cause
 from remap.proving.numerics.window import windows
 from remap.proving.site import Site
 from remap.proving.trial import Trial
-from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.keras.rerun import arrays_of
 from remap.sides.operation import CHANNELS, POOLING, Settings
 
 
@@ -28,7 +28,7 @@ def trials(site: Site) -> Iterator[Trial]:
             blocks[group * rows : (group + 1) * rows, group * columns : (group + 1) * columns] = True
         yield Trial(
             f"{groups} groups, as PyTorch has",
-            partial(rerun, step.layer, step.inputs, None, {"kernel": kernel * blocks}),
+            partial(step.rerun, None, {"kernel": kernel * blocks}),
             window.position,
             hint=f"give the Keras layer groups={groups}",
         )

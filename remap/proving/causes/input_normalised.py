@@ -58,13 +58,8 @@ def trials(site: Site) -> Iterator[Trial]:
 
 def _from_the_input(site: Site, step: Step) -> bool:
     """Whether no layer with weights stands between the model's input and a step."""
-    keras, calls = site.side.trace, [step.call]
-    while calls:
-        made_by = [keras.producers.get(value) for value in calls.pop().inputs]
-        if any(list(getattr(site.side.layer_of.get(call), "weights", ())) for call in made_by if call is not None):
-            return False
-        calls += [keras.calls[call] for call in made_by if call is not None]
-    return True
+    before = site.side.trace.between((), step.call.inputs)
+    return not any(list(getattr(site.side.layer_of.get(call), "weights", ())) for call in before)
 
 
 def _without(site: Site, first: int, last: int) -> np.ndarray:

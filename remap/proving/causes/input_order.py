@@ -14,7 +14,7 @@ from remap.proving.numerics.reorder import Stretch, reordered
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
-from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.keras.rerun import arrays_of
 from remap.sides.operation import CHANNELS
 
 
@@ -124,9 +124,9 @@ def _run(step: Step, order: np.ndarray) -> np.ndarray:
     kernel = next((name for name in held if name.endswith("kernel")), None)
     if kernel is not None and not _by_channel(step):
         axis = 0 if held[kernel].ndim == 2 else -2
-        return rerun(step.layer, step.inputs, None, {kernel: np.take(held[kernel], order, axis)})
+        return step.rerun(None, {kernel: np.take(held[kernel], order, axis)})
     moved = {name: np.take(array, order, -2 if array.ndim > 1 else 0) for name, array in held.items()}
-    value = rerun(step.layer, step.inputs, None, moved)
+    value = step.rerun(None, moved)
     back = np.empty_like(value)
     back[..., order] = value
     return back

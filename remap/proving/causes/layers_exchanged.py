@@ -12,7 +12,6 @@ from remap.proving.numerics.sent import Sent, alike, calls_of, live_names, sent_
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Crossing, Trial
-from remap.sides.keras.rerun import rerun
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -45,7 +44,7 @@ def _trial(position: int, step: Step, own: Sent, other: Sent, names: Mapping[str
 
 
 def _holding(step: Step, other: Sent, names: Mapping[str, str]) -> np.ndarray:
-    value = rerun(step.layer, step.inputs, None, other.weights(names))
+    value = step.rerun(None, other.weights(names))
     backwards = getattr(step.layer, "go_backwards", False) and getattr(step.layer, "return_sequences", False)
     return np.flip(value, 1) if backwards else value  # PyTorch gives both directions in the order of time
 

@@ -11,7 +11,6 @@ from remap.proving.numerics.normalisation import normalisations
 from remap.proving.site import Site
 from remap.proving.trial import Trial
 from remap.sides.keras.realise import setting
-from remap.sides.keras.rerun import rerun
 from remap.sides.operation import CHANNELS, Settings
 
 
@@ -24,13 +23,13 @@ def trials(site: Site) -> Iterator[Trial]:
             groups = step.inputs[0].shape[-1] if told == CHANNELS else told
             if groups in (None, own):
                 continue
-            compute = partial(rerun, step.layer, step.inputs, {"groups": groups})
+            compute = partial(step.rerun, {"groups": groups})
             yield Trial(f"groups {groups}", compute, norm.position)
             small = event.settings.get("epsilon") or norm.epsilon
             if small != norm.epsilon:
                 yield Trial(
                     f"groups {groups} and epsilon {small:g}",
-                    partial(rerun, step.layer, step.inputs, {"groups": groups, "epsilon": small}),
+                    partial(step.rerun, {"groups": groups, "epsilon": small}),
                     norm.position,
                     title=f"{CAUSE.name} and {epsilon.CAUSE.name}",
                     also=(epsilon.CAUSE.code,),

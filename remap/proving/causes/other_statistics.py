@@ -9,7 +9,6 @@ from remap.proving.cause import Cause
 from remap.proving.numerics.normalisation import checkpoint_statistics, normalisations
 from remap.proving.site import Site
 from remap.proving.trial import Trial
-from remap.sides.keras.rerun import rerun
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -17,7 +16,7 @@ def trials(site: Site) -> Iterator[Trial]:
     for norm in normalisations(site):
         own = checkpoint_statistics(site, norm.vectors()) if norm.batch else {}
         if own:
-            compute = partial(rerun, norm.step.layer, norm.step.inputs, None, own)
+            compute = partial(norm.step.rerun, None, own)
             yield Trial("the checkpoint's statistics", compute, norm.position)
 
 

@@ -16,7 +16,6 @@ from remap.proving.numerics.sent import Sent, live_names, made, sent_here
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
-from remap.sides.keras.rerun import rerun
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def _exchanged(step: Step, one: _Part, other: _Part) -> np.ndarray:
         for part, sender in ((one, other), (other, one))
         for end, assignment in sender.made.items()
     }
-    return rerun(step.layer, step.inputs, None, weights)
+    return step.rerun(None, weights)
 
 
 CAUSE = Cause(

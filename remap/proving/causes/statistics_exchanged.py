@@ -9,7 +9,6 @@ from remap.proving.cause import Cause
 from remap.proving.numerics.normalisation import normalisations
 from remap.proving.site import Site
 from remap.proving.trial import Trial
-from remap.sides.keras.rerun import rerun
 from remap.sides.vocabulary.keras_layers import STATISTICS
 
 
@@ -22,7 +21,7 @@ def trials(site: Site) -> Iterator[Trial]:
             swapped = {mean: held[variance], variance: held[mean]}
             yield Trial(
                 f"{mean} from {variance}, {variance} from {mean}",
-                partial(rerun, norm.step.layer, norm.step.inputs, None, swapped),
+                partial(norm.step.rerun, None, swapped),
                 norm.position,
             )
 

@@ -11,7 +11,6 @@ from remap.proving.cause import Cause
 from remap.proving.numerics.normalisation import checkpoint_statistics, normalisations
 from remap.proving.site import Site
 from remap.proving.trial import Trial
-from remap.sides.keras.rerun import rerun
 from remap.sides.vocabulary.keras_layers import STATISTICS
 
 
@@ -22,7 +21,7 @@ def trials(site: Site) -> Iterator[Trial]:
         held = norm.vectors()
         own = checkpoint_statistics(site, held) if norm.batch else {}
         if own and not np.any(held[mean]) and np.all(held[variance] == 1):
-            compute = partial(rerun, norm.step.layer, norm.step.inputs, None, own)
+            compute = partial(norm.step.rerun, None, own)
             yield Trial("the checkpoint's statistics instead of zeros and ones", compute, norm.position)
 
 

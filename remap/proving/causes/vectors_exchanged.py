@@ -10,7 +10,6 @@ from remap.proving.cause import Cause
 from remap.proving.numerics.normalisation import normalisations
 from remap.proving.site import Site
 from remap.proving.trial import Trial
-from remap.sides.keras.rerun import rerun
 from remap.sides.vocabulary.keras_layers import STATISTICS
 
 
@@ -24,7 +23,7 @@ def trials(site: Site) -> Iterator[Trial]:
                 continue
             yield Trial(
                 ", ".join(f"{name} from {source}" for name, source in moved.items()),
-                partial(rerun, norm.step.layer, norm.step.inputs, None, {n: held[s] for n, s in moved.items()}),
+                partial(norm.step.rerun, None, {n: held[s] for n, s in moved.items()}),
                 norm.position,
             )
 

@@ -11,7 +11,7 @@ from remap.checking.compare import planned_array
 from remap.proving.cause import Cause
 from remap.proving.site import Site
 from remap.proving.trial import Trial
-from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.keras.rerun import arrays_of
 
 
 def trials(site: Site) -> Iterator[Trial]:
@@ -19,7 +19,7 @@ def trials(site: Site) -> Iterator[Trial]:
     for position, step in enumerate(site.steps):
         planned = _planned(site, arrays_of(step.layer))
         if planned:
-            compute = partial(rerun, step.layer, step.inputs, None, planned)
+            compute = partial(step.rerun, None, planned)
             yield Trial(f"the planned {', '.join(planned)}", compute, position)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from remap.proving.site import Site
 from remap.proving.step import Step
 from remap.proving.trial import Trial
-from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.keras.rerun import arrays_of
 from remap.sides.operation import CONVOLVING, Operation
 from remap.sides.vocabulary.keras_layers import KERNELS
 
@@ -26,7 +26,7 @@ def reordered(site: Site, orders: Orders) -> Iterator[Trial]:
         for name, kernel in arrays_of(step.layer).items():
             if name.endswith(KERNELS):
                 for text, changed in orders(site, step, kernel):
-                    compute = partial(rerun, step.layer, step.inputs, None, {name: changed})
+                    compute = partial(step.rerun, None, {name: changed})
                     yield Trial(f"the {name} {text}", compute, position)
 
 

@@ -17,7 +17,7 @@ from remap.sides.framework import import_keras
 from remap.sides.keras.attribute import attribute
 from remap.sides.keras.operations import GATES as KERAS_GATES
 from remap.sides.keras.realise import attributes, described_live
-from remap.sides.keras.rerun import arrays_of, rerun
+from remap.sides.keras.rerun import arrays_of
 from remap.sides.operation import RECURRENT, Operation, Settings
 from remap.sides.torch.operations import GATES as TORCH_GATES
 
@@ -55,7 +55,7 @@ class Recurrent:
 
     def holding(self, text: str, values: Mapping[str, np.ndarray]) -> Trial:
         """The layer with other weights."""
-        return Trial(text, partial(rerun, self.step.layer, self.step.inputs, None, values), self.position)
+        return Trial(text, partial(self.step.rerun, None, values), self.position)
 
     def run(self, settings: Mapping[str, Any], bias: list[np.ndarray] | None = None) -> np.ndarray:
         """The layer's output with its cells set otherwise.
@@ -72,7 +72,7 @@ class Recurrent:
                 if bias:
                     tensor = ops.convert_to_tensor(bias[index], layer.cell.dtype)
                     stack.enter_context(attribute(layer.cell, "bias", tensor))
-            return rerun(self.step.layer, self.step.inputs)
+            return self.step.rerun()
 
 
 def recurrent_layers(site: Site) -> Iterator[Recurrent]:

@@ -7,6 +7,8 @@ from inspect import signature
 from itertools import chain, pairwise
 from typing import Any
 
+from remap.sides.keras.family import KERAS
+
 MAX_LENGTH = 200
 UNTOLD = {
     *("self", "kwargs", "name", "trainable", "dtype", "built"),
@@ -34,7 +36,7 @@ def kind_of(model: Any) -> str:
 
 
 def _keras_bases(value: object) -> set[str]:
-    return {base.__name__ for base in type(value).__mro__ if base.__module__.split(".")[0] in ("keras", "tf_keras")}
+    return {base.__name__ for base in type(value).__mro__ if base.__module__.split(".")[0] in KERAS}
 
 
 def sublayers(layer: Any) -> list[Any]:
@@ -96,7 +98,7 @@ def _parameters(cls: type) -> tuple[str, ...]:
     """Parameters of the constructors of a layer class and its bases, those of every Keras object left out."""
     names: dict[str, None] = {}
     for base in cls.__mro__:
-        if base.__name__ == "Layer" and base.__module__.split(".")[0] in ("keras", "tf_keras"):
+        if base.__name__ == "Layer" and base.__module__.split(".")[0] in KERAS:
             break
         if "__init__" in vars(base):
             names |= dict.fromkeys(signature(vars(base)["__init__"]).parameters)

@@ -20,6 +20,7 @@ def rerun(
     inputs: Sequence[np.ndarray],
     settings: Mapping[str, Any] | None = None,
     weights: Mapping[str, np.ndarray] | None = None,
+    keywords: Mapping[str, bool] | None = None,
 ) -> np.ndarray:
     """The first output of a layer, its own activation left out.
 
@@ -28,6 +29,7 @@ def rerun(
         inputs: Arrays for its call.
         settings: What to set it to for the time, in the vocabulary of both sides.
         weights: Values for its weights by name, to change for the time.
+        keywords: What to ask its call for by name, such as ``use_causal_mask``.
     """
     keras = import_keras()
     with ExitStack() as stack:
@@ -38,7 +40,7 @@ def rerun(
         if weights:
             stack.enter_context(holding(layer, weights))
         tensors = [keras.ops.convert_to_tensor(array) for array in inputs]
-        output = layer(*tensors)
+        output = layer(*tensors, **(keywords or {}))
     while isinstance(output, list | tuple):
         output = output[0]
     return np.asarray(to_numpy(output))

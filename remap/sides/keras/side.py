@@ -87,7 +87,7 @@ class KerasSide(Side):
         """See :meth:`remap.sides.side.Side.again`; a layer's own activation is a call after it."""
         if self.trace.calls[call].name.endswith(ACTIVATION):
             return np.asarray(to_numpy(self.layer_of[call](import_keras().ops.convert_to_tensor(inputs[0]))))
-        return rerun(self.layer_of[call], inputs)
+        return rerun(self.layer_of[call], inputs, keywords=self.trace.calls[call].keywords)
 
     @property
     def names(self) -> dict[int, str]:
@@ -198,7 +198,7 @@ def _watch(side: KerasSide, recorder: Recorder, name: str, layer: Any, replace: 
         extra = {key: value for key, value in kwargs.items() if isinstance(value, bool)}
         operation, settings = described(family, {**told, **extra})
         extra.pop("training", None)
-        begun = Call(name, kind, settings, operation=operation, told={**told, **extra})
+        begun = Call(name, kind, settings, operation=operation, told={**told, **extra}, keywords=extra)
         index = recorder.begin(begun, [list(args), kwargs])
         side.layer_of[index] = layer
         if not splits:
