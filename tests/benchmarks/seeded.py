@@ -8,8 +8,12 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
-from seeded_networks import NETWORKS, Network, Rules
+from repository import ROOT, import_file
+from seeded_networks import NETWORKS, Network
 from torch import nn
+
+networks = import_file(ROOT / "tests/proving/verify_networks.py")
+randomise, rules_text = networks.randomise, networks.rules_text
 
 EXCHANGED = frozenset({"V408", "V409", "V410", "V411", "V503", "V207", "V204"})
 
@@ -39,13 +43,6 @@ class Fault:
     codes: frozenset[str] = frozenset()
 
 
-def text_of(rules: Rules, more: str = "") -> str:
-    """The rule file, a row for each module."""
-    rows = [f"[[rename]]\nmatch = '{m}'\nto = '{to}'\nlayout = \"{layout}\"" for m, (to, layout) in rules.items()]
-    counters = "[[ignore]]\nmatch = '.*num_batches_tracked'\nreason = 'a counter'\noptional = true"
-    return "\n".join(["format = 1", '[batchnorm]\non_mismatch = "accept"', *rows, counters, more]) + "\n"
-
-
 WRONG_LAYOUTS: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
     "conv2d": (
         ("height and width exchanged", 'kernel = { from = "weight", axes = "o i h w -> w h i o" }', ("V401",)),
@@ -68,6 +65,9 @@ WRONG_LAYOUTS: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
     "layer_normalization": (("gamma and beta exchanged", 'gamma = "bias"\nbeta = "weight"', ("V207",)),),
 }
 
+OF_SQUARES = ("inputs and outputs exchanged", "matrix not transposed")
+"""What only as many inputs as outputs hide from the plan."""
+
 
 def _wrong_layouts(name: str, network: Network) -> Iterator[Fault]:
     """Every module by every layout that puts its numbers elsewhere; the plan refuses some by their shapes."""
@@ -76,8 +76,8 @@ def _wrong_layouts(name: str, network: Network) -> Iterator[Fault]:
         for kind, body, codes in WRONG_LAYOUTS.get(layout, ()):
             bias = '\nbias = "bias"' if layout in ("conv2d", "dense") and f"{module}.bias" in state else ""
             shape = state[f"{module}.weight"].shape
-            fits = ("inputs" not in kind and "matrix" not in kind) or shape[0] == shape[1]
-            rules = text_of({**network.rules, module: (layer, "mine")}, f"[layouts.mine]\n{body}{bias}")
+            fits = kind not in OF_SQUARES or shape[0] == shape[1]
+            rules = rules_text({**network.rules, module: (layer, "mine")}, f"[layouts.mine]\n{body}{bias}")
             named = (layer,) if fits else ()
             yield Fault(name, kind, module, network.torch, network.keras, rules, named, frozenset(codes))
 
@@ -93,12 +93,11 @@ def _exchanges(name: str, network: Network) -> Iterator[Fault]:
         (one, layout), (other, second_layout) = network.rules[first], network.rules[second]
         if layout != second_layout:
             continue
-        rules = text_of({**network.rules, first: (other, layout), second: (one, layout)})
-        named = (one, other) if {first, second} <= {*network.beside} else (one,)
+        rules = rules_text({**network.rules, first: (other, layout), second: (one, layout)})
         fits = shapes[first] == shapes[second]
         kind = "modules exchanged" if fits else "modules of other shapes exchanged"
         where = f"{first} and {second}"
-        yield Fault(name, kind, where, network.torch, network.keras, rules, named if fits else (), EXCHANGED)
+        yield Fault(name, kind, where, network.torch, network.keras, rules, (one,) if fits else (), EXCHANGED)
 
 
 def _gaps(name: str, network: Network) -> Iterator[Fault]:
@@ -109,7 +108,7 @@ def _gaps(name: str, network: Network) -> Iterator[Fault]:
             ("rule left out", less),
             ("layer misspelt", {**network.rules, module: (f"{layer}_x", layout)}),
         ):
-            yield Fault(name, kind, module, network.torch, network.keras, text_of(rules))
+            yield Fault(name, kind, module, network.torch, network.keras, rules_text(rules))
 
 
 def _settings(name: str, network: Network) -> Iterator[Fault]:
@@ -118,7 +117,7 @@ def _settings(name: str, network: Network) -> Iterator[Fault]:
         build = partial(network.keras, **setting.value)
         where = ", ".join(setting.value)
         codes, named = frozenset(setting.codes), (setting.layer, *setting.also)
-        rules = text_of(network.rules)
+        rules = rules_text(network.rules)
         yield Fault(name, setting.kind, where, network.torch, build, rules, named, codes)
 
 

@@ -35,14 +35,12 @@ class Network:
         keras: Makes the Keras model; takes the keywords of ``settings``.
         rules: Module to layer and layout, in the order of execution.
         settings: Faults of the model.
-        beside: Modules whose outputs meet: of an exchange of two of them either may be named.
     """
 
     torch: Callable[[], nn.Module]
     keras: Callable[..., Any]
     rules: Rules
     settings: tuple[Setting, ...] = ()
-    beside: tuple[str, ...] = ()
 
 
 class Residual(nn.Module):
