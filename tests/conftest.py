@@ -17,9 +17,6 @@ import pytest
 from frameworks import NoFrameworks, file_needs_framework, functions_that_import, loaded_frameworks
 from repository import FIXTURES, import_file
 
-UNCOVERED = ("test_open_damaged.py", "test_open_bounded.py", "test_benchmarks_mutate.py")
-"""Tests that take the same roads very often."""
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--fast``."""
@@ -52,8 +49,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         imports = getattr(item, "originalname", item.name) in functions_that_import(item.path)
         if imports or file_needs_framework(item.path) or item.get_closest_marker("architectures"):
             item.add_marker("full")
-        if item.get_closest_marker("architectures") or item.path.name in UNCOVERED:
-            # Counting lines slows what the frameworks' own code does by a third, and doubles what damaged files take.
+        if item.get_closest_marker("architectures"):
+            # Most of their time passes in the frameworks' own code, which counting lines slows by a third.
             item.add_marker("no_cover")
     if config.getoption("fast"):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])

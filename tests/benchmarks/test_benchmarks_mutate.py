@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import mutate
+import pytest
+
+pytestmark = pytest.mark.no_cover  # the same roads thousands of times, so that counting lines doubles their time
 
 
 def test_a_few_hundred_mutations(capsys):

@@ -15,6 +15,8 @@ from remap.opening.anything import open_weights
 from remap.opening.open import open_checkpoint
 from remap.tensors import names
 
+pytestmark = pytest.mark.no_cover  # the same roads thousands of times, so that counting lines doubles their time
+
 MEMORY, MEMORY_PER_BYTE = 200_000, 0.06
 """Kilobytes, and kilobytes for each byte of the file."""
 OTHER_PROCESS = 400_000

@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from remap.errors import RemapError
 from remap.opening.anything import open_weights
 
+pytestmark = pytest.mark.no_cover  # the same roads thousands of times, so that counting lines doubles their time
 MUTATIONS = int(os.environ.get("REMAP_FUZZ", "2000"))
 SLOWEST = 5.0
 MEMORY = 250_000
