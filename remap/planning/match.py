@@ -173,5 +173,5 @@ def _name_layers(links: Iterable[Link], rules: RuleFile, params: Mapping[str, Sc
             own = link if number == 0 else replace(link, entries={})
             own.layer = layer
             if own.rule.spec.split:
-                own.expressions = parts[id(own.rule)][number]
+                own.expressions, own.part = parts[id(own.rule)][number], number + 1
             outcome.links.append(own)
