@@ -62,7 +62,9 @@ def only_qkv(rule: str = QKV, layout: str = "dense") -> str:
 def test_one_rule_splits_kernel_and_bias_of_every_block(made):
     source = fused(2)
     plan = made(only_qkv(), source)
-    written = values(pickle.loads(pickle.dumps(plan)))
+    again = pickle.loads(pickle.dumps(plan))
+    assert [(link.part, link.layer[-1]) for link in again.links] == [(1, "q"), (2, "k"), (3, "v")] * 2
+    written = values(again)
     assert len(written) == 12
     for i in range(2):
         kernels = np.split(source[f"blocks.{i}.attn.qkv.weight"], 3)
@@ -174,6 +176,14 @@ def test_a_mistake_in_a_split_is_told_with_its_line(name, made, tmp_path):
     assert all(text in str(problem) for text in told), str(problem)
     assert f"{tmp_path / 'rules.toml'}:3" in str(problem)
     assert "^" in problem.excerpt
+
+
+def test_malformed_axes_of_a_layout_that_is_split_are_told_once(made):
+    layout = "[layouts.bad]\nkernel = { from = 'weight', axes = 'o i -> i o)' }\n"
+    with pytest.raises(RuleError) as raised:
+        made(only_qkv(layout="bad") + layout, {})
+    (problem,) = raised.value.problems
+    assert problem.what == "invalid axes pattern"
 
 
 def test_an_axis_that_does_not_divide_is_an_error(made, tmp_path):
