@@ -108,6 +108,17 @@ def test_a_single_tensor_is_split_even_where_an_axis_has_the_name_of_the_part(ma
     assert np.array_equal(written["b"], table[2:].T)
 
 
+@pytest.mark.parametrize(
+    ("word", "rows"), [("take = { row = '1:' }", [1, 2]), ("order = { row = [2, 0, 1] }", [2, 0, 1])]
+)
+def test_take_and_order_are_those_of_a_part(word, rows, made):
+    rule = f"'table' = {{ to = ['a', 'b'], axes = 'row e -> e row', split = {{ row = 2 }}, {word} }}"
+    table = np.arange(12, dtype="f4").reshape(6, 2)
+    written = values(made(only_qkv(rule, "tensor"), {"table": table}))
+    for name, half in zip("ab", np.split(table, 2), strict=True):
+        assert np.array_equal(written[name], half[rows].T)
+
+
 def test_a_parameter_called_as_the_part_changes_nothing(made):
     assert len(values(made(f"format = 1\n[params]\npart = 5\n[move.dense]\n{QKV}\n", fused(1)))) == 6
 
