@@ -73,10 +73,12 @@ def _assignment(assignment: Assignment, rules: RuleFile) -> Iterator[str]:
 
 
 def _layout(assignment: Assignment, rules: RuleFile) -> str:
+    link = assignment.link
+    part = f", part {link.part} of {len(link.rule.spec.to)}" if link is not None and link.part else ""
     if assignment.layout == RAW:
-        return "none: the rule moves one tensor"
+        return f"none: the rule moves one tensor{part}"
     place = rules.layout_places.get(assignment.layout)
-    return f"{assignment.layout}, {assignment.entry}  ({place or 'built in'})"
+    return f"{assignment.layout}, {assignment.entry}{part}  ({place or 'built in'})"
 
 
 def _uncovered(explanation: Explanation) -> Iterator[str]:

@@ -145,6 +145,19 @@ def parse_groups(text: str) -> tuple[AxisGroup, ...]:
     return _Parser(f"{text} -> {text}").parse()[0]
 
 
+def axes_text(left: tuple[AxisGroup, ...], right: tuple[AxisGroup, ...]) -> str:
+    """A pattern as it is written.
+
+    >>> axes_text((("h", "d"), ("e",)), (("e",), (), ("h",), ("d",)))
+    '(h d) e -> e 1 h d'
+    """
+    return f"{_side_text(left)} -> {_side_text(right)}".strip()
+
+
+def _side_text(groups: tuple[AxisGroup, ...]) -> str:
+    return " ".join("1" if not group else group[0] if len(group) == 1 else f"({' '.join(group)})" for group in groups)
+
+
 class _Parser:
     """Recursive descent over the tokens of one pattern."""
 

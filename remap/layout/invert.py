@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from remap.layout.axes import AxisGroup
+from remap.layout.axes import axes_text
 from remap.layout.combine import Shape
 from remap.layout.expression import Expression, Layout, SourcePart, source_patterns
 from remap.layout.uses import (
@@ -175,7 +175,7 @@ def _part(use: Use, axis: str, elementary: Groups) -> SourcePart:
     takes, orders = _takes(use, use.within)
     if orders:
         raise InvertError(Irreversible.UNLIKE, use.variable[0])
-    return SourcePart(use.variable[0], _text(left, (*gone, *right)), takes)
+    return SourcePart(use.variable[0], axes_text(left, (*gone, *right)), takes)
 
 
 def _expression(
@@ -189,7 +189,7 @@ def _expression(
     first = uses[0]
     gone = tuple((name,) for name, index in within.items() if isinstance(index, int))
     scale, add = first.expression.scale, first.expression.add
-    text = _text(left, (*gone, *first.left))
+    text = axes_text(left, (*gone, *first.left))
     takes, inner = _takes(first, within)
     orders = {**orders, **inner}
     concat = next(iter(joined), None)
@@ -246,15 +246,3 @@ def _inverse_orders(use: Use) -> dict[str, tuple[int, ...]]:
         inverse = inverse_order(order[::-1] if flipped else order)
         orders[name] = inverse[::-1] if flipped else inverse
     return orders
-
-
-def _text(left: Groups, right: Groups) -> str:
-    return f"{_side(left)} -> {_side(right)}".strip()
-
-
-def _side(groups: Groups) -> str:
-    return " ".join(_group(group) for group in groups)
-
-
-def _group(group: AxisGroup) -> str:
-    return "1" if not group else group[0] if len(group) == 1 else f"({' '.join(group)})"

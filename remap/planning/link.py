@@ -33,6 +33,7 @@ class Link:
         tensors: For each source pattern of the layout, the keys that it stands for, by stacked index (-1 where nothing
             is stacked).
         entries: The variables that are made: their name in the layout to their name in the target.
+        part: Which part of a split this is, from 1; 0 where the module is not split.
     """
 
     rule: Rule[Rename]
@@ -42,10 +43,12 @@ class Link:
     expressions: Layout
     tensors: dict[str, dict[int, str]] = field(default_factory=dict)
     entries: dict[str, str] = field(default_factory=dict)
+    part: int = 0
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         entries = {entry: sys.intern(name) for entry, name in self.entries.items()}
-        return Link, (self.rule, self.module, self.captures, self.layer, self.expressions, self.tensors, entries)
+        named = (self.rule, self.module, self.captures, self.layer)
+        return Link, (*named, self.expressions, self.tensors, entries, self.part)
 
     @property
     def layout(self) -> str:

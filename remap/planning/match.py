@@ -158,8 +158,9 @@ def _join(links: _Found, claim: Claim, key: str, captures: dict[str, str]) -> st
 
 
 def _name_layers(links: Iterable[Link], rules: RuleFile, params: Mapping[str, Scalar], outcome: Claims) -> None:
-    """Fill in the layers of links; one whose rule writes several layers becomes several."""
+    """Fill in the layers of links; one whose rule writes several layers becomes several, each its part of a split."""
     texts = {name: str(value) for name, value in params.items()}
+    parts = {id(rule): rules.layouts_of(rule.spec) for rule in rules.renames if rule.spec.split}
     for link in links:
         captures = {**texts, **link.captures} if texts else link.captures
         to = link.rule.spec.to
@@ -171,4 +172,6 @@ def _name_layers(links: Iterable[Link], rules: RuleFile, params: Mapping[str, Sc
                 continue
             own = link if number == 0 else replace(link, entries={})
             own.layer = layer
+            if own.rule.spec.split:
+                own.expressions, own.part = parts[id(own.rule)][number], number + 1
             outcome.links.append(own)

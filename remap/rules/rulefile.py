@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from remap.layout.expression import Expression
+from remap.layout.split import layouts_of_parts
 from remap.rules.place import Place
 from remap.rules.schema import About, BatchNorm, Derive, FillRule, Ignore, Keep, Param, Rename, SourceOptions
 
@@ -93,3 +94,7 @@ class RuleFile:
             return self.layouts[rule.layout]
         own = Expression("", rule.complex_part, axes=rule.axes, take=rule.take, order=rule.order, sizes=rule.sizes)
         return {"": own}
+
+    def layouts_of(self, rule: Rename) -> list[Mapping[str, Expression]]:
+        """The layout of each part of a rule that splits, in the order of its ``to``."""
+        return layouts_of_parts(self.layout_of(rule), rule.split)

@@ -87,6 +87,10 @@ class Move(Table, frozen=True):
         ComplexPart | None, Meta(description="What is taken of a complex tensor, for a rule without a layout.")
     ] = field(name="complex", default=None)
     order: Annotated[dict[str, list[int]], Meta(description="A permutation along an axis, without a layout.")] = {}
+    split: Annotated[
+        dict[str, Annotated[int, Meta(ge=2)]],
+        Meta(description="Axis of the source and the number of equal parts that it is cut into, each for one of 'to'."),
+    ] = {}
     optional: Annotated[bool, Meta(description="Whether matching nothing is fine.")] = False
     epsilon: Annotated[
         float | None, Meta(description="Epsilon of these normalisation layers; for BatchNorm, where not the file's.")

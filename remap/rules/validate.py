@@ -22,6 +22,7 @@ from remap.rules.pattern import PatternError, captures_of
 from remap.rules.place import Place
 from remap.rules.rulefile import RAW, Rule, RuleFile
 from remap.rules.schema import Derive, Param, Rename
+from remap.rules.split import split_problems
 from remap.rules.template import TemplateError, parse_template
 
 _BRACES = re.compile(r"\{[^}]*\}")
@@ -117,6 +118,8 @@ def _rename(rule: Rule[Rename], rules: RuleFile) -> Iterator[Problem]:
             place.of(word),
             fix="move the tensor alone, under [move.tensor], or put them into a layout of your own, [layouts.NAME]",
         )
+    if spec.split:
+        yield from split_problems(spec, layout, place)
     yield from _fill(rule, rules)
     axes = {axis for expression in layout.values() for axis in sized_axes(expression)}
     for axis in spec.sizes if spec.layout is not None else ():

@@ -74,6 +74,8 @@ def test_shipped_file_names_the_schema_and_fits_it(path):
         "format = 2",
         "format = 1\n[[rename]]\nmatch = 'a'",
         "format = 1\n[[rename]]\nmatch = 'a'\nto = 'b'\nlayot = 'conv2d'",
+        "format = 1\n[move.dense]\n'a' = { to = ['b', 'c'], split = { o = 1 } }",
+        "format = 1\n[move.dense]\n'a' = { to = ['b', 'c'], split = 'o' }",
         "format = 1\n[batchnorm]\non_mismatch = 'ignore'",
         "format = 1\n[[ignore]]\nmatch = 'a'\nreason = ''",
         "format = 1\n[layouts.x]\nkernel = { from = 'w', axis = 'a b -> b a' }",

@@ -52,9 +52,13 @@ class Sent:
         return " and ".join(dict.fromkeys(str(assignment.place) for assignment in self.parts.values()))
 
     def title(self, beside: Sent) -> str:
-        """How messages call what is sent: the module, or where ``beside`` comes from the same one, the tensors."""
+        """How messages call what is sent: the module, or where ``beside`` comes from the same one, its part or the
+        tensors."""
         if self.module != beside.module:
             return self.module or "the root module"
+        parts = {assignment.link.part for assignment in self.parts.values() if assignment.link is not None} - {0}
+        if parts:
+            return f"part {' and '.join(map(str, sorted(parts)))} of {self.module or 'the root module'}"
         return ", ".join(dict.fromkeys(name for assignment in self.parts.values() for name in assignment.sources))
 
     def weights(self, names: Mapping[str, str]) -> dict[str, np.ndarray]:
