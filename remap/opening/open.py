@@ -138,7 +138,8 @@ def _join(parts: shards.Shards) -> Contents:
         state.descend()
         entries = state.flatten()
         skipped += state.skipped
-        problems += shards.compare(parts.owner, name, expected, list(entries))
+        named = None if expected is None else [form.indexed(each) for each in expected]
+        problems += shards.compare(parts.owner, name, named, list(entries))
         problems += [
             Problem("several shards hold one tensor", where=f"{key!r:.200} in {file.place.name}")
             for key in entries

@@ -26,6 +26,8 @@ ROOTS = (
     "net_state_dict",
     "network_state_dict",
 )
+COLLECTIONS = {"params", "batch_stats"}
+"""Where Flax keeps parameters and the statistics of normalisations: a network needs both."""
 AVERAGE = re.compile(r"(^|[_.\-])(ema|swa|shadow|averaged?)([_.\-]|$)|^ema", re.IGNORECASE)
 OTHERS = re.compile(
     r"optim|^opts?$|sched|scaler|^amp$|callbacks|loops|hparams|hyper_parameters|config|^cfg$|args|rng|metrics|discr",
@@ -121,6 +123,8 @@ class Unwrapped:
             for name, node in mapping.items()
             if type(name) is str and _is_nested(node) and not _is_optimizer(node) and self._count(node)
         ]
+        if COLLECTIONS.issubset(nested):
+            return None
         plain = [name for name in nested if not AVERAGE.search(name)]
         known = [name for name in ROOTS if name in plain]
         if len(known) > 1:
