@@ -69,10 +69,11 @@ def read(blob: Blob) -> Contents:
         raise reader.file.damaged(f"{blob.size - reader.file.at} bytes behind the end")
     if type(tree) is not dict:
         raise reader.file.damaged("no map of names")
+    names = NameBudget(blob.name)
     if type(tree.get(PARAMS)) is not dict:
-        return Contents(FLAX.title, _flat(tree, blob))
+        return Contents(FLAX.title, _flat(tree, names, blob))
     skipped = (Skipped(OPTIMIZER, "the optimizer's state"),) if tree.pop(OPTIMIZER, None) is not None else ()
-    collections = {name: _flat(node, blob) if type(node) is dict else node for name, node in tree.items()}
+    collections = {name: _flat(node, names, blob) if type(node) is dict else node for name, node in tree.items()}
     return Contents(FLAX.title, collections, skipped)
 
 
@@ -221,14 +222,13 @@ def _numbered(node: Tree) -> list[Tree]:
     return [node[str(number)] for number in range(len(node)) if str(number) in node] if type(node) is dict else []
 
 
-def _flat(tree: dict[str, Tree], blob: Blob) -> dict[str, Tree]:
+def _flat(tree: dict[str, Tree], names: NameBudget, blob: Blob) -> dict[str, Tree]:
     """What nested dicts hold, keys joined by dots: modules are no wrappers that could be taken off.
 
     Raises:
         CheckpointError: Two entries have one name.
     """
     entries: dict[str, Tree] = {}
-    names = NameBudget(blob.name)
     for name, node in _leaves("", tree, names):
         if name in entries:
             raise CheckpointError("two entries have one name", where=f"{name!r:.200} in {blob.name}")
