@@ -97,10 +97,12 @@ def step_of(
 
 
 def again(step: Step, value: np.ndarray) -> np.ndarray:
-    """A step once more, on another value of what the step before made."""
+    """A step once more, on another value of what the step before made, wherever it takes that in."""
     if step.call.name.endswith(ACTIVATION):
         return activated(step.layer, value)
-    return rerun(step.layer, (*step.inputs[: step.place], value, *step.inputs[step.place + 1 :]))
+    places = step.call.inputs
+    inputs = [value if at == places[step.place] else old for at, old in zip(places, step.inputs, strict=True)]
+    return rerun(step.layer, inputs)
 
 
 def activated(function: Any, value: np.ndarray) -> np.ndarray:

@@ -11,9 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
+from remap.sides.keras.family import family_of
 from remap.sides.keras.layers import settings_of_any
 from remap.sides.keras.operations import described as keras_described
-from remap.sides.keras.operations import described_layer, family_of
+from remap.sides.keras.operations import described_layer
 from remap.sides.operation import SETTINGS, Operation, settled_pads
 from remap.sides.torch.calls import class_names, module_settings
 from remap.sides.torch.operations import described as torch_described

@@ -21,6 +21,7 @@ from remap.proving.causes import (
     window_settings,
 )
 from remap.proving.site import Site
+from remap.proving.step import Step
 from remap.proving.trial import Trial
 from remap.sides.operation import Operation
 
@@ -31,7 +32,7 @@ WINDOWS = (kernel_size, stride, dilation, padding, padding_mode, padding_value, 
 def trials(site: Site) -> Iterator[Trial]:
     """The Keras model without its normalisation; then with PyTorch's settings of the first layer besides."""
     places = [position for position, step in enumerate(site.steps) if step.operation in INSIDE]
-    if not places:
+    if not places or not _from_the_input(site, site.steps[places[0]]):
         return
     first, last = places[0], places[-1]
     names = ", ".join(step.name for step in site.steps[first : last + 1])
@@ -53,6 +54,17 @@ def trials(site: Site) -> Iterator[Trial]:
                     ["build the Keras model without it (include_preprocessing=False)", trial.hint or cause.hint]
                 ),
             )
+
+
+def _from_the_input(site: Site, step: Step) -> bool:
+    """Whether no layer with weights stands between the model's input and a step."""
+    keras, calls = site.side.trace, [step.call]
+    while calls:
+        made_by = [keras.producers.get(value) for value in calls.pop().inputs]
+        if any(list(getattr(site.side.layer_of.get(call), "weights", ())) for call in made_by if call is not None):
+            return False
+        calls += [keras.calls[call] for call in made_by if call is not None]
+    return True
 
 
 def _without(site: Site, first: int, last: int) -> np.ndarray:
