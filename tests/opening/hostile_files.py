@@ -236,10 +236,19 @@ def flax_arrays(path: Path) -> Path:
 
 def flax_shape(path: Path) -> Path:
     """The sizes of an array in chunks, whose product would have millions of digits."""
-    sizes = b"".join(b"\xa5%05d\xcf%b" % (number, b"\x7f" * 8) for number in range(60_000))
-    marks = b"\xb9__msgpack_chunked_array__\xc3\xa5shape\xde\xea\x60"
-    path.write_bytes(b"\x81\xa1w\x83" + marks + sizes + b"\xa6chunks\x80")
+    sizes = b"".join(b"\xa6%06d\xcf%b" % (number, b"\x7f" * 8) for number in range(200_000))
+    marks = b"\xb9__msgpack_chunked_array__\xc3\xa5shape\xdf" + struct.pack(">I", 200_000)
+    body = b"\x93\x91\x00\xa5uint8\xc4\x00"
+    chunks = b"\xa6chunks\x81\xa10\xc7%c\x01%b" % (len(body), body)
+    path.write_bytes(b"\x81\xa1w\x83" + marks + sizes + chunks)
     return path
+
+
+def many_roots(path: Path) -> Path:
+    """A state_dict beside very many dicts with a tensor: each is another that could be asked for."""
+    weights = b"}" + text("w") + TENSOR + b"q\x01s"
+    others = b"".join(text(f"k{number}") + b"}" + text("w") + b"h\x01s" for number in range(60_000))
+    return archive(path, b"}(" + text("state_dict") + weights + others + b"u")
 
 
 def damaged_heap(path: Path) -> Path:
@@ -279,6 +288,7 @@ KINDS: dict[str, Callable[[Path], Path]] = {
         flax_names,
         flax_arrays,
         flax_shape,
+        many_roots,
         damaged_heap,
     )
 }
