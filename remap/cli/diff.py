@@ -19,6 +19,7 @@ from remap.inventory.inventory import Inventory
 from remap.opening.anything import open_weights
 from remap.report.console import console
 from remap.report.difference import print_difference
+from remap.report.skipped import print_skipped
 from remap.report.terminal import progress_bars
 from remap.tensors.tensor import Tensor
 
@@ -50,21 +51,27 @@ def command(
     """
     file = look_ahead(rules=rules, checkpoints=[a, b], model=model, target=target)
     first, second = (options.checkpoint_source(file, dequantize) for file in (a, b))
+    right_file = open_weights(second)
     inventory = _inventory(target, model, model_args)
     if rules is None:
-        left = plain_names(open_weights(first), inventory)
+        left_file = open_weights(first)
+        left = plain_names(left_file, inventory)
     else:
         planned = plan(file or rules, first, target=inventory, params=options.parsed_settings(settings))
-        inventory = planned.target
+        inventory, left_file = planned.target, planned.checkpoint
         left = planned_names(planned)
-    right = plain_names(open_weights(second), inventory)
+    right = plain_names(right_file, inventory)
     _check_overlap(left, right, a, b)
     with progress_bars() as progress:
         total = sum(tensor.nbytes for tensor in left.values())
         compared = difference(left, right, None if progress is None else lambda done: progress("compare", done, total))
     if as_json:
-        click.echo(json.dumps({**asdict(compared), "equal": compared.equal}))
+        skipped = {"skipped_a": left_file.skipped, "skipped_b": right_file.skipped}
+        told = {side: {each.name: each.reason for each in entries} for side, entries in skipped.items()}
+        click.echo(json.dumps({**asdict(compared), **told, "equal": compared.equal}))
     else:
+        for path, opened in ((a, left_file), (b, right_file)):
+            print_skipped(opened.skipped, console(), f"left alone in {path}: ")
         print_difference(compared, a, b, console())
     sys.exit(0 if compared.equal else 1)
 

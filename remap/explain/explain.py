@@ -114,12 +114,14 @@ def _target(draft: Draft, name: str) -> Explanation:
         for assignment in plan.assignments
         if assignment.name == full or (plan.target is None and assignment.name.endswith(f"/{name}"))
     )
+    aside = next((entry for entry in plan.checkpoint.skipped if entry.name == name), None)
+    if not made and variable is None and aside is not None:
+        raise UsageError("left alone in the checkpoint", where=name, found=aside.reason, fix=aside.fix)
     if not made and variable is None:
         close = Nearest([*plan.checkpoint, *(assignment.name for assignment in plan.assignments)]).to(name)
         raise UsageError(
             "neither side has such a name",
             where=name,
-            found=next((f"left alone: {entry.reason}" for entry in plan.checkpoint.skipped if entry.name == name), ""),
             expected="a key of the checkpoint"
             + (
                 ", or a variable of the model"

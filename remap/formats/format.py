@@ -90,6 +90,10 @@ class Format:
         """
         raise NotImplementedError(f"{self.name} is not read")
 
+    def indexed(self, name: str) -> str:
+        """The name by which :meth:`read` knows what an index of shards calls ``name``."""
+        return name
+
     def lay_out(self, plan: Plan, out: Path, options: FormatOptions) -> Sheet:
         """The files that hold a plan.
 

@@ -23,6 +23,7 @@ FORMATS = (
     "remap.formats.pytorch.torch_legacy:TORCH_LEGACY",
     "remap.formats.pytorch.torch_tar:TORCH_TAR",
     "remap.formats.folders.distributed:DISTRIBUTED",
+    "remap.formats.flax:FLAX",
 )
 """``module:object`` of each; the first that recognises a file reads it."""
 

@@ -5,6 +5,7 @@ A tree is nested dicts, lists and tuples of plain values whose leaves may be the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -139,11 +140,25 @@ def is_leaf(node: Tree) -> bool:
     return isinstance(node, TensorView | Quantized | Refused | NumpyArray)
 
 
-class Census:
-    """Counts the tensors in and below nodes of one tree, each node once; recursion in the tree ends the count there."""
+def is_readable(node: Tree) -> bool:
+    """Whether ``node`` is a tensor whose numbers can be read.
 
-    def __init__(self) -> None:
+    >>> is_readable(Refused("sparse tensor"))
+    False
+    """
+    return isinstance(node, TensorView | NumpyArray)
+
+
+class Census:
+    """Counts the tensors in and below nodes of one tree, each node once; recursion in the tree ends the count there.
+
+    Args:
+        counted: Which leaves are counted.
+    """
+
+    def __init__(self, counted: Callable[[Tree], bool] = is_leaf) -> None:
         self._counts: dict[int, int] = {}
+        self._counted = counted
 
     def __call__(self, node: Tree) -> int:
         """Number of tensors; what is shared counts at every place it is reached from."""
@@ -152,13 +167,16 @@ class Census:
         while waiting:
             node, done = waiting.pop()
             if done:
-                below = sum(1 if is_leaf(child) else counts.get(id(child), 0) for child in children(node))
+                below = sum(
+                    int(self._counted(child)) if is_leaf(child) else counts.get(id(child), 0)
+                    for child in children(node)
+                )
                 counts[id(node)] = min(below, _MANY)
             elif isinstance(node, dict | list | tuple | Foreign) and not is_leaf(node) and id(node) not in counts:
                 counts[id(node)] = 0
                 waiting.append((node, True))
                 waiting += [(child, False) for child in children(node) if isinstance(child, _CONTAINERS)]
-        return 1 if is_leaf(node) else counts.get(id(node), 0)
+        return int(self._counted(node)) if is_leaf(node) else counts.get(id(node), 0)
 
 
 _CONTAINERS = (dict, list, tuple, Foreign)

@@ -15,13 +15,12 @@ from remap.formats.registry import recognised
 from remap.formats.tree import NumpyArray, Quantized, Refused, TensorView, Tree, describe
 from remap.formats.unread import Unread
 from remap.opening.prefixes import Keys
-from remap.opening.roots import Unwrapped, keys
+from remap.opening.roots import WHOLE, Unwrapped, keys
 from remap.opening.unknown import unknown
 from remap.tensors.locate import locate
 from remap.tensors.location import Location, is_url
 from remap.tensors.tensor import Checkpoint, SkipCode, Skipped, Tensor
 
-WHOLE = "."
 DEEPSPEED_MARK = "ds_version"
 LIGHTNING_MARK = "pytorch-lightning_version"
 QUANTIZED = "quantised tensor; --dequantize (dequantize=True in Python) reads it as float32"
@@ -112,7 +111,7 @@ def _gather(modules: list[sentence_transformers.SentenceModule]) -> Contents:
             continue
         contents = _read_part(module.weights)
         titles[contents.format] = None
-        state = Unwrapped(contents.tree, str(module))
+        state = Unwrapped(contents.tree, str(module), rooted=False)
         state.descend()
         tree |= {f"{module.prefix}{name}": node for name, node in state.flatten().items()}
         peeled += [f"{wrapper} of module {module.name}" for wrapper in state.peeled]
@@ -134,11 +133,12 @@ def _join(parts: shards.Shards) -> Contents:
             raise unknown(file)
         contents = form.read(file)
         titles[contents.format] = None
-        state = Unwrapped(contents.tree, file.place.name)
+        state = Unwrapped(contents.tree, file.place.name, rooted=False)
         state.descend()
         entries = state.flatten()
         skipped += state.skipped
-        problems += shards.compare(parts.owner, name, expected, list(entries))
+        named = None if expected is None else [form.indexed(each) for each in expected]
+        problems += shards.compare(parts.owner, name, named, list(entries))
         problems += [
             Problem("several shards hold one tensor", where=f"{key!r:.200} in {file.place.name}")
             for key in entries
@@ -168,12 +168,21 @@ def _close_up(
             "no tensors in the checkpoint",
             where=where,
             found=refusals[0].reason if refusals else f"{describe(state_dict.tree)} {keys(state_dict.tree)}".strip(),
-            fix="load it where it was made and save model.state_dict()",
+            fix=_way_out(refusals, state_dict.roots),
         )
     _demand_weights(where, contents.tree, tensors)
     skipped = (*contents.skipped, *state_dict.skipped, *state.skipped, *refusals)
     peeled = (*contents.peeled, *state_dict.peeled, *state.peeled)
     return Checkpoint(path, contents.format, tensors, peeled, skipped, contents.kind)
+
+
+def _way_out(refusals: Sequence[Skipped], roots: Sequence[str]) -> str:
+    """What to do where there is nothing to convert."""
+    if refusals:
+        return refusals[0].fix
+    if roots:
+        return f"say which dict is meant: root = '{roots[0]}' under [source]"
+    return "load it where it was made and save model.state_dict()"
 
 
 def _demand_weights(where: str, tree: Tree, tensors: dict[str, Tensor]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from remap.errors import CheckpointError, UsageError
 from remap.formats.pickles.module import is_module, state_dict
-from remap.formats.tree import Census, Foreign, Tree, describe, is_leaf
+from remap.formats.tree import Census, Foreign, Tree, describe, is_leaf, is_readable
 from remap.tensors.names import NameBudget
 from remap.tensors.tensor import Skipped
 
@@ -26,24 +27,42 @@ ROOTS = (
     "net_state_dict",
     "network_state_dict",
 )
+COLLECTIONS = {"params", "batch_stats"}
+"""Where Flax keeps parameters and the statistics of normalisations: a network needs both."""
 AVERAGE = re.compile(r"(^|[_.\-])(ema|swa|shadow|averaged?)([_.\-]|$)|^ema", re.IGNORECASE)
 OTHERS = re.compile(
     r"optim|^opts?$|sched|scaler|^amp$|callbacks|loops|hparams|hyper_parameters|config|^cfg$|args|rng|metrics|discr",
     re.IGNORECASE,
 )
+MAX_OFFERS = 100
+"""Roots that are looked into before they are offered; each takes a look at all keys on its way."""
+WHOLE = "."
+"""The root that means the whole file."""
 MAX_DEPTH = 8
 MAX_NESTED = 100_000
 
 
 class Unwrapped:
-    """The way to the state_dict: what was taken off on it and what lies beside it."""
+    """The way to the state_dict: what was taken off on it and what lies beside it.
 
-    def __init__(self, tree: Tree, where: str) -> None:
+    Args:
+        tree: What a reader made of a file.
+        where: The file, for messages.
+        rooted: Whether a root that the caller names leads into this tree, so that one can be offered.
+    """
+
+    def __init__(self, tree: Tree, where: str, rooted: bool = True) -> None:
         self.tree = tree
         self.where = where
         self.peeled: list[str] = []
         self.skipped: list[Skipped] = []
+        self.roots: list[str] = []
+        """Roots that reach tensors which were left alone."""
+        self._whole = tree
+        self._offers = MAX_OFFERS if rooted else 0
+        self._path = ""
         self._count = Census()
+        self._readable = Census(is_readable)
 
     def descend(self) -> None:
         """Go down through the wrappers that are known, or that hold the only tensors there are.
@@ -60,6 +79,7 @@ class Unwrapped:
                 return
             self.peeled.append(f"[{key!r}]")
             self.skipped += [Skipped(str(name), self._aside(name, mapping[name])) for name in mapping if name != key]
+            self._path += f"{key}."
             self.tree = mapping[key]
 
     def follow(self, root: str) -> None:
@@ -71,7 +91,7 @@ class Unwrapped:
         rest = root
         while rest:
             mapping = _mapping(self.tree) or {}
-            fits = [name for name in mapping if type(name) is str and f"{rest}.".startswith(f"{name}.")]
+            fits = [name for name in mapping if type(name) in (str, int) and f"{rest}.".startswith(f"{name}.")]
             if not fits:
                 raise UsageError(
                     f"no root {root!r} in the checkpoint",
@@ -79,15 +99,29 @@ class Unwrapped:
                     found=keys(self.tree) or describe(self.tree),
                     fix="set root to the key of the state_dict, or leave it out",
                 )
-            key = max(fits, key=len)
+            key = max(fits, key=lambda name: len(str(name)))
             self.peeled.append(f"[{key!r}]")
             self.tree = mapping[key]
-            rest = rest[len(key) + 1 :]
+            rest = rest[len(str(key)) + 1 :]
+        self._path = f"{root}."
 
     def flatten(self) -> dict[str, Tree]:
         """Tensors by dotted key: a state_dict is flat, several that were saved together are not."""
         if is_leaf(self.tree):
             return {"": self.tree}
+        aside = len(self.skipped)
+        entries = self._flattened(_is_nested)
+        if not entries and self._count(self.tree):
+            del self.skipped[aside:]
+            entries = self._flattened(_is_container)
+        return entries
+
+    def _flattened(self, nested: Callable[[Tree], bool]) -> dict[str, Tree]:
+        """Tensors by dotted key.
+
+        Args:
+            nested: What is gone into: lists are where there is nothing else.
+        """
         entries: dict[str, Tree] = {}
         names = NameBudget(self.where)
         waiting: list[tuple[str, Tree]] = [("", self.tree)]
@@ -104,23 +138,24 @@ class Unwrapped:
             for name, child in (_mapping(node) or {}).items():
                 key = names.take(f"{prefix}{name}")
                 if type(name) is not str:
-                    self.skipped.append(Skipped(f"{prefix}({type(name).__name__} key)", self._aside(name, child)))
+                    label = self._aside(name, child, prefix)
+                    self.skipped.append(Skipped(f"{prefix}({type(name).__name__} key)", label))
                 elif is_leaf(child):
                     entries[key] = child
-                elif _is_nested(child) and self._count(child) and not _is_optimizer(child):
+                elif nested(child) and self._count(child) and not _is_optimizer(child):
                     below.append((f"{key}.", child))
                 else:
-                    self.skipped.append(Skipped(key, self._aside(name, child)))
+                    self.skipped.append(Skipped(key, self._aside(name, child, prefix)))
             waiting += reversed(below)
         return entries
 
     def _choose(self, mapping: dict[Any, Tree]) -> str | None:
         """The key below which the state_dict lies, None if ``mapping`` is one itself."""
-        nested = [
-            name
-            for name, node in mapping.items()
-            if type(name) is str and _is_nested(node) and not _is_optimizer(node) and self._count(node)
-        ]
+        nested = self._holding(mapping, _is_nested)
+        if not nested and not any(map(is_leaf, mapping.values())):
+            nested = self._holding(mapping, _is_container)
+        if COLLECTIONS.issubset(nested):
+            return None
         plain = [name for name in nested if not AVERAGE.search(name)]
         known = [name for name in ROOTS if name in plain]
         if len(known) > 1:
@@ -137,12 +172,38 @@ class Unwrapped:
         candidates = likely or averages
         return candidates[0] if len(candidates) == 1 else None
 
-    def _aside(self, name: Any, node: Tree) -> str:
+    def _holding(self, mapping: dict[Any, Tree], nested: Callable[[Tree], bool]) -> list[str]:
+        """The keys below which there are tensors."""
+        return [
+            name
+            for name, node in mapping.items()
+            if type(name) is str and nested(node) and not _is_optimizer(node) and self._count(node)
+        ]
+
+    def _aside(self, name: Any, node: Tree, prefix: str = "") -> str:
         tensors = self._count(node)
         if not tensors or is_leaf(node):
             return describe(node)
-        label = f"{describe(node)} with {tensors} tensors"
-        return label if OTHERS.search(str(name)) or _is_optimizer(node) else f"{label}; root = {str(name)!r} reads it"
+        label = f"{describe(node)} with {tensors} tensor{'' if tensors == 1 else 's'}"
+        if OTHERS.search(str(name)) or _is_optimizer(node) or not _is_container(node) or not self._readable(node):
+            return label
+        root = f"{self._path}{prefix}{name}"
+        if not self._is_root(root, node):
+            return label
+        self.roots.append(root)
+        return f"{label}; root = {root!r} reads it"
+
+    def _is_root(self, root: str, node: Tree) -> bool:
+        """Whether a root reaches a node: a key may be empty or no text, and another may have dots."""
+        self._offers -= 1
+        if self._offers < 0:
+            return False
+        way = Unwrapped(self._whole, self.where, rooted=False)
+        try:
+            way.follow(root)
+        except UsageError:
+            return False
+        return way.tree is node and root != WHOLE
 
 
 def keys(node: Tree) -> str:
@@ -155,7 +216,14 @@ def _is_nested(node: Tree) -> bool:
     return type(node) is dict or is_module(node) or (isinstance(node, Foreign) and bool(node.entries))
 
 
+def _is_container(node: Tree) -> bool:
+    return _is_nested(node) or type(node) in (list, tuple)
+
+
 def _mapping(node: Tree) -> dict[Any, Tree] | None:
+    """What a node holds by key: a list or a tuple by number."""
+    if type(node) in (list, tuple):
+        return {str(number): child for number, child in enumerate(node)}
     if is_module(node):
         return state_dict(node)
     if isinstance(node, Foreign):

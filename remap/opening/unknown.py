@@ -24,7 +24,8 @@ def unknown(file: Unread) -> CheckpointError:
         "not a checkpoint that can be read",
         where=file.blob.name,
         found=_guess(file),
-        expected="a file of torch.save, torch.jit or torch.export, .safetensors, .npz, an index of shards, or a folder",
+        expected="a file of torch.save, torch.jit or torch.export, .safetensors, .npz, Flax's .msgpack, an index "
+        "of shards, or a folder",
     )
 
 

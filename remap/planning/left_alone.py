@@ -25,19 +25,19 @@ def quantized_problem(skipped: Sequence[Skipped]) -> Iterator[Problem]:
 
 def skipped_problems(skipped: Sequence[Skipped], rules: RuleFile) -> Iterator[Problem]:
     """Entries of the checkpoint that rules would claim, had they not been left alone: why something does not close."""
-    reasons = {entry.name: entry.reason for entry in skipped if entry.code is not SkipCode.QUANTIZED}
-    if not reasons:
+    others = {entry.name: entry for entry in skipped if entry.code is not SkipCode.QUANTIZED}
+    if not others:
         return
-    claimed = [key for link in match_keys(rules, reasons).links for key in link.claimed()]
-    by_reason: dict[str, list[str]] = {}
+    claimed = [key for link in match_keys(rules, others).links for key in link.claimed()]
+    by_reason: dict[tuple[str, str], list[str]] = {}
     for key in dict.fromkeys(claimed):
-        by_reason.setdefault(reasons[key], []).append(key)
-    for reason, keys in by_reason.items():
+        by_reason.setdefault((others[key].reason, others[key].fix), []).append(key)
+    for (reason, fix), keys in by_reason.items():
         patterns = [several(pattern, members) for pattern, members in grouped(keys)]
         yield Problem(
             "rules claim what was left alone in the checkpoint",
             where=", ".join(patterns),
             found=reason,
-            fix="save the checkpoint with it as a plain dense tensor of numbers",
+            fix=fix,
             names=tuple(keys),
         )

@@ -203,10 +203,10 @@ def _unproved(site: Site, audit: Sequence[Disagreement]) -> Finding:
         )
     lowered, cause = site.lowered, precision.CAUSE
     if lowered:
-        text = f"{lowered}, while all else is in double precision; not proved by a trial"
-        return Finding(
-            layer, kind, module, cause.name, text, False, cause.blame, cause.hint, before=before, code=cause.code
-        )
+        double = site.tolerance.float64
+        text = f"{lowered}, while all else is in {'double' if double else 'single'} precision; not proved by a trial"
+        hint = cause.hint if double else precision.HALF_HINT
+        return Finding(layer, kind, module, cause.name, text, False, cause.blame, hint, before=before, code=cause.code)
     where = f"between {row.layer} and what comes before it: " if site.unseen is not None and row.pair else ""
     done = ", ".join(dict.fromkeys(event.shown for event in site.events)) or "nothing"
     text = f"{where}no suspicion held; PyTorch computes there: {done}"

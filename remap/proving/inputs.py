@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from remap.errors import UsageError
-from remap.proving.kinds import array_of, named_kind
+from remap.proving.kinds import array_of, demand_numbers, named_kind
 from remap.proving.placed import odd, to_keras
 from remap.sides.feed import Feed, InputKind, KerasInput
 
@@ -167,6 +167,7 @@ def settle_inputs(
     else:
         specs = _named(given, [entry.name for entry in model])
         known = {entry.name: entry for entry in model}
+        demand_numbers(model)
         named = {spec.name: spec for spec in specs}
         specs = [named.get(entry.name) or _inferred(entry, samples) for entry in model]
     specs = [_bounded(spec, known.get(spec.name), params or {}) for spec in specs]

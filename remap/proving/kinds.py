@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from remap.sides.feed import InputKind
+from remap.errors import Problem, UsageError
+from remap.sides.feed import InputKind, KerasInput
 
 _WORDS: tuple[tuple[InputKind, frozenset[str]], ...] = (
     (InputKind.POSITIONS, frozenset({"position", "positions", "pos"})),
@@ -32,6 +33,27 @@ def named_kind(*names: str) -> InputKind | None:
     """
     words = {word.lower() for name in names for word in _SPLIT.findall(name)}
     return next((kind for kind, known in _WORDS if words & known), None)
+
+
+def demand_numbers(inputs: Sequence[KerasInput]) -> None:
+    """Raise for a Keras model that takes text: PyTorch's networks take the ids that are made of it.
+
+    Raises:
+        UsageError: An input is text.
+    """
+    problems = [
+        Problem(
+            "the Keras model takes text, PyTorch's takes numbers",
+            where=f"input {entry.name}",
+            found=entry.dtype,
+            expected="a model that takes the ids",
+            fix="return keras.Model(model.get_layer(NAME).output, model.outputs), NAME the layer that makes the ids",
+        )
+        for entry in inputs
+        if entry.dtype == "string"
+    ]
+    if problems:
+        raise UsageError(problems)
 
 
 def array_of(

@@ -16,7 +16,8 @@ from remap.proving.rows import Row
 from remap.proving.step import Step, again, step_of
 from remap.sides.feed import Feed
 from remap.sides.keras.side import KerasSide
-from remap.sides.trace import Call, Trace
+from remap.sides.trace import Trace
+from remap.tensors.dtypes import is_float
 
 Known = TypeVar("Known")
 
@@ -112,24 +113,25 @@ class Site:
 
     @property
     def lowered(self) -> str:
-        """What computes here in single precision although all is asked to be in double; empty where nothing does."""
-        if not self.tolerance.float64:
-            return ""
-        torch = [(event.call, event.output) for event in self.events]
+        """What computes here in less than the precision that all is compared in; empty where nothing does."""
+        asked = 8 if self.tolerance.float64 else 4
+        torch = [(event.call.title, event.dtype) for event in self.events]
         for side, calls in (("Keras", self._beside_row()), ("PyTorch", torch)):
-            for call, output in calls:
-                if output.dtype.kind == "f" and output.dtype.itemsize < 8:
-                    return f"{side} computes {call.title} in {output.dtype.name}"
+            for title, dtype in calls:
+                if is_float(dtype) and dtype.itemsize < asked:
+                    return f"{side} computes {title} in {dtype.name}"
         return ""
 
-    def _beside_row(self) -> list[tuple[Call, np.ndarray]]:
-        """The calls of the site, and those inside of the layer that the row's is part of."""
+    def _beside_row(self) -> list[tuple[str, np.dtype]]:
+        """What computes in what: the calls of the site, and those inside of the layer that the row's is part of."""
         keras = self.side.trace
-        calls = [(step.call, step.output) for step in self.steps]
+        calls = [(step.call.title, step.dtype) for step in self.steps]
         if self.unseen is not None and self.row.keras_call is not None:
             parent = keras.calls[self.row.keras_call].parent
             inside = [call for call in keras.calls if call.parent == parent and parent is not None and call.outputs]
-            calls += [(call, keras.values[call.outputs[0]]) for call in inside]
+            calls += [(call.title, keras.values[call.outputs[0]].dtype) for call in inside]
+        if not calls and self.row.keras_value >= 0:
+            calls.append((self.row.layer, keras.values[self.row.keras_value].dtype))
         return calls
 
     @property

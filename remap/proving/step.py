@@ -12,6 +12,7 @@ from remap.sides.keras.rerun import rerun
 from remap.sides.keras.side import ACTIVATION
 from remap.sides.operation import Operation, Settings
 from remap.sides.trace import Call, Trace
+from remap.tensors.dtypes import dtype_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,12 @@ class Step:
     def name(self) -> str:
         """Name of the layer that messages point to."""
         return self.call.name.removesuffix(ACTIVATION)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """What it computes in: an array of bfloat16 is held as float32."""
+        narrow = getattr(self.layer, "compute_dtype", None) == "bfloat16" and self.output.dtype == np.float32
+        return dtype_of("bfloat16") if narrow else self.output.dtype
 
     @property
     def weightless(self) -> bool:

@@ -19,13 +19,13 @@ from remap.opening.anything import open_weights
 from remap.planning.suggest import grouped
 from remap.report.console import styled
 from remap.report.sizes import human_bytes
+from remap.report.skipped import print_skipped
 from remap.rules.pattern import PatternError, Patterns
 from remap.tensors.dtypes import dtype_of
 from remap.tensors.tensor import Skipped, Tensor
 
 SHAPES_SHOWN = 3
 KINDS_SHOWN = 3
-SKIPPED_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def listing(path: str | Path, pattern: str | None = None) -> Listing:
     if Inventory.is_one(path):
         return model_listing(Inventory.load(Path(path)), pattern)
     checkpoint = open_weights(path)
-    shown = _chosen([_of_tensor(tensor) for tensor in checkpoint.values()], pattern, "tensor")
+    shown = _chosen([_of_tensor(tensor) for tensor in checkpoint.values()], pattern, "tensor", checkpoint.skipped)
     title, format = str(checkpoint.path), checkpoint.format
     return Listing(title, format, "tensors", len(checkpoint), shown, checkpoint.peeled, checkpoint.skipped)
 
@@ -110,7 +110,9 @@ def _of_variable(variable: Variable, inventory: Inventory) -> Listed:
     return Listed(variable.path, variable.shape, variable.dtype, nbytes, kind, address)
 
 
-def _chosen(listed: Sequence[Listed], pattern: str | None, noun: str) -> tuple[Listed, ...]:
+def _chosen(
+    listed: Sequence[Listed], pattern: str | None, noun: str, skipped: Sequence[Skipped] = ()
+) -> tuple[Listed, ...]:
     if pattern is None:
         return tuple(listed)
     try:
@@ -120,6 +122,11 @@ def _chosen(listed: Sequence[Listed], pattern: str | None, noun: str) -> tuple[L
         )
     except PatternError as error:
         raise UsageError("invalid regular expression", found=f"'{pattern}': {error}") from error
+    aside = [] if chosen else [each for each in skipped if patterns.match(each.name)]
+    if aside:
+        raise UsageError(
+            "the pattern matches only what was left alone", where=aside[0].name, found=aside[0].reason, fix=aside[0].fix
+        )
     if not chosen:
         raise UsageError(
             f"the pattern matches no {noun}",
@@ -164,10 +171,7 @@ def print_listing(listed: Listing, out: Console) -> None:
             branch = branches[key]
         branch.add(_leaf(leaf, members))
     out.print(root)
-    for skipped in listed.skipped[:SKIPPED_SHOWN]:
-        out.print(f"left alone: {skipped.name}: {skipped.reason}")
-    if len(listed.skipped) > SKIPPED_SHOWN:
-        out.print(f"left alone: {len(listed.skipped) - SKIPPED_SHOWN} more")
+    print_skipped(listed.skipped, out)
 
 
 def print_flat(listed: Listing, out: Console) -> None:
@@ -176,8 +180,7 @@ def print_flat(listed: Listing, out: Console) -> None:
     for each in listed.shown:
         words = [each.name, each.dtype, str(list(each.shape)), human_bytes(each.nbytes), each.kind, each.address]
         out.print("  ".join(word for word in words if word))
-    for skipped in listed.skipped:
-        out.print(f"left alone: {skipped.name}: {skipped.reason}")
+    print_skipped(listed.skipped, out, shown=len(listed.skipped))
 
 
 def _print_head(listed: Listing, out: Console) -> None:

@@ -14,12 +14,14 @@ from remap.report.account import account, blind_lines, epsilon_lines, rows, sett
 from remap.report.console import Grid, styled
 from remap.report.pairs import module_pairs
 from remap.report.sizes import human_bytes
+from remap.report.skipped import print_skipped
 
 if TYPE_CHECKING:
     from remap.api import Result
     from remap.writing.finite import NotFinite
 
 ODD_SHOWN = 6
+SKIPPED_SHOWN = 4
 
 
 def print_plan(plan: Plan, out: Console, pairs: bool = False) -> None:
@@ -33,10 +35,7 @@ def print_plan(plan: Plan, out: Console, pairs: bool = False) -> None:
     out.print(styled("checkpoint", "bold", f"  {checkpoint.path}  {counted}"))
     if checkpoint.peeled:
         out.print(f"            peeled: {', '.join(checkpoint.peeled)}")
-    if checkpoint.skipped:
-        names = ", ".join(skipped.name for skipped in checkpoint.skipped[:4])
-        more = f" and {len(checkpoint.skipped) - 4} more" if len(checkpoint.skipped) > 4 else ""
-        out.print(f"            no tensors, left alone: {names}{more}")
+    print_skipped(checkpoint.skipped, out, "            left alone: ", SKIPPED_SHOWN)
     if plan.target is not None:
         counted = f"{len(plan.target.variables)} variables"
         out.print(styled("target", "bold", f"      {plan.target.model}  {counted}"))

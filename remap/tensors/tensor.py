@@ -201,6 +201,13 @@ class Skipped:
     reason: str
     code: SkipCode | None = None
 
+    @property
+    def fix(self) -> str:
+        """What to do where its numbers are needed."""
+        if self.code is SkipCode.QUANTIZED:
+            return "--dequantize (dequantize=True in Python) reads it as float32"
+        return "save the checkpoint with it as a plain dense tensor of numbers"
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", encodable(self.name))
         object.__setattr__(self, "reason", encodable(self.reason))

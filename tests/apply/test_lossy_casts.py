@@ -3,6 +3,8 @@ checkpoint holds that is no tensor of numbers."""
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -172,8 +174,28 @@ def test_a_sparse_tensor_that_is_missed_is_told_with_the_reason(rules, tmp_path,
     assert "dense" in problem.fix
     assert "no rule writes a variable of the model" in told
     assert any("sparse" in finding.message for finding in lint(path, checkpoint, target=model))
-    with pytest.raises(UsageError, match="left alone: sparse tensor"):
+    with pytest.raises(UsageError, match=r"(?s)left alone in the checkpoint.*sparse tensor.*plain dense"):
         explain(path, checkpoint, "0.weight", target=model)
+
+
+def test_every_command_tells_why_a_sparse_tensor_is_left_alone(tmp_path, remap_command):
+    checkpoint = sparse_checkpoint(tmp_path)
+    assert "left alone: 0.weight: sparse tensor" in remap_command("inspect", checkpoint).out
+    shown = remap_command("inspect", checkpoint, r"\d\.weight")
+    assert shown.code == 2
+    assert "only what was left alone" in shown.err
+    assert "sparse tensor" in shown.err
+    compared = remap_command("diff", checkpoint, checkpoint)
+    assert f"left alone in {checkpoint}: 0.weight: sparse tensor" in compared.out
+    told = json.loads(remap_command("diff", checkpoint, checkpoint, "--json").out)
+    assert set(told["skipped_a"]) == set(told["skipped_b"]) == {"0.weight", "2.weight"}
+    (tmp_path / "a.toml").write_text("format = 1\n[move.tensor]\n'0.bias' = 'bias'\n'2.bias' = 'other/bias'\n")
+    applied = remap_command("apply", tmp_path / "a.toml", checkpoint, "--dry-run")
+    assert "left alone: 0.weight: sparse tensor" in applied.out
+    torch.save({"w": torch.eye(2).to_sparse()}, tmp_path / "only.pt")
+    alone = remap_command("inspect", tmp_path / "only.pt")
+    assert "sparse tensor" in alone.err
+    assert "fix: save the checkpoint with it as a plain dense tensor" in alone.err
 
 
 def test_what_no_rule_claims_is_not_told_beside_other_problems(rules):

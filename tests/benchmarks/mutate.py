@@ -29,6 +29,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "opening"))
 
+from flax_file import FILE as FLAX_FILE
 from hostile_files import archive, in_dict, safetensors, text
 
 from remap.errors import RemapError
@@ -71,6 +72,11 @@ def npz(path: Path) -> Path:
 def npz_deflated(path: Path) -> Path:
     path = path.with_suffix(".npz")
     np.savez_compressed(path, a=np.arange(60.0).reshape(2, 30), b=np.arange(3))
+    return path
+
+
+def flax(path: Path) -> Path:
+    path.write_bytes(FLAX_FILE.read_bytes())
     return path
 
 
@@ -143,6 +149,7 @@ READERS: dict[str, Callable[..., Path]] = {
         st,
         npz,
         npz_deflated,
+        flax,
         shards_index,
         weights_h5,
         packed_h5,

@@ -207,6 +207,50 @@ def plain_pickle_of_text(path: Path) -> Path:
     return path
 
 
+def flax_lists(path: Path) -> Path:
+    """Empty lists, a byte each."""
+    path.write_bytes(b"\x81\xa1a\xdd" + struct.pack(">I", 4 * MANY) + b"\x90" * 4 * MANY)
+    return path
+
+
+def flax_nesting(path: Path) -> Path:
+    path.write_bytes(b"\x81\xa1a" * MANY + b"\xc0")
+    return path
+
+
+def flax_names(path: Path) -> Path:
+    """Maps in maps with a long key each, and at the bottom many entries: all of them get the whole name."""
+    key = b"\xda\x3f\xff" + b"n" * 0x3FFF
+    bottom = b"\xde\xea\x60" + b"".join(b"\xa5%05d\xc0" % number for number in range(60_000))
+    path.write_bytes((b"\x81" + key) * 90 + bottom)
+    return path
+
+
+def flax_arrays(path: Path) -> Path:
+    """Arrays of no bytes."""
+    body = b"\x93\x91\x00\xa5uint8\xc4\x00"
+    entries = b"".join(b"\xa6%06d\xc7%c\x01%b" % (number, len(body), body) for number in range(100_000))
+    path.write_bytes(b"\xdf" + struct.pack(">I", 100_000) + entries)
+    return path
+
+
+def flax_shape(path: Path) -> Path:
+    """The sizes of an array in chunks, whose product would have millions of digits."""
+    sizes = b"".join(b"\xa6%06d\xcf%b" % (number, b"\x7f" * 8) for number in range(200_000))
+    marks = b"\xb9__msgpack_chunked_array__\xc3\xa5shape\xdf" + struct.pack(">I", 200_000)
+    body = b"\x93\x91\x00\xa5uint8\xc4\x00"
+    chunks = b"\xa6chunks\x81\xa10\xc7%c\x01%b" % (len(body), body)
+    path.write_bytes(b"\x81\xa1w\x83" + marks + sizes + chunks)
+    return path
+
+
+def many_roots(path: Path) -> Path:
+    """A state_dict beside very many dicts with a tensor: each is another that could be asked for."""
+    weights = b"}" + text("w") + TENSOR + b"q\x01s"
+    others = b"".join(text(f"k{number}") + b"}" + text("w") + b"h\x01s" for number in range(60_000))
+    return archive(path, b"}(" + text("state_dict") + weights + others + b"u")
+
+
 def damaged_heap(path: Path) -> Path:
     """A file of Keras's with a list of free places that leads to itself."""
     path.write_bytes(lzma.decompress((HERE / "damaged_h5" / "heap_loop.weights.h5.xz").read_bytes()))
@@ -239,6 +283,12 @@ KINDS: dict[str, Callable[[Path], Path]] = {
         long_h5_names,
         npz_header,
         plain_pickle_of_text,
+        flax_lists,
+        flax_nesting,
+        flax_names,
+        flax_arrays,
+        flax_shape,
+        many_roots,
         damaged_heap,
     )
 }

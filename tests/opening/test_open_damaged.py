@@ -21,6 +21,7 @@ import pytest
 import tensorflow as tf
 import torch
 import torch.distributed.checkpoint as dcp
+from flax_file import FILE as FLAX_FILE
 from safetensors.torch import save_file
 
 from remap.errors import RemapError
@@ -97,6 +98,10 @@ def _npz(path):
 def _deflated(path):
     np.savez_compressed(path.with_suffix(".npz"), a=np.arange(60.0).reshape(2, 30), b=np.arange(3))
     path.with_suffix(".npz").rename(path)
+
+
+def _flax(path):
+    path.write_bytes(FLAX_FILE.read_bytes())
 
 
 def _index(path):
@@ -183,6 +188,7 @@ MAKERS = {
     "export": _export,
     "npz": _npz,
     "deflated": _deflated,
+    "flax": _flax,
     "index": _index,
     "metadata": _metadata,
     "distcp": _distcp,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -183,3 +185,82 @@ def test_duplicate_mention_of_one_dict(opened):
     found = opened({"state_dict": {"a": shared, "b": shared}})
     assert set(found) in ({f"a.{name}" for name in shared}, {f"b.{name}" for name in shared})
     assert any("same dict again" in skipped.reason for skipped in found.skipped)
+
+
+def tensors(count):
+    return [torch.full((2,), float(number)) for number in range(count)]
+
+
+WALKED = {
+    "a list of tensors": (tensors(2), {"0": 0.0, "1": 1.0}),
+    "a tuple with a state_dict": ((dict(zip("ab", tensors(2), strict=True)), {"epoch": 3}), {"a": 0.0, "b": 1.0}),
+    "two state_dicts": ([{"a": tensors(1)[0]}, {"b": tensors(2)[1]}], {"0.a": 0.0, "1.b": 1.0}),
+    "a list under a key": ({"model": tensors(2), "epoch": 3}, {"0": 0.0, "1": 1.0}),
+    "an average's list": ({"ema": {"shadow_params": tensors(4)}, "step": 3}, {str(n): float(n) for n in range(4)}),
+    "two lists": ({"a": tensors(1), "b": tensors(2)[1:]}, {"a.0": 0.0, "b.0": 1.0}),
+}
+
+
+@pytest.mark.parametrize("kind", WALKED)
+def test_lists_and_tuples_are_walked(kind, opened):
+    saved, expected = WALKED[kind]
+    assert {name: tensor.array()[0] for name, tensor in opened(saved).items()} == expected
+
+
+def test_a_list_beside_weights_is_no_part_of_them(opened, same):
+    checkpoint = opened({**state(), "anchors": tensors(2)})
+    same(checkpoint, state())
+    assert [each.reason for each in checkpoint.skipped] == [
+        "list of 2 entries with 2 tensors; root = 'anchors' reads it"
+    ]
+
+
+OFFERING = {
+    "state_dict": {"deep": {"model": {"w": torch.ones(1)}, "more": tensors(3)}, "odd.key": {"again": tensors(2)}},
+    "": {"w": torch.ones(1)},
+    "average": {"x.y": {"w": torch.ones(1)}},
+    3: {"w": torch.ones(1)},
+    "pair": (torch.ones(1), {"w": torch.ones(1)}),
+    ("a", "b"): {"w": torch.ones(1)},
+    ".": {"w": torch.ones(1)},
+    "sparse": {"w": torch.eye(2).to_sparse()},
+    "a.b": {"w": torch.ones(1)},
+    "a": {"b": {"v": torch.ones(1)}},
+    "one": {"w": torch.ones(1)},
+}
+
+
+def test_every_root_that_is_offered_reads_what_it_is_offered_for(opened):
+    roots = offered(opened(OFFERING))
+    assert roots.keys() == {
+        "average",
+        "3",
+        "pair",
+        "a.b",
+        "a",
+        "one",
+        "state_dict.odd.key.again",
+        "state_dict.deep.more",
+    }
+    for root, count in roots.items():
+        assert len(opened(OFFERING, root=root)) == count, root
+
+
+def test_a_root_below_a_root_is_offered_whole(opened):
+    saved = {"x": {"y": {"w": torch.ones(1), "list": tensors(2)}}}
+    assert offered(opened(saved, root="x.y")) == {"x.y.list": 2}
+    assert len(opened(saved, root="x.y.list")) == 2
+
+
+def offered(checkpoint):
+    """Roots in the reasons, with the number of tensors that each is said to reach."""
+    matches = [re.search(r"with (\d+) tensors?; root = '(.*)' reads it", each.reason) for each in checkpoint.skipped]
+    return {match[2]: int(match[1]) for match in matches if match}
+
+
+def test_no_tensors_is_not_said_of_what_holds_some(tmp_path, remap_command):
+    torch.save({"state_dict": {"w": torch.ones(1)}, "ema": {"w": torch.ones(1), "v": torch.ones(2)}}, tmp_path / "a.pt")
+    (tmp_path / "a.toml").write_text("format = 1\n[move.tensor]\n'w' = 'w'\n")
+    ran = remap_command("apply", tmp_path / "a.toml", tmp_path / "a.pt", "--dry-run")
+    assert "left alone: ema: dict of 2 entries with 2 tensors; root = 'ema' reads it" in ran.out
+    assert "no tensors" not in ran.out

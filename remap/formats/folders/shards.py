@@ -12,7 +12,9 @@ from remap.tensors.location import Location, listed_file
 
 INDEX = ".index.json"
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".npz", ".pt2", ".jit", ".tar")
-ENDINGS = (*WEIGHTS, INDEX)
+FLAX = ".msgpack"
+"""Published beside the files of PyTorch, which are taken where there are both."""
+ENDINGS = (*WEIGHTS, FLAX, INDEX)
 NUMBERED = re.compile(r"(.*?)[-_.]?0*(\d+)-of-0*(\d+)(\..+)")
 DEEPSPEED = re.compile(r"mp_rank_\d+_model_states\.pt")
 DEEPSPEED_LATEST = "latest"
@@ -40,12 +42,13 @@ def in_folder(folder: Location) -> Location | Shards:
     if indexes:
         return folder.child(_single(folder, indexes))
     states = [name for name in names if DEEPSPEED.fullmatch(name)]
-    files = states or [name for name in names if name.endswith(WEIGHTS)]
+    kinds = ([name for name in names if name.endswith(endings)] for endings in (WEIGHTS, FLAX))
+    files = states or next(filter(None, kinds), [])
     if not files:
         raise CheckpointError(
             "no checkpoint in the folder",
             where=folder.name,
-            expected=f"an index (*{INDEX}) or a file that ends in {', '.join(WEIGHTS)}",
+            expected=f"an index (*{INDEX}) or a file that ends in {', '.join((*WEIGHTS, FLAX))}",
         )
     numbered = {name: match for name in files if (match := NUMBERED.fullmatch(name))}
     if len(files) > 1 and len(numbered) == len(files):

@@ -7,6 +7,11 @@ from functools import partial
 from remap.proving.cause import Cause
 from remap.proving.numerics.elementwise import ActivationFault, trials_of
 
+HALF_HINT = (
+    "compare with a model in single precision: keras.config.set_dtype_policy('float32') before it is built, or "
+    "module.float() in PyTorch; the same weights fit both"
+)
+"""Where one side computes in float16 or bfloat16, by a policy such as mixed_float16."""
 CAUSE = Cause(
     "V802",
     "precision",

@@ -15,7 +15,7 @@ from typing import Any
 
 from remap.errors import RemapError, TargetError, UsageError
 from remap.sides.framework import import_keras
-from remap.sides.keras.layers import is_model
+from remap.sides.keras.layers import is_model, kind_of
 from remap.sides.keras.saved_model import Exported, is_saved_model, saved_model_builder
 from remap.sides.usercode import first_lines, fitting_arguments, object_named, user_failure
 
@@ -187,10 +187,11 @@ def checked_model(model: Any, spec: str) -> Any:
             fix="this is the PyTorch side: name the Keras model here" if torch else "return the model itself",
         )
     if not model.built or not model.weights:
+        build = " or model.build(shape)" if kind_of(model) == "sequential" else ""
         raise TargetError(
             "the model has no weights yet",
             where=spec,
             found=f"an unbuilt {type(model).__name__}" if not model.built else "a model without any weight",
-            fix="build it in the callable: model(keras.Input(shape)) or model.build(shape), then return it",
+            fix=f"build it in the callable: model(keras.Input(shape)){build}, then return it",
         )
     return model
