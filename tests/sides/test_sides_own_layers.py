@@ -15,7 +15,7 @@ from remap.sides.keras.spec import ModelSource
 
 class DenseTwice(layers.Dense):
     def call(self, x):
-        return self.activation(self.activation(super().call(x)))
+        return self.activation(super().call(x))
 
 
 class DenseByKeyword(layers.Dense):
