@@ -134,9 +134,16 @@ class Assigner:
     def _fault(self, what: str, link: Link, name: str, error: AxesError) -> None:
         place, names = link.rule.place, (name, link.module)
         excerpt = place.of("match").excerpt()
+        fix = _SPLIT_FIX if link.part else _SHAPES_FIX
         self.problems.append(
-            Problem(what, found=f"{name}: {error}", excerpt=excerpt, place=place, subject=link.module, names=names)
+            Problem(
+                what, found=f"{name}: {error}", fix=fix, excerpt=excerpt, place=place, subject=link.module, names=names
+            )
         )
+
+
+_SHAPES_FIX = "check that this module and this layer are the same, and that the layout is for such tensors"
+_SPLIT_FIX = f"{_SHAPES_FIX}; the parts of a 'split' are equal"
 
 
 @lru_cache(maxsize=4096)

@@ -20,7 +20,8 @@ class MeantRules:
     Args:
         rules: The rule file.
         claims: The outcome of matching: rules that match nothing are meant to write what their ``to`` names.
-        problems: Those that tell a wrong name: the variable most like it was meant.
+        problems: Those of rules that name a variable: it was meant, or where there is none so called, the one most
+            like it.
         names: The target's variables by name.
     """
 
@@ -39,17 +40,24 @@ class MeantRules:
                     patterns.append(f"(?:.*/)?{written}")
                     self._places.append(rule.place)
         self._patterns = Patterns(patterns)
-        self._misnamed = {
-            close: problem.place
+        self._named = {
+            variable: problem.place
             for problem in problems
-            if problem.code is ProblemCode.NO_VARIABLE and problem.place is not None and names is not None
-            for close in names.close_to(problem.names[0])[:1]
+            if problem.place is not None and problem.names and names is not None
+            for variable in _variables_named(problem, names)
         }
 
     def place(self, variable: str) -> Located | None:
         """The rule's place; None where none was meant to write it."""
-        misnamed = self._misnamed.get(variable)
-        if misnamed is not None:
-            return misnamed
+        named = self._named.get(variable)
+        if named is not None:
+            return named
         hits = self._patterns.match(variable)
         return self._places[hits[0]] if hits else None
+
+
+def _variables_named(problem: Problem, names: VariableNames) -> list[str]:
+    """The variable that a rule failed to write."""
+    if problem.code is ProblemCode.NO_VARIABLE:
+        return names.close_to(problem.names[0])[:1]
+    return [variable.path for variable in names.candidates(problem.names[0])]

@@ -120,3 +120,47 @@ def test_identify_refuses_another_model():
 
 def test_told_apart_never_makes_a_name_twice():
     assert told_apart(["a", "a", "b", "a"]) == ["a", "a#2", "b", "a#3"]
+
+
+class SavesNothing(keras.layers.Layer):
+    def build(self, shape):
+        self.scale, self.shift = (self.add_weight(shape=shape[-1:], name=name) for name in ("scale", "shift"))
+
+    def call(self, x):
+        return x * self.scale + self.shift
+
+    def save_own_variables(self, store):
+        pass
+
+
+class LSTMPair(keras.layers.Layer):
+    """No recurrent layer of Keras's, whatever it is called: its cell has an automatic name."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = keras.layers.LSTMCell(3)
+
+    def call(self, x):
+        return self.cell(x, [x, x])[0]
+
+
+def test_identify_tells_variables_apart_that_no_file_holds():
+    def build():
+        x = keras.Input((3,))
+        return keras.Model(x, SavesNothing()(SavesNothing()(x)))
+
+    inventory, late = inventory_of(build), build()
+    _, first, second = late.layers
+    assert [id(variable) for variable in identify(late, inventory).values()] == [
+        id(variable) for layer in (first, second) for variable in (layer.scale, layer.shift)
+    ]
+
+
+def test_a_cell_in_a_layer_that_is_called_like_keras_own_keeps_its_address():
+    def build():
+        x = keras.Input((3,))
+        return keras.Model(x, LSTMPair()(x))
+
+    keras.backend.clear_session()
+    first, second = named(build()), named(build())
+    assert first == second and "lstm_pair[0]/lstm_cell[0]/kernel" in first

@@ -16,11 +16,11 @@ import reading
 import tensorflow as tf
 import torch
 import torch.distributed.checkpoint as dcp
-from conftest import of_every_dtype
 from safetensors.numpy import save_file
 from test_open_folders import BOXES, cut
 from test_open_pickles import tar_file
 from test_open_sentence_transformers import save as save_sentences
+from torch_dtypes import of_every_dtype
 
 from remap.opening.anything import open_weights
 from remap.opening.memory import from_state_dict

@@ -107,3 +107,11 @@ def test_json_has_the_column_of_what_is_meant(rules, remap_command):
     path = rules("[move.dense]\n'fc' = { optional = true, to = 'dense_1' }\n")
     (entry,) = json.loads(remap_command("lint", path, "--format", "json").out)
     assert (entry["line"], entry["column"]) == (3, path.read_text().splitlines()[2].index("dense_1") + 1)
+
+
+def test_a_missing_variable_names_the_rule_that_failed_to_write_it(rules):
+    path = rules("[move.conv2d]\n'fc' = 'fc'\n")
+    misfit, missing = problems(path, {"fc.weight": np.ones((2, 3), "f4")}, target("fc/kernel"))
+    assert misfit.what == "shapes do not fit the expression"
+    assert "the layout is for such tensors" in misfit.fix
+    assert missing.fix == f"mend {path}:3, which was probably meant to write it"

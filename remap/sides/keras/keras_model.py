@@ -72,7 +72,8 @@ def identify(model: Any, inventory: Inventory | None = None) -> dict[str, Any]:
     Args:
         model: A built model.
         inventory: One taken earlier: its paths are then the keys, whatever Keras calls the variables by now. They are
-            matched by their place in ``.weights.h5``, which depends on the architecture alone.
+            matched by their place in ``.weights.h5``, which depends on the architecture alone; one that is not stored
+            there (a layer may save nothing, or in a way of its own) by its address.
 
     Raises:
         TargetError: The model is not the one of the inventory: a variable has no counterpart, or another shape.
@@ -83,10 +84,11 @@ def identify(model: Any, inventory: Inventory | None = None) -> dict[str, Any]:
     if inventory is None:
         return dict(zip(survey.paths, survey.variables, strict=True))
     h5_places = _h5_places(survey, inventory.model)
-    live: dict[tuple[StoredPlace, ...], Any] = {
-        tuple((path,) for path in h5_places[id(variable)]): variable for variable in survey.variables
+    live: dict[tuple[StoredPlace, ...] | str, Any] = {
+        tuple((path,) for path in h5_places[id(variable)]) or address: variable
+        for variable, address in zip(survey.variables, survey.addresses, strict=True)
     }
-    own = {known.path: known.at(WEIGHTS_H5.name) for known in inventory.variables}
+    own = {known.path: known.at(WEIGHTS_H5.name) or known.address for known in inventory.variables}
     problems = [
         Problem(
             "the model lacks a variable of the inventory",
@@ -100,12 +102,12 @@ def identify(model: Any, inventory: Inventory | None = None) -> dict[str, Any]:
     expected = set(own.values())
     problems += [
         Problem("the model has a variable that the inventory lacks", where=path_of(variable))
-        for places, variable in live.items()
-        if places not in expected
+        for place, variable in live.items()
+        if place not in expected
     ]
     if problems:
         raise TargetError(problems)
-    return {path: live[places] for path, places in own.items()}
+    return {path: live[place] for path, place in own.items()}
 
 
 def _places(datasets: Sequence[str], legacy: Legacy, key: str | None) -> dict[str, tuple[StoredPlace, ...]]:

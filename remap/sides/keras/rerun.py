@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from remap.sides.framework import import_keras
 from remap.sides.keras.assign import assign
-from remap.sides.keras.attribute import attribute, ends_in_activation
+from remap.sides.keras.attribute import attribute, before_activation, ends_in_activation
 from remap.sides.keras.realise import attributes
 from remap.tensors.to_numpy import to_numpy
 
@@ -35,12 +36,13 @@ def rerun(
     with ExitStack() as stack:
         for name, value in attributes(layer, settings or {}).items():
             stack.enter_context(attribute(layer, name, value))
-        if ends_in_activation(layer):
-            stack.enter_context(attribute(layer, "activation", None))
+        ends = ends_in_activation(layer) and getattr(layer, "activation", None) is not None
         if weights:
             stack.enter_context(holding(layer, weights))
         tensors = [keras.ops.convert_to_tensor(array) for array in inputs]
-        output = layer(*tensors, **(keywords or {}))
+        run = partial(layer, *tensors, **(keywords or {}))
+        output, before = before_activation(layer, run) if ends else (run(), None)
+        output = output if before is None else before
     while isinstance(output, list | tuple):
         output = output[0]
     return np.asarray(to_numpy(output))

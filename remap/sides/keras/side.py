@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from remap.inventory.inventory import Inventory
 from remap.sides.feed import Feed
 from remap.sides.framework import import_keras
 from remap.sides.keras.assign import assign_arrays
-from remap.sides.keras.attribute import attribute, ends_in_activation
+from remap.sides.keras.attribute import attribute, before_activation, ends_in_activation, runs_as_keras_wrote_it
 from remap.sides.keras.family import family_of
 from remap.sides.keras.inputs import call_model
 from remap.sides.keras.keras_model import build_model, identify, inventory_of
@@ -129,26 +130,38 @@ def run_keras(side: KerasSide, feeds: Sequence[Feed], spec: str, replace: Replac
 
     Raises:
         TargetError: The model fails on the input.
+        Exception: The model runs, and does not while it is watched: a fault of the watching, whatever it is.
     """
     keras = import_keras()
     recorder = Recorder(_shared, keras.ops.is_tensor)
-    with _watched(side, recorder, replace or _unchanged):
-        try:
+    try:
+        with _watched(side, recorder, replace or _unchanged):
             outputs = call_model(side.model, feeds)
-        except Exception as error:
-            shapes = ", ".join(f"{feed.name} {feed.keras.dtype}{list(feed.keras.shape)}" for feed in feeds)
-            raise TargetError(
-                "the Keras model fails on the input",
-                where=spec,
-                found=f"{type(error).__name__}: {str(error)[:500]}",
-                expected=f"a model that takes {shapes}",
-                fix="give its inputs with --input",
-            ) from error
+    except Exception as error:
+        if replace is None and _runs(side.model, feeds):
+            raise
+        shapes = ", ".join(f"{feed.name} {feed.keras.dtype}{list(feed.keras.shape)}" for feed in feeds)
+        raise TargetError(
+            "the Keras model fails on the input",
+            where=spec,
+            found=f"{type(error).__name__}: {str(error)[:500]}",
+            expected=f"a model that takes {shapes}",
+            fix="give its inputs with --input",
+        ) from error
     for place, (name, tensor) in enumerate(flatten(outputs, keras.ops.is_tensor)):
         position = recorder.note(tensor)
         if position is not None and place not in side.left_out:
             recorder.trace.outputs.append((name, position))
     side.trace = recorder.trace
+
+
+def _runs(model: Any, feeds: Sequence[Feed]) -> bool:
+    """Whether a model takes the inputs where nobody watches it."""
+    try:
+        call_model(model, feeds)
+    except Exception:
+        return False
+    return True
 
 
 def _unchanged(recorder: Recorder, index: int, output: Any) -> Any:
@@ -201,21 +214,25 @@ def _watch(side: KerasSide, recorder: Recorder, name: str, layer: Any, replace: 
         begun = Call(name, kind, settings, operation=operation, told={**told, **extra}, keywords=extra)
         index = recorder.begin(begun, [list(args), kwargs])
         side.layer_of[index] = layer
-        if not splits:
-            output = original(*args, **kwargs)
-            recorder.end(index, output)
-            return replace(recorder, index, output)
-        with _split(side, recorder, index, name, layer, replace):
-            return original(*args, **kwargs)
+        if splits and runs_as_keras_wrote_it(layer):
+            watched = _activated(side, recorder, index, name, _activation(layer), replace)
+            with attribute(layer, "activation", watched):
+                return original(*args, **kwargs)
+        run = partial(original, *args, **kwargs)
+        output, before = before_activation(layer, run) if splits else (run(), None)
+        if before is not None:
+            return _activated(side, recorder, index, name, _activation(layer), replace)(before)
+        recorder.end(index, output)
+        return replace(recorder, index, output)
 
     with attribute(layer, "call", call):
         yield
 
 
-@contextmanager
-def _split(side: KerasSide, recorder: Recorder, index: int, name: str, layer: Any, replace: Replace) -> Iterator[None]:
-    """While a layer runs, its activation is a call of its own that follows it."""
-    activation = _activation(layer)
+def _activated(
+    side: KerasSide, recorder: Recorder, index: int, name: str, activation: Any, replace: Replace
+) -> Callable[[Any], Any]:
+    """The activation that a layer ends in, as a call of its own that follows the layer's."""
 
     def watched(x: Any) -> Any:
         recorder.end(index, x)
@@ -229,8 +246,7 @@ def _split(side: KerasSide, recorder: Recorder, index: int, name: str, layer: An
         recorder.end(inner, y)
         return y
 
-    with attribute(layer, "activation", watched):
-        yield
+    return watched
 
 
 def _activation(layer: Any) -> Any:

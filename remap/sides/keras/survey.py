@@ -10,6 +10,7 @@ from remap.errors import TargetError
 from remap.formats.keras.legacy_h5 import LegacyPlace
 from remap.inventory import naming
 from remap.inventory.inventory import BUILD
+from remap.sides.keras.family import family_of
 from remap.sides.keras.layers import is_model, kind_of, sublayers, walk
 from remap.sides.keras.live import is_keras2, legacy_name, path_of
 from remap.sides.keras.saved_model import Exported
@@ -140,8 +141,9 @@ class Survey:
 
 def _is_named_by_its_holder(layer: Any, holder: Any) -> bool:
     """Whether a layer's automatic-looking name is none: LSTM, GRU ... of Keras 3 name their cell after its class."""
-    kind, holder_kind = type(layer).__name__, type(holder).__name__
-    return not is_keras2(layer) and kind.endswith("Cell") and holder_kind.startswith(kind.removesuffix("Cell"))
+    family = family_of(layer)
+    own = family.endswith("Cell") and family_of(holder).startswith(family.removesuffix("Cell"))
+    return own and not is_keras2(layer) and getattr(holder, "cell", None) is layer
 
 
 def _own_weights(layer: Any) -> list[Any]:
